@@ -1,0 +1,56 @@
+"""The vocabulary of Aff-Wild2: editions, tasks, splits, expressions and action units, as data."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Edition(StrEnum):
+    """A release of the annotations. Labels changed between releases, so it is stored with every label."""
+
+    ABAW_2020 = "2020"
+    ABAW_2021 = "2021"
+    ABAW_2022 = "2022"
+
+
+class Task(StrEnum):
+    VA = "va"
+    EXPR = "expr"
+    AU = "au"
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+_SEVEN = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
+
+ALL_EXPRESSIONS = (*_SEVEN, "other")
+"""Every expression of any edition; an expression's index is its class number in the files."""
+
+EXPRESSIONS: dict[Edition, tuple[str, ...]] = {
+    Edition.ABAW_2020: _SEVEN,
+    Edition.ABAW_2021: _SEVEN,
+    Edition.ABAW_2022: ALL_EXPRESSIONS,
+}
+
+ACTION_UNITS: dict[Edition, tuple[int, ...]] = {
+    Edition.ABAW_2020: (1, 2, 4, 6, 12, 15, 20, 25),
+    Edition.ABAW_2021: (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26),
+    Edition.ABAW_2022: (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26),
+}
+"""FACS numbers in the order of the annotation files' columns."""
+
+ALL_ACTION_UNITS = tuple(sorted({unit for units in ACTION_UNITS.values() for unit in units}))
+
+
+def action_unit_column(unit: int) -> str:
+    """The name of a unit everywhere: in Parquet, SQL and metrics (`au12`)."""
+    return f"au{unit}"
+
+
+def action_unit_columns(edition: Edition) -> tuple[str, ...]:
+    """The columns of an edition's action units, in the order of its files."""
+    return tuple(action_unit_column(unit) for unit in ACTION_UNITS[edition])

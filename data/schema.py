@@ -1,0 +1,87 @@
+"""What a row of each shard is. Identity is `(track_id, frame_index)`; a missing value is null, never a sentinel."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, Task, action_unit_column
+
+VERSION = 1
+"""Part of every digest: a change of meaning or of columns raises it, and the shards are made anew."""
+
+
+class Status(StrEnum):
+    """What a frame of a track holds."""
+
+    OK = "ok"
+    NO_FACE = "no_face"
+    INTERPOLATED = "interpolated"
+    DECODE_ERROR = "decode_error"
+
+
+_BOX = pa.struct([(name, pa.float32()) for name in ("x", "y", "w", "h")])
+_LANDMARKS = pa.list_(pa.float32(), 10)
+"""x, y of the right eye, left eye, nose, right and left mouth corner, as the viewer sees them from left to right."""
+
+DETECTIONS = pa.schema(
+    [
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("time_s", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("box", _BOX),
+        pa.field("landmarks", _LANDMARKS),
+        pa.field("score", pa.float32()),
+        pa.field("appearance", pa.list_(pa.float32())),
+        pa.field("face_jpeg", pa.binary()),
+    ]
+)
+"""Every face found in a frame, and one row without a face for a frame that has none."""
+
+FACES = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("time_s", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("box", _BOX),
+        pa.field("landmarks", _LANDMARKS),
+        pa.field("score", pa.float32()),
+        pa.field("face_jpeg", pa.binary()),
+    ]
+)
+"""A frame of a track, always, with or without a face; box and landmarks in px of the frame, the crop 112 x 112."""
+
+LABELS = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("valence", pa.float32()),
+        pa.field("arousal", pa.float32()),
+        pa.field("expression", pa.int8()),
+        *(pa.field(action_unit_column(unit), pa.bool_()) for unit in ALL_ACTION_UNITS),
+        pa.field("edition", pa.string(), nullable=False),
+        *(pa.field(f"split_{task}", pa.string()) for task in Task),
+    ]
+)
+"""A labelled frame of a track. A split is null where the track has no file for that task."""
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("time_s", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("model_version", pa.int32(), nullable=False),
+        pa.field("valence", pa.float32()),
+        pa.field("arousal", pa.float32()),
+        pa.field("expression", pa.int8()),
+        *(pa.field(f"p_{name}", pa.float32()) for name in ALL_EXPRESSIONS),
+        *(pa.field(action_unit_column(unit), pa.float32()) for unit in ALL_ACTION_UNITS),
+    ]
+)
+"""A frame of a track and a model version; probabilities of what the model's edition does not know are null."""

@@ -1,0 +1,130 @@
+"""Output folders that are whole or not there at all, found again by the digest of what made them.
+
+    with write_folder(folder) as partial:          # a folder beside it, renamed when the block ends
+        write_parquet(table, partial / "part-00000.parquet")
+        write_manifest(partial, {...})             # counts of rows and hashes of files are added
+
+A folder with a manifest is whole: the manifest is written last, and the folder gets its name after that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MANIFEST = "manifest.json"
+ROWS_PER_GROUP = 512
+"""Rows that are read together: some 2.5 MB of crops."""
+
+
+def digest(*parts: object) -> str:
+    """16 hexadecimal digits that name what the JSON-like parts make: same parts, same digest, on any machine."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_whole(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file()
+
+
+@contextmanager
+def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
+    """Gives a folder to write into, `<folder>.partial`, which gets its name when the block ends without an error.
+
+    With `resume` what an earlier, killed writer left there stays; otherwise the folder starts empty.
+
+    Raises:
+        RuntimeError: The block wrote no manifest.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    if partial.exists() and not resume:
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    yield partial
+    if not is_whole(partial):
+        raise RuntimeError(f"{partial}: no {MANIFEST} was written, so the folder is not whole")
+    partial.rename(folder)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Writes a file whole or not at all; an existing one is replaced at once."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, path)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Writes a table whole or not at all, in groups of `ROWS_PER_GROUP` rows."""
+    with parquet_writer(path, table.schema) as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer for a table that comes in pieces; the file gets its name when the block ends without an error."""
+    partial = path.with_name(path.name + ".partial")
+    with pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer:
+        yield writer
+    os.replace(partial, path)
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes the manifest: the facts given, and rows, bytes and hash of every Parquet file in the folder."""
+    files = {
+        path.name: {
+            "rows": pq.read_metadata(path).num_rows,
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+        }
+        for path in sorted(folder.glob("*.parquet"))
+    }
+    write_file(folder / MANIFEST, json.dumps({**facts, "files": files}, indent=2, sort_keys=True) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What made the folder and what is in it.
+
+    Raises:
+        ValueError: The folder is not whole.
+    """
+    if not is_whole(folder):
+        raise ValueError(f"{folder}: not a whole folder (no {MANIFEST}); delete it and run the stage again")
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    return manifest
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The files that the manifest lists, by name.
+
+    Raises:
+        ValueError: The folder is not whole, or a file's size is not the manifest's.
+    """
+    files = []
+    for name, facts in sorted(read_manifest(folder)["files"].items()):
+        path = folder / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != facts["bytes"]:
+            raise ValueError(
+                f"{path}: the manifest says {facts['bytes']} bytes, found {found}; delete {folder} and run the stage again"
+            )
+        files.append(path)
+    return files
+
+
+def read_table(files: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of the files, in their order."""
+    return pa.concat_tables([pq.read_table(path, columns=columns, partitioning=None) for path in files])

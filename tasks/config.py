@@ -1,0 +1,141 @@
+"""Every knob: frozen, named only by keyword, unknown keys refused, meaning and unit under each field.
+
+The flows take these types, so the Prefect UI shows and checks the same fields as a TOML experiment.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from data.shards import digest
+
+EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
+
+
+class Knobs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def digest(self) -> str:
+        return digest(type(self).__name__, self.model_dump(mode="json"))
+
+
+class SampleConfig(Knobs):
+    """The synthetic sample: rendered heads with exact labels, in Aff-Wild2's layout."""
+
+    clips: Annotated[int, Field(ge=3, le=10_000)] = 30
+    """Number of videos; at least 3, so that both splits have one."""
+    seconds: Annotated[float, Field(gt=0, le=600)] = 6.0
+    """Length of a video, in seconds."""
+    seed: Annotated[int, Field(ge=0)] = 7
+    """Same seed, same sample."""
+
+
+class IngestConfig(Knobs):
+    """From videos and annotations to face shards and aligned labels."""
+
+    root: Path | None = None
+    """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed where a sample is made."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    """Name of the data set in the store; by default that of the root folder."""
+    decoder: Literal["auto", "pyav", "dali"] = "auto"
+    """What decodes: NVDEC through DALI on a GPU and PyAV on a CPU (`auto`), or one of them always."""
+    min_score: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """A face is a detection with at least this score, in (0, 1)."""
+    detection_size: Annotated[int, Field(ge=160, le=4096)] = 640
+    """Longer side, in px, to which a frame is resized for the detector; crops are cut from the full frame."""
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
+    """Quality of the stored crops, as libjpeg counts it."""
+    splits: Literal["guarded", "official"] = "guarded"
+    """`guarded`: no video that any task holds out trains another task. `official`: each task's own split."""
+
+
+class TrainConfig(Knobs):
+    """The network and how it learns; the defaults are the method's own (arXiv 2002.00606)."""
+
+    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
+    """Bottlenecks in each of the trunk's four stages."""
+    width: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
+    """Channels of the trunk's stem; the stages have 4, 8, 16 and 32 times as many."""
+    neck: Annotated[int, Field(ge=8, le=1024)] = 512
+    """Channels of each of the neck's two branches."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the neck's inputs set to zero in training."""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Passes over the training frames."""
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 80
+    """Frames in a step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """`sgd`: Nesterov momentum 0.9, rate falling linearly per epoch. `adamw`: warm-up, then a cosine to zero."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """The highest rate of the schedule."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    """On every parameter, the task weights included."""
+    task_weights: Literal["learned", "equal"] = "learned"
+    """How the three losses add up: by learned weights, or as a plain sum."""
+    augment: bool = False
+    """Flip, crop and colour jitter of the training faces."""
+    frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Every k-th frame of a track is trained on."""
+    shuffle_labels: bool = False
+    """Gives each training frame the labels of another: the network must then score at chance."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the weights, the order of the frames, dropout and augmentation."""
+
+
+class Experiment(Knobs):
+    """One run: its data and its training."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Stands in MLflow and beside every score."""
+    sample: SampleConfig | None = None
+    """Makes the synthetic sample and takes it as the data."""
+    ingest: IngestConfig = IngestConfig()
+    """The data."""
+    train: TrainConfig = TrainConfig()
+    """The training."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.sample is not None and self.ingest.root is not None:
+            raise ValueError("both [sample] and ingest.root are given; the data come from one of them")
+        return self
+
+
+class MachineConfig(Knobs):
+    """Where things lie and what runs them: changes no result, so it is in no digest."""
+
+    store: Path = Path("store")
+    """Folder of everything that is made: shards, models, MLflow's and Prefect's databases, the warehouse."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """`auto` takes a GPU where there is one; `gpu` refuses to go on without."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Videos decoded at once, and processes that render the sample."""
+
+
+def load_experiment(name: str) -> Experiment:
+    """An experiment by its name in `flows/experiments/`, or by the path of a TOML file.
+
+    Raises:
+        ValueError: There is no such experiment, or the file says something that no knob is called.
+    """
+    path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml")))
+        raise ValueError(f"no experiment '{name}': expected one of {known}, or the path of a .toml file")
+    try:
+        return Experiment.model_validate({"name": path.stem, **tomllib.loads(path.read_text())})
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise ValueError(f"{path}: {problems}") from error
+
+

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +63,7 @@ def write_file(path: Path, content: bytes | str) -> None:
     """Writes a file whole or not at all; an existing one is replaced at once."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -79,7 +78,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     partial = path.with_name(path.name + ".partial")
     with pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer:
         yield writer
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -118,9 +117,8 @@ def parquet_files(folder: Path) -> list[Path]:
         path = folder / name
         found = path.stat().st_size if path.is_file() else None
         if found != facts["bytes"]:
-            raise ValueError(
-                f"{path}: the manifest says {facts['bytes']} bytes, found {found}; delete {folder} and run the stage again"
-            )
+            expected = f"expected {facts['bytes']} bytes as in the manifest, found {found}"
+            raise ValueError(f"{path}: {expected}; delete {folder} and run the stage again")
         files.append(path)
     return files
 

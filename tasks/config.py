@@ -137,5 +137,3 @@ def load_experiment(name: str) -> Experiment:
             for problem in error.errors()
         )
         raise ValueError(f"{path}: {problems}") from error
-
-

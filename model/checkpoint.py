@@ -1,0 +1,125 @@
+"""Weights (safetensors) with their JSON beside them. The JSON is written last: a checkpoint with one is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from data.labels import Edition
+from data.shards import write_file
+from model.network import Architecture, MTANet, build_network
+
+VERSION = 1
+
+_WEIGHTS = "network."
+_OPTIMISER = "optimiser."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A network as it is after `records` epochs, and what it takes to go on.
+
+    `optimiser` is the state of each parameter by its number, empty in a finished model; `records` holds the numbers of
+    every epoch so far; `about` is whatever the caller wants to find again (knobs, digests), JSON-like.
+    """
+
+    network: MTANet
+    edition: Edition
+    architecture: Architecture
+    optimiser: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
+    records: tuple[dict[str, float], ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes `path` (`.safetensors`) and the JSON beside it; until the latter is there, the former is not looked at."""
+    tensors = {_WEIGHTS + name: tensor for name, tensor in checkpoint.network.state_dict().items()}
+    for number, state in checkpoint.optimiser.items():
+        tensors.update({f"{_OPTIMISER}{number}.{name}": tensor for name, tensor in state.items()})
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_file(path, content)
+    facts = {
+        "version": VERSION,
+        "bytes": len(content),
+        "edition": checkpoint.edition,
+        "architecture": asdict(checkpoint.architecture),
+        "records": checkpoint.records,
+        "about": checkpoint.about,
+    }
+    write_file(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
+    """Reads what `save_checkpoint` wrote.
+
+    Raises:
+        ValueError: There is no such file, it is half-written or damaged, of another version, or its weights do not fit
+            the network that its JSON describes.
+    """
+    facts = _read_facts(path)
+    try:
+        tensors = load_file(path, device=device)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
+    architecture = Architecture(**{**facts["architecture"], "layers": tuple(facts["architecture"]["layers"])})
+    edition = Edition(facts["edition"])
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(edition, architecture).to(device)
+    weights = {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items() if name.startswith(_WEIGHTS)}
+    _check_fit(path, network, weights)
+    network.load_state_dict(weights)
+    return Checkpoint(
+        network=network,
+        edition=edition,
+        architecture=architecture,
+        optimiser=_optimiser_state(tensors),
+        records=tuple(facts["records"]),
+        about=facts["about"],
+    )
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The whole checkpoint of the latest epoch in a folder of `epoch-<n>.safetensors`, if there is one."""
+    whole = sorted(path for path in folder.glob("epoch-*.safetensors") if path.with_suffix(".json").is_file())
+    return whole[-1] if whole else None
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such checkpoint")
+    if not path.with_suffix(".json").is_file():
+        raise ValueError(f"{path}: half-written (no {path.stem}.json beside it); delete it and train again")
+    try:
+        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.with_suffix('.json')}: not JSON: {error}; train again or restore it") from error
+    if facts.get("version") != VERSION:
+        raise ValueError(f"{path}: expected version {VERSION}, found {facts.get('version')}; train again")
+    if path.stat().st_size != facts["bytes"]:
+        raise ValueError(f"{path}: half-written: expected {facts['bytes']} bytes, found {path.stat().st_size}")
+    return facts
+
+
+def _check_fit(path: Path, network: MTANet, weights: Mapping[str, Tensor]) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(expected | found):
+        if expected.get(name) != found.get(name):
+            raise ValueError(f"{path}: {name}: expected shape {expected.get(name)}, found {found.get(name)}")
+
+
+def _optimiser_state(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_OPTIMISER):
+            number, key = name.removeprefix(_OPTIMISER).split(".")
+            states.setdefault(int(number), {})[key] = tensor
+    return states

@@ -1,0 +1,140 @@
+"""MTANet: an SE-ResNet trunk, a neck of two pooled branches, and a linear head for each of the three tasks.
+
+Letters: B faces, C channels, H height, W width, U action units, E expressions, T tasks (`data.labels.Task`).
+
+Source: Zhang & Gu (2020), arXiv 2002.00606.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
+
+EXPANSION = 4
+REDUCTION = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The size of a network. The defaults are the paper's; `layers` and `width` shrink the trunk.
+
+    `layers` counts the bottlenecks of the four stages; `width` is the stem's channels, and stage k (from 0) has
+    4 * 2^k times as many; `neck` is the channels of each of the neck's branches.
+    """
+
+    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = 64
+    neck: int = 512
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says of a batch: valence and arousal as they are (not squashed), the rest as logits."""
+
+    valence_arousal_B2: Tensor
+    action_units_BU: Tensor
+    expression_BE: Tensor
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions, channel attention, residual sum. The stride is on the first 1x1, as in VGGFace2's."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        out_channels = EXPANSION * channels
+        squeezed = max(out_channels // REDUCTION, 1)
+        self.residual = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.attention = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(out_channels, squeezed, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(squeezed, out_channels, 1),
+            nn.Sigmoid(),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            projection = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        residual_BCHW = self.residual(x_BCHW)
+        return torch.relu(self.attention(residual_BCHW) * residual_BCHW + self.shortcut(x_BCHW))
+
+
+def _trunk(layers: tuple[int, int, int, int], width: int) -> nn.Sequential:
+    modules: list[nn.Module] = [
+        nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, stride=2, ceil_mode=True),
+    ]
+    in_channels = width
+    for stage, num_blocks in enumerate(layers):
+        channels = width * 2**stage
+        for block in range(num_blocks):
+            modules.append(Bottleneck(in_channels, channels, stride=2 if stage > 0 and block == 0 else 1))
+            in_channels = EXPANSION * channels
+    return nn.Sequential(*modules)
+
+
+def _branch(in_channels: int, channels: int, dropout: float, pool: nn.Module) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Conv2d(in_channels, channels, 1), nn.LeakyReLU(0.01, inplace=True), pool, nn.Flatten()
+    )
+
+
+class MTANet(nn.Module):
+    """The network. `log_sigma_T` are the learned scalars by which the losses are weighted (`model.losses`).
+
+    With the defaults, 8 units and 7 expressions it has 28,154,628 parameters, the three scalars included.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_units: int,
+        num_expressions: int,
+        layers: tuple[int, int, int, int] = (3, 4, 6, 3),
+        width: int = 64,
+        neck: int = 512,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        features = width * EXPANSION * 2 ** (len(layers) - 1)
+        self.trunk = _trunk(layers, width)
+        self.mean_branch = _branch(features, neck, dropout, nn.AdaptiveAvgPool2d(1))
+        self.max_branch = _branch(features, neck, dropout, nn.AdaptiveMaxPool2d(1))
+        self.valence_arousal = nn.Linear(2 * neck, 2)
+        self.action_units = nn.Linear(2 * neck, num_units)
+        self.expression = nn.Linear(2 * neck, num_expressions)
+        self.log_sigma_T = nn.Parameter(torch.ones(len(Task)))
+        for module in self.trunk.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, faces_BCHW: Tensor) -> Outputs:
+        """`faces_BCHW`: RGB in [-1, 1], 112 x 112."""
+        trunk_BCHW = self.trunk(faces_BCHW)
+        neck_BC = torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
+        return Outputs(self.valence_arousal(neck_BC), self.action_units(neck_BC), self.expression(neck_BC))
+
+
+def build_network(edition: Edition, architecture: Architecture) -> MTANet:
+    """A new network for the units and expressions of an edition; its weights are drawn from torch's generator."""
+    return MTANet(
+        num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **asdict(architecture)
+    )

@@ -22,7 +22,8 @@ class Task(StrEnum):
 class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
-    TEST = "test"
+    HELD_OUT = "held_out"
+    """Officially training, but trains nothing here, because another task validates on the same video."""
 
 
 _SEVEN = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data.labels import Edition
 from data.shards import digest
 
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
@@ -42,6 +43,8 @@ class IngestConfig(Knobs):
     """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed where a sample is made."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     """Name of the data set in the store; by default that of the root folder."""
+    edition: Edition | None = None
+    """Edition of the annotations; by default recognised from their headers."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
     """What decodes: NVDEC through DALI on a GPU and PyAV on a CPU (`auto`), or one of them always."""
     min_score: Annotated[float, Field(gt=0, lt=1)] = 0.7

@@ -1,0 +1,182 @@
+"""SQL over the shards: one DuckDB file that holds views and macros, and no frame of its own.
+
+It is built aside and put in place at once, so a reader never sees half of it, and nobody holds it open for writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from data.labels import ALL_EXPRESSIONS
+from data.schema import FACES, LABELS, PREDICTIONS
+from data.shards import parquet_files, read_manifest
+
+MACROS = """
+CREATE MACRO ccc(x, y) AS
+    2 * covar_pop(x::DOUBLE, y::DOUBLE) / nullif(
+        var_pop(x::DOUBLE) FILTER (y IS NOT NULL) + var_pop(y::DOUBLE) FILTER (x IS NOT NULL)
+        + pow(avg(x::DOUBLE) FILTER (y IS NOT NULL) - avg(y::DOUBLE) FILTER (x IS NOT NULL), 2), 0);
+CREATE MACRO f1_binary(truth, predicted) AS
+    2.0 * count(*) FILTER (truth AND predicted)
+    / nullif(2 * count(*) FILTER (truth AND predicted) + count(*) FILTER (truth <> predicted), 0);
+"""
+"""`ccc` is NULL where it is not defined; `f1_binary` where neither truth nor prediction has a positive. Pairs with a
+NULL are left out of both."""
+
+VIDEOS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("dataset", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("codec", pa.string()),
+        ("decoder", pa.string()),
+        ("num_frames", pa.int64()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("tracks", pa.list_(pa.string())),
+        ("faces", pa.string()),
+        ("labels", pa.string()),
+    ]
+)
+"""A video of a data set; `faces` and `labels` are the digests of its shards."""
+
+RUNS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("model_version", pa.int32()),
+        ("experiment", pa.string()),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("code_revision", pa.string()),
+        ("config_digest", pa.string()),
+        ("data_digest", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+"""A score of a model version on a split of a data set, with what made the model."""
+
+
+def publish(store: Path) -> Path:
+    """Builds `store/warehouse.duckdb` anew from the data sets, predictions and runs in the store; gives its path.
+
+    Raises:
+        ValueError: Two data sets have a video of the same name, or a shard is not whole.
+    """
+    catalogues = read_catalogues(store)
+    faces = {entry["faces"]: store / "faces" / entry["faces"] for _, entry in _videos_of(catalogues)}
+    labels = [store / "labels" / catalogue["labels"] for catalogue in catalogues.values() if catalogue.get("labels")]
+    predictions = [path.parent for path in sorted(store.glob("predictions/*/manifest.json"))]
+    current = [folder for folder in predictions if read_manifest(folder)["faces"] in faces]
+    path = store / "warehouse.duckdb"
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        # Storage of 1.4, so that DuckDB's command line, which is older than the library, opens the file too.
+        connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
+        connection.execute(MACROS)
+        _create_view(connection, "frames", faces.values(), FACES)
+        _create_view(connection, "labels", labels, LABELS)
+        _create_view(connection, "predictions", current, PREDICTIONS)
+        _create_table(connection, "videos", _video_rows(store, catalogues), VIDEOS)
+        _create_table(connection, "runs", _run_rows(store), RUNS)
+        expressions = [{"expression": number, "name": name} for number, name in enumerate(ALL_EXPRESSIONS)]
+        _create_table(
+            connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
+        )
+    partial.replace(path)
+    return path
+
+
+def read_catalogues(store: Path) -> dict[str, dict[str, Any]]:
+    """What each data set in the store is made of, by its name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((store / "datasets").glob("*.json"))}
+
+
+def query(store: Path, sql: str) -> pa.Table:
+    """The answer to one SQL query over the store's warehouse.
+
+    Raises:
+        ValueError: There is no warehouse, another process holds it open for writing, or the query is wrong.
+    """
+    path = store / "warehouse.duckdb"
+    if not path.is_file():
+        raise ValueError(f"{path}: no warehouse yet; `mtanet ingest` or `mtanet train` makes it")
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return connection.sql(sql).to_arrow_table()
+    except duckdb.IOException as error:
+        if "could not set lock" not in str(error).lower():
+            raise ValueError(f"{path} or a shard cannot be read; `mtanet ingest` makes them again. {error}") from error
+        raise ValueError(
+            f"{path} is locked: another program has it open for writing; close that program, or open it there with "
+            f"`duckdb -readonly {path}`. {error}"
+        ) from error
+    except duckdb.Error as error:
+        raise ValueError(f"the query was refused: {error}") from error
+
+
+def _videos_of(catalogues: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    owners = defaultdict(list)
+    for name, catalogue in catalogues.items():
+        for video_id in catalogue["videos"]:
+            owners[video_id].append(name)
+    for video_id, names in owners.items():
+        if len(names) > 1:
+            raise ValueError(
+                f"video {video_id} is in the data sets {' and '.join(names)}, so its frames could not be told apart; "
+                f"remove one of them: its file in the store's datasets folder"
+            )
+    return [
+        (name, {"video_id": video_id, **entry})
+        for name, catalogue in catalogues.items()
+        for video_id, entry in sorted(catalogue["videos"].items())
+    ]
+
+
+def _video_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for name, entry in _videos_of(catalogues):
+        facts = read_manifest(store / "faces" / entry["faces"])
+        known = {field.name: facts.get(field.name) for field in VIDEOS}
+        rows.append({**known, **entry, "dataset": name, "labels": catalogues[name].get("labels")})
+    return rows
+
+
+def _run_rows(store: Path) -> list[dict[str, Any]]:
+    runs = [json.loads(path.read_text()) for path in sorted((store / "runs").glob("*.json"))]
+    return [
+        {**run, "metric": metric, "value": value} for run in runs for metric, value in sorted(run["scores"].items())
+    ]
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path.resolve()).replace("'", "''") + "'"
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, folders: Iterable[Path], schema: pa.Schema) -> None:
+    """A view over the folders' files, by their absolute paths: the warehouse is published again after a move."""
+    files = [path for folder in folders for path in parquet_files(folder)]
+    if not files:
+        _create_table(connection, name, [], schema)
+        return
+    # Without hive_partitioning = false a folder called `video=107` would turn into a column of numbers.
+    listed = ", ".join(map(_literal, files))
+    connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
+
+
+def _create_table(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]], schema: pa.Schema
+) -> None:
+    connection.register("rows_given", pa.Table.from_pylist(rows, schema=schema))
+    connection.execute(f"CREATE TABLE {name} AS FROM rows_given")
+    connection.unregister("rows_given")

@@ -1,0 +1,34 @@
+"""The smallest real things the tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+HEADERS = {
+    "VA_Set": "valence,arousal",
+    "EXPR_Set": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise",
+    "AU_Set": "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25",
+}
+
+MakeTree = Callable[[Mapping[str, list[str]]], Path]
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path) -> MakeTree:
+    """Makes a root with empty video files and the annotation files given as `<task>/<split>/<track>` -> rows."""
+
+    def make(annotations: Mapping[str, list[str]], videos: tuple[str, ...] = ("107", "video59")) -> Path:
+        root = tmp_path / "root"
+        (root / "videos" / "batch1").mkdir(parents=True)
+        for video in videos:
+            (root / "videos" / "batch1" / f"{video}.mp4").touch()
+        for name, rows in annotations.items():
+            path = root / "annotations" / f"{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join([HEADERS[name.split("/")[0]], *rows]) + "\n")
+        return root
+
+    return make

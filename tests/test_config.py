@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.config import EXPERIMENTS, Experiment, TrainConfig, load_experiment
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_experiment_loads_and_says_how_it_is_run(path: Path) -> None:
+    assert load_experiment(path.stem).name == path.stem
+    assert f"mtanet train --experiment {path.stem}" in path.read_text()
+
+
+def test_the_papers_experiment_is_the_defaults() -> None:
+    assert load_experiment("paper").train == TrainConfig()
+
+
+def test_an_unknown_experiment_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="no experiment 'papre': expected one of paper, sample"):
+        load_experiment("papre")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nepohcs = 3\n", r"train\.epohcs: Extra inputs are not permitted, found 3"),
+        ("[train]\nepochs = 0\n", r"train\.epochs: Input should be greater than or equal to 1, found 0"),
+        ("[train\n", "not valid TOML"),
+        ("[sample]\n[ingest]\nroot = 'x'\n", "the data come from one of them"),
+    ],
+)
+def test_a_typo_in_an_experiment_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_experiment(str(path))
+
+
+def test_a_changed_knob_changes_the_digest_and_knobs_do_not_change() -> None:
+    train = TrainConfig()
+    assert train.digest == TrainConfig().digest != TrainConfig(epochs=3).digest
+    with pytest.raises(ValidationError, match="frozen"):
+        train.epochs = 3
+
+
+def test_every_knob_says_what_it_means() -> None:
+    def undescribed(schema: dict[str, object]) -> list[str]:
+        return [name for name, field in schema["properties"].items() if "description" not in field]  # type: ignore[attr-defined]
+
+    schema = Experiment.model_json_schema()
+    assert undescribed(schema) == []
+    assert [undescribed(part) for part in schema["$defs"].values() if "properties" in part] == [[]] * 3

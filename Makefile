@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint install lock
+
+demo: install        ## raw synthetic videos to a registered model and SQL over its predictions
+	$(BIN)/mtanet demo
+
+test: install        ## makes what it needs and runs every test
+	$(BIN)/python -m pytest
+
+lint: install        ## style, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("mtanet needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Installing the locked packages into $(VENV): some minutes the first time."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[sample,dev]'
+	@touch $@
+
+lock:                ## resolves the newest versions that pyproject.toml allows
+	rm -rf $(VENV).lock
+	$(PYTHON) -m venv $(VENV).lock
+	$(VENV).lock/bin/pip install --quiet '.[sample,dev]'
+	{ echo '# Made by `make lock`. What torch itself needs for a GPU is not listed: it differs from build to build.'; \
+	  $(VENV).lock/bin/pip freeze --exclude mtanet | sed 's/+cpu$$//; s/+cu[0-9]*$$//' \
+	  | grep -v -E '^(nvidia-(cublas|cuda|cudnn|cufft|cufile|curand|cusolver|cusparse|cusparselt|nccl|nvjitlink|nvshmem|nvtx)|triton)'; } > requirements.lock
+	rm -rf $(VENV).lock

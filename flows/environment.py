@@ -1,0 +1,128 @@
+"""What Prefect and MLflow find in the environment, set before either is imported, and the Prefect server of a run.
+
+set_environment(store)
+ensure_prefect_server(store)       # the one that answers, or a temporary one that ends with this process
+from flows.train import train_mtanet
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+PREFECT_PORT = 4200
+MLFLOW_PORT = 5000
+STARTUP_TIMEOUT_S = 180
+"""A first start migrates an empty database, which takes 10 s and, on a busy machine, a minute."""
+
+log = logging.getLogger("mtanet.prefect")
+
+
+def set_environment(store: Path, *, verbose: bool = False) -> None:
+    """Keeps what Prefect and MLflow write in the store, and both of them quiet; what is already set stays."""
+    level = "INFO" if verbose else "CRITICAL"
+    defaults = {
+        "PREFECT_HOME": str((store / "prefect").resolve()),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "mtanet",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": level,
+        "PREFECT_LOGGING_INTERNAL_LEVEL": level,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def prefect_api() -> str:
+    """The address of the Prefect API: `PREFECT_API_URL` where it is set, else that of `mtanet up`."""
+    return os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{PREFECT_PORT}/api"
+
+
+def answers(url: str, *, timeout_s: float = 2) -> bool:
+    try:
+        return httpx.get(url, timeout=timeout_s).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for(url: str, *, process: subprocess.Popen[bytes] | None = None, timeout_s: float = STARTUP_TIMEOUT_S) -> None:
+    """Returns when the address answers.
+
+    Raises:
+        RuntimeError: It does not in time, or the process that was to answer has ended.
+    """
+    end_s = time.monotonic() + timeout_s
+    while not answers(url):
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"nothing answers at {url}: the server ended with exit code {process.returncode}")
+        if time.monotonic() > end_s:
+            raise RuntimeError(f"nothing answers at {url} after {timeout_s:.0f} s")
+        time.sleep(0.2)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def ensure_prefect_server(store: Path) -> str:
+    """The address of a Prefect API that answers: the one that runs, or a temporary one with its records in the store.
+
+    Prefect reads the address when it is imported, so this comes first; it also lets the temporary server end last,
+    after Prefect has sent what it still had to send. Prefect's own temporary server is not taken: it does not start
+    where `pyproject.toml` names an address, and it outlives a process that is killed.
+
+    Raises:
+        RuntimeError: The temporary server does not start; its log is named.
+    """
+    if answers(f"{prefect_api()}/health"):
+        os.environ["PREFECT_API_URL"] = prefect_api()
+        return prefect_api()
+    log.info("no Prefect server answers at %s; this run starts its own, which ends with it", prefect_api())
+    port = free_port()
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    log_path = store / "prefect" / "server.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log_file:
+        command = [sys.executable, "-m", "flows.server", str(port)]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log_file, stderr=subprocess.STDOUT)
+    atexit.register(_end, server)
+    try:
+        wait_for(f"{prefect_api()}/health", process=server)
+    except RuntimeError as error:
+        raise RuntimeError(f"the temporary Prefect server does not start: {error}; see {log_path}") from error
+    return prefect_api()
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    if server.stdin is not None:
+        server.stdin.close()

@@ -1,0 +1,117 @@
+"""How far a stage is: a bar in the terminal, else lines in the log; and in a flow run a progress artifact."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext, TaskRunContext
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+LOG_EVERY_S = 15.0
+ARTIFACT_EVERY_S = 3.0
+"""The artifact is a call to the server each time."""
+
+log = logging.getLogger("mtanet.progress")
+_terminal: Progress | None = None
+
+
+@contextmanager
+def bars_in_terminal(progress: Progress) -> Iterator[None]:
+    """Within the block the stages draw their bars there."""
+    global _terminal
+    _terminal = progress
+    try:
+        with progress:
+            yield
+    finally:
+        _terminal = None
+
+
+def terminal_columns() -> list[Any]:
+    return [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    ]
+
+
+class Stage:
+    """A stage under way. Its methods may be called from any thread."""
+
+    def __init__(self, name: str, total: int, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = self.items = 0
+        self._note = ""
+        self._lock = threading.Lock()
+        self._start_s = self._logged_s = self._sent_s = time.monotonic()
+        self._artifact = _create_artifact(name, f"{total} {unit}")
+        self._bar = _terminal.add_task(name, total=total, note="") if _terminal else None
+
+    def advance(self, done: int = 1, *, note: str | None = None) -> None:
+        """So many units more are done."""
+        self.set(self.done + done, note=note)
+
+    def set(self, done: int, total: int | None = None, *, note: str | None = None) -> None:
+        """So many units are done, of so many."""
+        with self._lock:
+            self.done, self.total = done, total if total is not None else self.total
+            self._note = note if note is not None else self._note
+            self._show()
+
+    def count(self, frames: int) -> None:
+        """So many frames more went by: shown as a rate."""
+        with self._lock:
+            self.items += frames
+            elapsed_s = max(time.monotonic() - self._start_s, 1e-3)
+            self._note = f"{self.items} frames, {self.items / elapsed_s:.0f}/s"
+            self._show()
+
+    def _show(self) -> None:
+        now_s = time.monotonic()
+        if _terminal is not None and self._bar is not None:
+            _terminal.update(self._bar, completed=self.done, total=self.total, note=self._note)
+        if (_terminal is None or _terminal.disable) and now_s - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = now_s
+            log.info("%s: %d of %d %s%s", self.name, self.done, self.total, self.unit, self._note and f", {self._note}")
+        if self._artifact is not None and now_s - self._sent_s >= ARTIFACT_EVERY_S:
+            self._sent_s = now_s
+            self._send()
+
+    def _send(self) -> None:
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, progress=100 * self.done / max(self.total, 1))
+
+    def close(self) -> None:
+        self._send()
+        if _terminal is not None and self._bar is not None:
+            _terminal.remove_task(self._bar)
+
+
+@contextmanager
+def stage(name: str, total: int, unit: str) -> Iterator[Stage]:
+    """Shows a stage while the block runs, and says at its end what it took."""
+    shown = Stage(name, total, unit)
+    start_s = time.monotonic()
+    try:
+        yield shown
+    finally:
+        shown.close()
+    note = f", {shown._note}" if shown._note else ""
+    log.info("%s: %d %s in %.0f s%s", name, shown.done, unit, time.monotonic() - start_s, note)
+
+
+def _create_artifact(name: str, description: str) -> UUID | None:
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return None
+    artifact = create_progress_artifact(0.0, key=f"{name.replace(' ', '-')}-progress", description=description)
+    return artifact if isinstance(artifact, UUID) else None

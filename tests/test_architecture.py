@@ -33,6 +33,7 @@ DOORS = {
         "data/shards.py",
         "data/annotations.py",
         "data/extraction.py",
+        "data/frames.py",
         "data/loader.py",
         "data/warehouse.py",
         "data/sample/",

@@ -1,0 +1,70 @@
+"""Films a clip: renders its scene into a video file and keeps the truth of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from data.sample.annotations import TrackTruth, write_annotations, write_truth
+from data.sample.head import load_head
+from data.sample.plan import ClipPlan, Codec
+from data.sample.scenes import HEIGHT, WIDTH, film, make_scene, visible_share
+
+_VISIBLE_FROM = 0.6
+"""The share of a face's box in the picture from which the face counts as visible, and its labels as valid."""
+
+_ENCODER_OPTIONS = {
+    Codec.VP9: {"crf": "30", "b": "0", "g": "30", "deadline": "realtime", "cpu-used": "8"},
+    Codec.H264: {"crf": "22", "preset": "veryfast"},
+    Codec.HEVC: {"crf": "24", "preset": "superfast", "x265-params": "pools=none:frame-threads=1:log-level=none"},
+}
+
+
+def film_clip(plan: ClipPlan, out: Path, on_frame: Callable[[], None]) -> None:
+    """Writes `videos/batch1/<video>.mp4`, the annotations and the truth of one clip under `out`.
+
+    Same plan, same bytes on the same machine: the encoders run on one thread. `on_frame` is called after every frame.
+    """
+    scene = make_scene(load_head(), plan)
+    boxes = []
+    with _VideoWriter(out / "videos" / "batch1" / f"{plan.video_id}.mp4", plan.codec, plan.fps) as video:
+        for picture, faces in film(scene, (plan.seed, plan.index, 1)):
+            video.write(picture)
+            boxes.append(faces)
+            on_frame()
+    rng = np.random.default_rng((plan.seed, plan.index, 2))
+    for track_id, actor, faces in zip(plan.track_ids, scene.actors, zip(*boxes, strict=True), strict=True):
+        truth = TrackTruth(
+            track_id=track_id,
+            performance=actor.performance,
+            box_F4=np.array([(face.x, face.y, face.w, face.h) for face in faces], np.float32),
+            visible_F=np.array([visible_share(face) >= _VISIBLE_FROM for face in faces]),
+        )
+        write_annotations(out / "annotations", plan, truth, rng)
+        write_truth(out / "truth", truth)
+
+
+class _VideoWriter:
+    """An .mp4 file of one video stream, finished when closed."""
+
+    def __init__(self, path: Path, codec: Codec, fps: Fraction) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._container = av.open(str(path), "w")
+        self._stream = self._container.add_stream(codec.value, rate=fps)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        self._stream.options = _ENCODER_OPTIONS[codec]
+        self._stream.thread_count = 1
+
+    def write(self, picture: np.ndarray) -> None:
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+
+    def __enter__(self) -> _VideoWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._container.mux(self._stream.encode())
+        self._container.close()

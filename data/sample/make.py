@@ -1,0 +1,85 @@
+"""Makes the whole sample in spawned processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.connection import wait as wait_for_connection
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import torch
+
+from data.sample.film import film_clip
+from data.sample.head import find_head_data
+from data.sample.plan import ClipPlan, plan_clip
+
+
+def make_sample(
+    out: Path,
+    *,
+    clips: int,
+    seconds: float,
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fills the empty folder `out` with synthetic videos and their annotations in the layout of Aff-Wild2, edition 2020.
+
+    There are `videos/batch1/<video>.mp4`, `annotations/{VA,EXPR,AU}_Set/{Training,Validation}_Set/<track>.txt` and
+    `truth/<track>.csv` (see `annotations.write_truth`). The same clips, seconds and seed give the same annotations, and
+    on one machine the same videos, byte for byte, whatever `workers` is. `progress` gets the frames done and all frames.
+
+    Raises:
+        ModuleNotFoundError: The package with the head's data (extra `sample`) is not installed.
+        ValueError: Another version of it is, a number is too small, or `out` is not empty.
+    """
+    find_head_data()
+    if clips < 1 or seconds <= 0 or workers < 1:
+        raise ValueError(f"clips, seconds and workers must be positive, got {clips}, {seconds} and {workers}")
+    if any(out.iterdir()):
+        raise ValueError(f"{out}: not empty; the sample needs a folder of its own")
+    plans = [plan_clip(index, seconds=seconds, seed=seed) for index in range(clips)]
+    num_frames = sum(plan.num_frames for plan in plans)
+    done_frames = 0
+    context = multiprocessing.get_context("spawn")
+    ticks: SimpleQueue[int] = context.SimpleQueue()
+    with ProcessPoolExecutor(min(workers, clips), context, initializer=_start_worker, initargs=(ticks,)) as pool:
+        try:
+            pending = {pool.submit(_film_clip, plan, out) for plan in plans}
+            while pending:
+                finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                for clip in finished:
+                    clip.result()
+                while not ticks.empty():
+                    done_frames += ticks.get()
+                if progress is not None:
+                    progress(done_frames, num_frames)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_ticks: SimpleQueue[int]
+
+
+def _start_worker(ticks: SimpleQueue[int]) -> None:
+    global _ticks
+    _ticks = ticks
+    torch.set_num_threads(1)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Else the workers of a killed run would go on writing where the next run writes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for_connection([parent.sentinel])
+    os._exit(1)
+
+
+def _film_clip(plan: ClipPlan, out: Path) -> None:
+    film_clip(plan, out, on_frame=lambda: _ticks.put(1))

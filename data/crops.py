@@ -1,0 +1,138 @@
+"""Frame and landmarks -> an upright face of 112 x 112 px, as a JPEG, and a descriptor of how its owner looks.
+
+Points are in px as the detector and OpenCV count them, pixel centres at whole numbers; DALI puts centres at halves.
+Shapes: F frames, N faces, H rows, W columns, C RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import nvidia.dali.experimental.dynamic as ndd
+import simplejpeg
+import torch
+from torch import Tensor
+
+from data.video import Device
+
+SIZE_PX = 112
+TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
+"""Where the five landmarks lie in a crop: the template of ArcFace, on which public face networks are trained."""
+
+_REGION_PX = 192
+"""The face is shrunk to about this size with antialiasing, then turned: the turn alone samples too sparsely."""
+_REGION_MARGIN = 1.04
+
+_LEVELS = 4
+_SAMPLES = 16
+_HEAD = (-0.2, -0.3, 1.4, 1.2)
+_SHOULDERS = (-0.5, 1.1, 2.0, 1.0)
+"""Regions x y w h beside a face's box, in units of its width and height."""
+APPEARANCE_LENGTH = 2 * _LEVELS**3
+
+
+def alignment(landmarks_52: np.ndarray) -> np.ndarray:
+    """The 2x3 matrix of the similarity (turn, scale, shift) that takes landmarks in a frame nearest to the template.
+
+    Least squares over all five points in closed form (Umeyama 1991): the same answer on every run, where a robust fit
+    draws points at random, and never a mirrored face. With points as complex numbers it is a regression `a z + b`.
+
+    Raises:
+        ValueError: All landmarks are the same point, or one is not finite.
+    """
+    frame_5, crop_5 = (points[:, 0] + 1j * points[:, 1] for points in (landmarks_52.astype(np.float64), TEMPLATE_52))
+    from_mean_5 = frame_5 - frame_5.mean()
+    spread = float((from_mean_5 * from_mean_5.conj()).real.sum())
+    if not np.isfinite(spread) or spread < 1e-6:
+        raise ValueError(f"landmarks: expected five finite points apart from each other, found {landmarks_52.tolist()}")
+    turn = (from_mean_5.conj() * crop_5).sum() / spread
+    shift = crop_5.mean() - turn * frame_5.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device) -> np.ndarray:
+    """The aligned faces, uint8 `(N, SIZE_PX, SIZE_PX, C)`; face n is cut from frame `owners[n]`.
+
+    Where a face reaches beyond its frame the frame's outermost pixels go on.
+    """
+    if not len(owners):
+        return np.empty((0, SIZE_PX, SIZE_PX, 3), np.uint8)
+    starts, ends, matrices = zip(*(_region(alignment(landmarks_52)) for landmarks_52 in landmarks_N52), strict=True)
+    frames = ndd.as_batch([frames_FHWC[owner] for owner in owners], layout="HWC")
+    regions = ndd.resize(
+        frames,
+        size=(_REGION_PX, _REGION_PX),
+        roi_start=ndd.as_batch(list(starts)),
+        roi_end=ndd.as_batch(list(ends)),
+        antialias=True,
+        device=device,
+    )
+    faces = ndd.warp_affine(
+        regions, matrix=ndd.as_batch(list(matrices)), size=(SIZE_PX, SIZE_PX), inverse_map=False, device=device
+    )
+    crops: np.ndarray = faces.torch().cpu().numpy()
+    return crops
+
+
+def encode_jpegs(faces_NHWC: np.ndarray, *, quality: int) -> list[bytes]:
+    return [simplejpeg.encode_jpeg(face_HWC, quality, "RGB", "420") for face_HWC in faces_NHWC]
+
+
+def appearances(frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray) -> np.ndarray:
+    """How the owner of each face looks: colours of the head and of the shoulders, float32 `(N, APPEARANCE_LENGTH)`.
+
+    Two histograms, whose square roots have length 1 together: the scalar product of two descriptors is 1 for the same
+    colours and 0 for none in common.
+    """
+    histograms = [_histograms(_samples(frames_FHWC, owners, boxes_N4, region)) for region in (_HEAD, _SHOULDERS)]
+    return np.sqrt(np.concatenate(histograms, axis=1) / len(histograms)).astype(np.float32)
+
+
+def _region(matrix_23: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The square of the frame around a crop: its start and end (y, x), and the matrix from it, shrunk, to the crop."""
+    to_crop_33 = np.vstack([matrix_23, [0, 0, 1]])
+    to_crop_33[:2, 2] += 0.5 - 0.5 * to_crop_33[:2, :2].sum(1)  # pixel centres from whole numbers to halves
+    corners_34 = np.array([[0, SIZE_PX, SIZE_PX, 0], [0, 0, SIZE_PX, SIZE_PX], [1, 1, 1, 1]])
+    corners_24 = (np.linalg.inv(to_crop_33) @ corners_34)[:2]
+    half_px = np.ptp(corners_24, axis=1).max() / 2 * _REGION_MARGIN
+    start_xy = (corners_24.min(1) + corners_24.max(1)) / 2 - half_px
+    scale = _REGION_PX / (2 * half_px)
+    to_region_33 = np.array([[scale, 0, -scale * start_xy[0]], [0, scale, -scale * start_xy[1]], [0, 0, 1]])
+    start_yx = start_xy[::-1].astype(np.float32)
+    return (
+        start_yx,
+        start_yx + np.float32(2 * half_px),
+        (to_crop_33 @ np.linalg.inv(to_region_33))[:2].astype(np.float32),
+    )
+
+
+def _samples(
+    frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray, region: tuple[float, float, float, float]
+) -> np.ndarray:
+    """A grid of pixels of a region beside each face, uint8 `(N, samples, C)`; beyond the frame its edge is repeated."""
+    x_N1, y_N1, w_N1, h_N1 = np.split(boxes_N4, 4, axis=1)
+    steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    columns_NS = x_N1 + w_N1 * (region[0] + region[2] * steps)
+    rows_NS = y_N1 + h_N1 * (region[1] + region[3] * steps)
+    height, width = frames_FHWC.shape[1:3]
+    rows, columns = (
+        torch.from_numpy(np.clip(positions, 0, last - 1).astype(np.int64)).to(frames_FHWC.device)
+        for positions, last in ((rows_NS, height), (columns_NS, width))
+    )
+    frame = torch.tensor(owners, dtype=torch.int64, device=frames_FHWC.device)
+    pixels: np.ndarray = (
+        frames_FHWC[frame[:, None, None], rows[:, :, None], columns[:, None, :]].flatten(1, 2).cpu().numpy()
+    )
+    return pixels
+
+
+def _histograms(pixels_NSC: np.ndarray) -> np.ndarray:
+    """Shares of the `_LEVELS ** 3` colours; a pixel counts for the nearest levels of each channel by its distance."""
+    position_NSC = pixels_NSC.astype(np.float32) * ((_LEVELS - 1) / 255)
+    weights_NSCL = (1 - np.abs(position_NSC[..., None] - np.arange(_LEVELS, dtype=np.float32))).clip(0)
+    red, green, blue = weights_NSCL[:, :, 0], weights_NSCL[:, :, 1], weights_NSCL[:, :, 2]
+    red_green = (red[..., :, None] * green[..., None, :]).reshape(*red.shape[:2], _LEVELS**2)
+    shares = red_green.swapaxes(1, 2) @ blue
+    flat: np.ndarray = shares.reshape(len(shares), _LEVELS**3) / pixels_NSC.shape[1]
+    return flat

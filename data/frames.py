@@ -108,6 +108,11 @@ def labelled_frames(
     )
 
 
+def frame_indices(faces_file: Path) -> Integers:
+    """The frame of every row of a faces file, with or without a face; they ascend."""
+    return _array(pq.read_table(faces_file, columns=["frame_index"], partitioning=None)["frame_index"]).astype(np.int64)
+
+
 def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Table]:
     """The labels of each track that some task has in the split, with NaN for those of the tasks that do not."""
     in_split = [pc.field(f"split_{task}") == split.value for task in Task]

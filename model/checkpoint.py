@@ -57,8 +57,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_file(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
 
 
-def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """Reads what `save_checkpoint` wrote.
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads what `save_checkpoint` wrote, onto the CPU.
 
     Raises:
         ValueError: There is no such file, it is half-written or damaged, of another version, or its weights do not fit
@@ -66,13 +66,13 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
     """
     facts = _read_facts(path)
     try:
-        tensors = load_file(path, device=device)
+        tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
     architecture = Architecture(**{**facts["architecture"], "layers": tuple(facts["architecture"]["layers"])})
     edition = Edition(facts["edition"])
     with torch.random.fork_rng(devices=[]):
-        network = build_network(edition, architecture).to(device)
+        network = build_network(edition, architecture)
     weights = {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items() if name.startswith(_WEIGHTS)}
     _check_fit(path, network, weights)
     network.load_state_dict(weights)

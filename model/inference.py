@@ -1,0 +1,94 @@
+"""From faces to predictions as columns. Letters: N rows of a faces file or labelled frames, B faces of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.frames import LabelledFrames, frame_indices
+from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, EXPRESSIONS, Edition, action_unit_column, action_unit_columns
+from data.loader import Device, batches, face_batches
+from model.network import MTANet, Outputs
+
+Predictions = dict[str, NDArray[np.float32]]
+"""`valence` and `arousal` in [-1, 1]; `expression`, the number of the likeliest class; a probability `p_<name>` for
+each expression and `au<n>` for each unit of any edition. NaN where there is no face, or the edition knows no such."""
+
+COLUMNS = (
+    "valence",
+    "arousal",
+    "expression",
+    *(f"p_{name}" for name in ALL_EXPRESSIONS),
+    *(action_unit_column(unit) for unit in ALL_ACTION_UNITS),
+)
+
+
+def predict(
+    network: MTANet,
+    faces_file: Path,
+    edition: Edition,
+    *,
+    batch_size: int = 80,
+    device: Device = "cpu",
+    threads: int = 1,
+) -> tuple[NDArray[np.int64], Predictions]:
+    """The frame index of every row of a faces file, and its predictions.
+
+    Raises:
+        ValueError: A crop cannot be read; names track and frame.
+    """
+    frame_index_N = frame_indices(faces_file)
+    faces = face_batches(faces_file, batch_size=batch_size, device=device, threads=threads)
+    rows = ((np.searchsorted(frame_index_N, frame_index_B), faces_BCHW) for frame_index_B, faces_BCHW in faces)
+    return frame_index_N, _predict(network, rows, len(frame_index_N), edition, device)
+
+
+def predict_frames(
+    network: MTANet, frames: LabelledFrames, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
+) -> Predictions:
+    """Predictions for labelled frames, in their order: what `model.metrics` compares with `frames.truth()`."""
+    faces = (batch.faces_BCHW for batch in batches(frames, batch_size=batch_size, device=device, threads=threads))
+    order_N = np.arange(len(frames))
+    rows = ((order_N[k * batch_size : (k + 1) * batch_size], faces_BCHW) for k, faces_BCHW in enumerate(faces))
+    return _predict(network, rows, len(frames), frames.edition, device)
+
+
+def place(network: MTANet, device: Device) -> MTANet:
+    """Moves a network to where the batches are, in the memory format that convolutions are fastest in."""
+    moved: MTANet = network.to("cuda" if device == "gpu" else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
+def _predict(
+    network: MTANet,
+    rows: Iterator[tuple[NDArray[np.int64], Tensor]],
+    num_rows: int,
+    edition: Edition,
+    device: Device,
+) -> Predictions:
+    columns = {name: np.full(num_rows, np.nan, dtype=np.float32) for name in COLUMNS}
+    network = place(network, device).eval()
+    with torch.inference_mode():
+        for row_B, faces_BCHW in rows:
+            outputs = network(faces_BCHW.contiguous(memory_format=torch.channels_last))
+            for name, values_B in _as_columns(outputs, edition).items():
+                columns[name][row_B] = values_B.float().cpu().numpy()
+    return columns
+
+
+def _as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:
+    valence_B, arousal_B = outputs.valence_arousal_B2.clamp(-1, 1).unbind(1)
+    expressions = outputs.expression_BE.softmax(1).unbind(1)
+    units = outputs.action_units_BU.sigmoid().unbind(1)
+    return {
+        "valence": valence_B,
+        "arousal": arousal_B,
+        "expression": outputs.expression_BE.argmax(1),
+        **{f"p_{name}": values_B for name, values_B in zip(EXPRESSIONS[edition], expressions, strict=True)},
+        **dict(zip(action_unit_columns(edition), units, strict=True)),
+    }

@@ -1,0 +1,154 @@
+"""Training learns, repeats itself exactly, and goes on after a kill as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from little_store import learnable_store
+
+from data.augment import Augmentation
+from data.frames import LabelledFrames, labelled_frames
+from data.labels import Edition, Split
+from model.checkpoint import load_checkpoint
+from model.learning import Learning, learning_rate
+from model.network import Architecture
+from model.training import Record, train
+
+TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
+QUICK = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)
+
+GOLDEN = [
+    *(1.7587, 1.7146, 1.6607, 1.5976, 1.5348, 1.4687, 1.4017, 1.3406, 1.2852, 1.2336),
+    *(1.1907, 1.1469, 1.1168, 1.0893, 1.0719, 1.0462, 1.0371, 1.0239, 1.0142, 1.0070),
+]
+"""Losses of 20 steps, as `pytest tests/test_training.py -k golden` says when they differ; processors differ by 0.3 %."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[LabelledFrames, LabelledFrames]:
+    files, labels = learnable_store(tmp_path_factory.mktemp("store"))
+    training, validation = (
+        labelled_frames(files, labels, split=split, edition=Edition.ABAW_2020)
+        for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    return training, validation
+
+
+Sets = tuple[LabelledFrames, LabelledFrames]
+
+
+def _train(folder: Path, sets: Sets, learning: Learning = QUICK, epochs: int | None = None) -> list[Record]:
+    records = train(folder, *sets, architecture=TINY, learning=learning, augment=Augmentation(), about={"seed": 5})
+    return [
+        {name: value for name, value in record.items() if name != "images_per_s"} for record in islice(records, epochs)
+    ]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    content = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    facts = json.loads(content["model.json"])
+    for record in facts["records"]:
+        del record["images_per_s"]
+    return {**content, "model.json": json.dumps(facts).encode()}
+
+
+def test_a_record_names_losses_weights_rate_speed_and_validation_scores(tmp_path: Path, sets: Sets) -> None:
+    calls: list[tuple[int, int, int]] = []
+    records = train(
+        tmp_path,
+        *sets,
+        architecture=TINY,
+        learning=replace(QUICK, epochs=2),
+        progress=lambda *call: calls.append(call),
+    )
+    record = list(records)[1]
+    assert set(record) >= {
+        "epoch",
+        "learning_rate",
+        "images_per_s",
+        "train/loss",
+        *(f"train/{kind}_{task}" for kind in ("loss", "weight") for task in ("va", "expr", "au")),
+        "validation/ccc",
+        "validation/expression_macro_f1",
+        "validation/f1_au12",
+        "validation/total",
+    }
+    assert record["epoch"] == 1
+    assert record["learning_rate"] == pytest.approx(0.005)
+    assert calls == [(epoch, batch, 3) for epoch in (0, 1) for batch in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("learning", [QUICK, replace(QUICK, optimiser="adamw", task_weights="equal")])
+def test_a_killed_training_goes_on_to_the_same_curve_and_the_same_bytes(
+    tmp_path: Path, sets: Sets, learning: Learning
+) -> None:
+    whole = _train(tmp_path / "whole", sets, learning)
+    killed = tmp_path / "killed"
+    _train(killed, sets, learning, epochs=2)
+    (killed / "epoch-0003.safetensors").write_bytes(b"killed before the JSON was written")
+    (killed / "epoch-0003.json.partial").write_bytes(b"{")
+    assert sorted(path.name for path in killed.glob("*.json")) == ["epoch-0002.json"]
+    assert _train(killed, sets, learning) == whole
+    assert _files(killed) == _files(tmp_path / "whole")
+    assert sorted(_files(killed)) == ["model.json", "model.safetensors"]
+
+
+def test_a_finished_training_says_its_numbers_again_and_does_nothing(tmp_path: Path, sets: Sets) -> None:
+    first = _train(tmp_path, sets)
+    (tmp_path / "epoch-0003.json").write_text("left by a kill")
+    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    assert _train(tmp_path, sets) == first
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    assert load_checkpoint(tmp_path / "model.safetensors").about == {"seed": 5}
+
+
+def test_the_loss_curve_of_20_steps_is_the_golden_one(tmp_path: Path, sets: Sets) -> None:
+    learning = Learning(epochs=20, batch_size=48, learning_rate=1e-2, seed=1)
+    losses = [record["train/loss"] for record in train(tmp_path, *sets, architecture=TINY, learning=learning)]
+    assert losses == pytest.approx(GOLDEN, rel=0.01), " ".join(f"{loss:.4f}" for loss in losses)
+    assert losses[-1] < losses[0]
+
+
+def test_what_can_be_seen_is_learned_and_carries_over(tmp_path: Path, sets: Sets) -> None:
+    learning = Learning(epochs=25, batch_size=16, optimiser="adamw", learning_rate=3e-3, seed=1)
+    last = list(train(tmp_path, *sets, architecture=replace(TINY, dropout=0.1), learning=learning))[-1]
+    assert last["validation/ccc"] > 0.8
+    assert last["validation/action_units_mean_f1"] > 0.8
+
+
+def test_a_loss_that_is_not_finite_names_the_tracks_and_frames(tmp_path: Path, sets: Sets) -> None:
+    broken = replace(sets[0], valence_arousal_N2=np.full_like(sets[0].valence_arousal_N2, math.inf))
+    broken.valence_arousal_N2[::2] = 0
+    with pytest.raises(
+        FloatingPointError, match=r"loss is nan in epoch 0, batch 0, .* frames: video0: \[.*\]; video1: \["
+    ):
+        _train(tmp_path, (broken, sets[1]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_networks_checkpoint_is_refused(tmp_path: Path, sets: Sets) -> None:
+    _train(tmp_path, sets, epochs=1)
+    records = train(tmp_path, *sets, architecture=replace(TINY, neck=16), learning=QUICK)
+    with pytest.raises(ValueError, match=r"epoch-0001.safetensors: expected 2020 .*neck=16.*, found 2020 .*neck=8"):
+        next(records)
+
+
+def test_the_papers_rate_falls_linearly_and_the_other_warms_up_and_falls_along_a_cosine() -> None:
+    paper = Learning()
+    assert [learning_rate(paper, epoch, 0.7) for epoch in (0, 50, 99)] == pytest.approx([1e-3, 5e-4, 1e-5])
+    cosine = Learning(epochs=10, optimiser="adamw", learning_rate=1.0, warm_up=0.2)
+    rates = [learning_rate(cosine, epoch, 0) for epoch in (0, 1, 2, 6)] + [learning_rate(cosine, 9, 1)]
+    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0])

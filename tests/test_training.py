@@ -28,7 +28,7 @@ GOLDEN = [
     *(1.7587, 1.7146, 1.6607, 1.5976, 1.5348, 1.4687, 1.4017, 1.3406, 1.2852, 1.2336),
     *(1.1907, 1.1469, 1.1168, 1.0893, 1.0719, 1.0462, 1.0371, 1.0239, 1.0142, 1.0070),
 ]
-"""Losses of 20 steps; a failing `pytest tests/test_training.py -k golden` says what it found. Processors differ by 0.3 %."""
+"""Losses of 20 steps, as a failing `pytest tests/test_training.py -k golden` gives them. Processors differ by 0.3 %."""
 
 
 @pytest.fixture(scope="module", autouse=True)

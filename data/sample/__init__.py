@@ -1,1 +1,1 @@
-"""A synthetic sample in Aff-Wild2's own layout: rendered heads, acted expressions, exact labels. `make.make_sample` makes it."""
+"""A synthetic sample in Aff-Wild2's own layout: rendered heads, acted expressions, exact labels. See `make_sample`."""

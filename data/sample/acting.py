@@ -1,8 +1,8 @@
-"""What a person's face does over time, and what it means: action units, expression, valence and arousal of every frame.
+"""What a person's face does over time, and what it means: action units, expression, valence and arousal by frame.
 
-The labels follow from the movements by a fixed convention, not from anybody's judgement: an expression is a set of action
-units after EMFACS; its valence and arousal are those of `VALENCE_AROUSAL` times its intensity; a unit counts as present,
-and an expression as shown, from `THRESHOLD` on.
+The labels follow from the movements by a fixed convention, not from anybody's judgement: an expression is a set of
+action units after EMFACS; its valence and arousal are those of `VALENCE_AROUSAL` times its intensity; a unit counts as
+present, and an expression as shown, above `THRESHOLD`.
 
 Letters: F frames, U action units, E expressions.
 """
@@ -66,17 +66,18 @@ class Performance:
     gaze_pitch_F: Floats
 
     @property
-    def valence_arousal_F2(self) -> Floats:
+    def valence_arousal(self) -> Floats:
+        """Valence and arousal (F, 2)."""
         return self.expressions_FE @ np.array([VALENCE_AROUSAL[name] for name in EXPRESSION_NAMES], np.float32)
 
     @property
-    def expression_F(self) -> NDArray[np.int64]:
-        """The class number of the expression that is shown; neutral where none is."""
+    def expression(self) -> NDArray[np.int64]:
+        """The class number of the expression that is shown (F); neutral where none is."""
         shown_F = self.expressions_FE.max(1) > THRESHOLD
         return np.where(shown_F, self.expressions_FE.argmax(1), EXPRESSION_NAMES.index("neutral"))
 
     def present(self, unit: int) -> NDArray[np.bool_]:
-        """Whether an action unit is present, frame by frame."""
+        """Whether an action unit is present (F)."""
         return self.units_FU[:, UNITS.index(unit)] > THRESHOLD
 
 

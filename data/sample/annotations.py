@@ -36,8 +36,10 @@ class TrackTruth:
 
 
 def write_annotations(root: Path, plan: ClipPlan, truth: TrackTruth, rng: np.random.Generator) -> None:
-    """Writes the files of all tasks that the plan gives a track. Rows without a visible face, and some others by chance,
-    have the data set's own marks of a missing label: -5 for valence and arousal, -1 for expression and action units.
+    """Writes the files of all tasks that the plan gives a track.
+
+    Rows without a visible face, and some others by chance, have the data set's own marks of a missing label: -5 for
+    valence and arousal, -1 for expression and action units.
     """
     tables = {Task.VA: _valence_arousal, Task.EXPR: _expression, Task.AU: _action_units}
     for task, table in tables.items():
@@ -56,13 +58,13 @@ _Table = tuple[str, NDArray[np.str_], str]
 
 
 def _valence_arousal(truth: TrackTruth) -> _Table:
-    cells = np.array([[f"{value:.3f}" for value in row] for row in truth.performance.valence_arousal_F2.tolist()])
+    cells = np.array([[f"{value:.3f}" for value in row] for row in truth.performance.valence_arousal.tolist()])
     return "valence,arousal", cells, _NO_VALENCE_AROUSAL
 
 
 def _expression(truth: TrackTruth) -> _Table:
     names = ",".join(name.capitalize() for name in EXPRESSION_NAMES)
-    return names, truth.performance.expression_F.astype(str)[:, None], _NO_CLASS
+    return names, truth.performance.expression.astype(str)[:, None], _NO_CLASS
 
 
 def _action_units(truth: TrackTruth) -> _Table:
@@ -87,8 +89,8 @@ def write_truth(folder: Path, truth: TrackTruth) -> None:
         np.arange(len(truth.visible_F)),
         truth.visible_F,
         *truth.box_F4.T,
-        *act.valence_arousal_F2.T,
-        act.expression_F,
+        *act.valence_arousal.T,
+        act.expression,
         *act.units_FU.T,
     ]
     formats = ["%d", "%d", *["%.1f"] * 4, *["%.3f"] * 2, "%d", *["%.3f"] * len(UNITS)]

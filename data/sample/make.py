@@ -27,11 +27,12 @@ def make_sample(
     workers: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Fills the empty folder `out` with synthetic videos and their annotations in the layout of Aff-Wild2, edition 2020.
+    """Fills the empty folder `out` with synthetic videos and annotations in the layout of Aff-Wild2, edition 2020.
 
     There are `videos/batch1/<video>.mp4`, `annotations/{VA,EXPR,AU}_Set/{Training,Validation}_Set/<track>.txt` and
-    `truth/<track>.csv` (see `annotations.write_truth`). The same clips, seconds and seed give the same annotations, and
-    on one machine the same videos, byte for byte, whatever `workers` is. `progress` gets the frames done and all frames.
+    `truth/<track>.csv` (see `annotations.write_truth`). The same clips, seconds and seed give the same annotations,
+    and on one machine the same videos, byte for byte, whatever `workers` is. `progress` gets the numbers of frames done
+    and of all frames.
 
     Raises:
         ModuleNotFoundError: The package with the head's data (extra `sample`) is not installed.

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from data.sample.curves import Floats, smoothstep
+from data.sample.curves import Floats, floats, smoothstep
 from data.sample.head import Head, Part
 from data.sample.raster import ambient_occlusion
 from data.sample.skin import paint_skin
@@ -22,9 +23,9 @@ from data.sample.traits import Hair, Traits, hair_cover, sample_traits
 class Person:
     """One identity, ready to be posed. Units: the head is 2.35 high and the point between the eyes is the origin.
 
-    `ambient_V` is the light that reaches each vertex from all around, `hair_V` how much of it is hair, `turns_V` how far it
-    goes along when the head turns. `eyes` are the centres of the left and the right eyeball; `face_V` marks the vertices
-    that the true box of the face encloses. `texture_1CSS` is RGB in 0..1.
+    `ambient_V` is the light that reaches a vertex from all around, `hair_V` how much of it is hair, `turns_V` how far
+    it goes along when the head turns. `eyes` are the centres of the left and the right eyeball; `face_V` marks the
+    vertices that the true box of the face encloses. `texture_1CSS` is RGB in 0..1.
     """
 
     head: Head
@@ -136,21 +137,21 @@ def _smoothed(head: Head, vertices_V3: Floats, amount_V: Floats, *, times: int) 
     for _ in range(times):
         sum_V3 = torch.zeros_like(smoothed_V3).index_add_(0, to_E, smoothed_V3.index_select(0, from_E))
         smoothed_V3 += amount_V1 * (sum_V3 / count_V1 - smoothed_V3)
-    return smoothed_V3.numpy()
+    return floats(smoothed_V3.numpy())
 
 
 def _ears(head: Head) -> Floats:
     x_V, y_V, z_V = head.rest_V3.T
     inside_V = (np.abs(x_V) > 0.72) & (z_V > -0.15) & (z_V < 0.5) & (y_V < 7.45) & (y_V > 6.7)
-    return (inside_V & (head.part_V == Part.BODY)).astype(np.float32)
+    return floats(inside_V & (head.part_V == Part.BODY))
 
 
 def _hair(head: Head, traits: Traits) -> Floats:
     cover_V = hair_cover(traits, head.rest_V3) * (head.part_V == Part.BODY)
-    return cover_V if traits.hair.over_ears else cover_V * (1 - _ears(head))
+    return floats(cover_V if traits.hair.over_ears else cover_V * (1 - _ears(head)))
 
 
-_HEAD_CENTRE = np.float32([0, 0.1, -0.75])
+_HEAD_CENTRE = floats([0, 0.1, -0.75])
 
 
 def _hair_growth(head: Head, traits: Traits, vertices_V3: Floats, hair_V: Floats, rng: np.random.Generator) -> Floats:
@@ -163,20 +164,20 @@ def _hair_growth(head: Head, traits: Traits, vertices_V3: Floats, hair_V: Floats
     growth_V3 = outward_V3 * (hair_V * traits.hair.volume * waves_V)[:, None]
     if traits.hair is Hair.BOB:
         growth_V3[:, 0] += np.sign(x_V) * hair_V * 0.18 * smoothstep(7.3, 6.3, y_V) * (np.abs(x_V) > 0.25)
-    return np.asarray(growth_V3, np.float32)
+    return floats(growth_V3)
 
 
 def _turns(head: Head) -> Floats:
     """1 for the head, 0 for the shoulders, and a neck that twists in between."""
     _, y_V, z_V = head.rest_V3.T
     turns_V = smoothstep(5.75, 6.45, y_V + 0.35 * np.clip(z_V, -1, 1))
-    return np.where(head.part_V == Part.BODY, turns_V, 1).astype(np.float32)
+    return floats(np.where(head.part_V == Part.BODY, turns_V, 1))
 
 
-def _face(head: Head) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _face(head: Head) -> NDArray[np.bool_]:
     """The vertices from the chin to the hairline and from ear to ear."""
     _, y_V, z_V = head.rest_V3.T
-    return (head.part_V == Part.BODY) & (z_V > 0.45) & (y_V > 6.05) & (y_V < 7.9)
+    return np.asarray((head.part_V == Part.BODY) & (z_V > 0.45) & (y_V > 6.05) & (y_V < 7.9))
 
 
 def _centre(head: Head, vertices_V3: Tensor, part: Part) -> Tensor:

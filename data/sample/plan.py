@@ -1,4 +1,4 @@
-"""What clip number i of a sample is: its name, split, people, codec, frame rate and quirks. A table, and no chance in it."""
+"""What clip number i of a sample is: name, split, people, codec, frame rate, quirks. A table, and no chance in it."""
 
 from __future__ import annotations
 

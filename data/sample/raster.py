@@ -1,7 +1,7 @@
 """A software rasteriser in vectorised torch: triangles to covered pixels, normals, ambient occlusion.
 
-Letters: V vertices, T triangles, P triangles that are drawn, R rows of a triangle, N covered pixels before and M after the
-depth test.
+Letters: V vertices, T triangles, P triangles that are drawn, R rows of a triangle, N covered pixels before and M after
+the depth test.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
 class Fragments:
-    """The pixels that triangles cover: the nearest triangle, its corners' weights there, and the pixel y * width + x."""
+    """The covered pixels: the nearest triangle, the weights of its corners there, and the pixel y * width + x."""
 
     triangle_M: Tensor
     weights_M3: Tensor
@@ -28,8 +28,8 @@ def rasterize(
 ) -> Fragments:
     """Draws triangles into a picture of `height` x `width` px; what has the greatest `nearness_V` (> 0) is seen.
 
-    A pixel is covered where its centre, at (x + 0.5, y + 0.5), is inside. With `cull`, triangles seen from behind are not
-    drawn.
+    A pixel is covered where its centre, at (x + 0.5, y + 0.5), is inside. With `cull`, triangles seen from behind are
+    not drawn.
     """
     triangle_P, y_first_P, num_rows_P, planes = _planes(xy_V2, nearness_V, triangles_T3, height, width, cull)
     row_R, offset_R = _expand(num_rows_P)
@@ -111,7 +111,7 @@ def vertex_normals(vertices_V3: Tensor, triangles_T3: Tensor) -> Tensor:
     normals_V3 = torch.zeros_like(vertices_V3)
     for k in range(3):
         normals_V3.index_add_(0, triangles_T3[:, k], normal_T3)
-    return F.normalize(normals_V3, dim=1)
+    return functional.normalize(normals_V3, dim=1)
 
 
 def ambient_occlusion(vertices_V3: Tensor, triangles_T3: Tensor, *, num_directions: int = 24) -> Tensor:
@@ -124,7 +124,7 @@ def ambient_occlusion(vertices_V3: Tensor, triangles_T3: Tensor, *, num_directio
         turn, radius = math.pi * (3 - math.sqrt(5)) * k, math.sqrt(1 - height * height)
         toward = torch.tensor([math.cos(turn) * radius, height, math.sin(turn) * radius])
         up = torch.tensor([0.0, 1, 0]) if abs(height) < 0.9 else torch.tensor([1.0, 0, 0])
-        right = F.normalize(torch.linalg.cross(up, toward), dim=0)
+        right = functional.normalize(torch.linalg.cross(up, toward), dim=0)
         plane_32 = torch.stack([right, -torch.linalg.cross(toward, right)], 1)
         xy_V2 = vertices_V3 @ plane_32 * px_per_unit + torch.tensor([size / 2, size / 2 + 18])
         nearness_V = vertices_V3 @ toward + 20

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from data.sample.head import Part
 from data.sample.people import Person
@@ -23,7 +23,7 @@ _NECK = (0.0, -0.93, -0.95)
 
 @dataclass(frozen=True)
 class Light:
-    """A key light, a weaker one from the other side, and light from all around. Directions are unit vectors to the lamp."""
+    """A key light, a weaker one from the other side, and light from all around; directions are unit vectors to them."""
 
     key_direction: Tensor
     key_colour: Tensor
@@ -129,12 +129,12 @@ def _shade(person: Person, vertices_V3: Tensor, eyeball_V3: Tensor, light: Light
     lit_M4 = at_pixels(lit_V4)
     uv_M2 = torch.bmm(hits.weights_M3[:, None], head.uv_T32.index_select(0, hits.triangle_M))[:, 0]
     place_M2 = uv_M2 * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
-    sampled = F.grid_sample(person.texture_1CSS, place_M2[None, None], align_corners=False)
+    sampled = functional.grid_sample(person.texture_1CSS, place_M2[None, None], align_corners=False)
     colour_M3, shine_M = sampled[0, :, 0].T.contiguous(), lit_M4[:, 3]
     eye_M = ((part_M == Part.LEFT_EYE) | (part_M == Part.RIGHT_EYE)).nonzero()[:, 0]
     if len(eye_M):
         colour_M3[eye_M] = _eye_colour(person, at_pixels(eyeball_V3, eye_M))
-        facing_M = F.normalize(at_pixels(normals_V3, eye_M), dim=1) @ _half_way(light)
+        facing_M = functional.normalize(at_pixels(normals_V3, eye_M), dim=1) @ _half_way(light)
         shine_M[eye_M] = 0.8 * facing_M.clamp(min=0) ** 160
     hair = torch.from_numpy(person.traits.hair_colour)
     plain = {
@@ -149,7 +149,7 @@ def _shade(person: Person, vertices_V3: Tensor, eyeball_V3: Tensor, light: Light
 
 def _half_way(light: Light) -> Tensor:
     """The direction between lamp and camera: a surface that faces it shows the highlight."""
-    return F.normalize(light.key_direction + torch.tensor([0.0, 0.0, 1.0]), dim=0)
+    return functional.normalize(light.key_direction + torch.tensor([0.0, 0.0, 1.0]), dim=0)
 
 
 def _light_of_vertices(person: Person, normals_V3: Tensor, light: Light) -> Tensor:
@@ -172,7 +172,7 @@ def _light_of_vertices(person: Person, normals_V3: Tensor, light: Light) -> Tens
 
 def _eye_colour(person: Person, eyeball_M3: Tensor) -> Tensor:
     """White, iris with a dark rim, and pupil, by the angle from the middle of the eye."""
-    angle_M1 = torch.acos(F.normalize(eyeball_M3, dim=1)[:, 2:].clamp(-1, 1))
+    angle_M1 = torch.acos(functional.normalize(eyeball_M3, dim=1)[:, 2:].clamp(-1, 1))
 
     def within(radius: float, edge: float) -> Tensor:
         return ((radius - angle_M1) / edge).clamp(0, 1)

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 from data.sample.acting import Performance, perform
-from data.sample.curves import Floats, smooth_noise, sway
+from data.sample.curves import Floats, floats, smooth_noise, sway
 from data.sample.head import Head
 from data.sample.people import Person, make_person
 from data.sample.plan import ClipPlan
@@ -126,7 +126,7 @@ def _absence(rng: np.random.Generator, time_s: Floats) -> Floats:
     """1 where the person has left the picture, 0 where they are in their place."""
     length_s = float(time_s[-1])
     middle_s = length_s * rng.uniform(0.4, 0.6)
-    return np.asarray(np.exp(-(((time_s - middle_s) / min(0.6, max(length_s, 0.01) / 6)) ** 4)), np.float32)
+    return floats(np.exp(-(((time_s - middle_s) / min(0.45, max(length_s, 0.01) / 6)) ** 4)))
 
 
 _LIGHTS = {"normal": (0.72, 0.26), "bright": (0.82, 0.34), "side": (0.85, 0.14), "dim": (0.36, 0.13)}
@@ -155,31 +155,32 @@ def _direction(turn: float, height: float) -> Tensor:
 def _background(rng: np.random.Generator) -> Floats:
     """A plain wall, a room out of focus, lights out of focus, or clouds; RGB in 0..1."""
     width, height = round(WIDTH * _SUPERSAMPLING), round(HEIGHT * _SUPERSAMPLING)
-    top, bottom = _muted(rng), _muted(rng)
-    fade = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    wall = np.broadcast_to(top * (1 - fade) + bottom * fade, (height, width, 3)).astype(np.float32)
+    fade = np.linspace(0, 1, height)[:, None, None]
+    wall = floats(np.broadcast_to(_muted(rng) * (1 - fade) + _muted(rng) * fade, (height, width, 3)))
     kind = rng.choice(["wall", "room", "lights", "clouds"], p=[0.2, 0.3, 0.3, 0.2])
-    if kind in ("wall", "clouds"):
-        strength = 1 if kind == "clouds" else 0.1
-        blots = 0.18 * smooth_noise(rng, height, width, width // 7) + 0.06 * smooth_noise(
-            rng, height, width, width // 40
-        )
-        return wall + strength * blots[..., None]
+    if kind == "room":
+        return _with_things_out_of_focus(rng, wall, int(rng.integers(4, 10)), "rectangle")
+    if kind == "lights":
+        return _with_things_out_of_focus(rng, wall, 60, "ellipse")
+    blots = 0.18 * smooth_noise(rng, height, width, width // 7) + 0.06 * smooth_noise(rng, height, width, width // 40)
+    return wall + floats(blots * (1 if kind == "clouds" else 0.1))[..., None]
+
+
+def _with_things_out_of_focus(rng: np.random.Generator, wall: Floats, count: int, shape: str) -> Floats:
+    height, width, _ = wall.shape
     image = Image.fromarray((wall * 255).astype(np.uint8))
-    draw = ImageDraw.Draw(image)
-    for _ in range(rng.integers(4, 10) if kind == "room" else 60):
-        x, y = rng.integers(width), rng.integers(height)
-        colour = tuple((_muted(rng) * 255).astype(int).tolist())
-        if kind == "room":
-            draw.rectangle(
-                (x, y, x + rng.integers(width // 16, width // 3), y + rng.integers(height // 10, height)), colour
-            )
+    draw = getattr(ImageDraw.Draw(image), shape)
+    for _ in range(count):
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        if shape == "ellipse":
+            across = down = rng.uniform(width / 40, width / 7)
         else:
-            draw.circle((x, y), int(rng.integers(width // 80, width // 14)), colour)
-    blurred = image.filter(ImageFilter.GaussianBlur(width / (110 if kind == "room" else 60)))
-    return np.asarray(blurred, np.float32) / 255
+            across, down = rng.uniform(width / 16, width / 3), rng.uniform(height / 10, height)
+        draw((x, y, x + across, y + down), tuple((_muted(rng) * 255).astype(int).tolist()))
+    blurred = image.filter(ImageFilter.GaussianBlur(width / (60 if shape == "ellipse" else 110)))
+    return floats(np.asarray(blurred)) / np.float32(255)
 
 
 def _muted(rng: np.random.Generator) -> Floats:
     colour = rng.uniform(0.08, 0.88, 3)
-    return np.asarray(0.72 * colour.mean() + 0.28 * colour, np.float32)
+    return floats(0.72 * colour.mean() + 0.28 * colour)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.sample.curves import Floats, smooth_noise, smoothstep
+from data.sample.curves import Floats, floats, smooth_noise, smoothstep
 from data.sample.head import TEXTURE_SIZE, Head
 from data.sample.traits import Hair, Traits, hair_cover
 
-_LIPSTICKS = np.float32([[0.70, 0.18, 0.22], [0.62, 0.24, 0.28], [0.75, 0.35, 0.35]])
+_LIPSTICKS = floats([[0.70, 0.18, 0.22], [0.62, 0.24, 0.28], [0.75, 0.35, 0.35]])
 
 
 def paint_skin(head: Head, traits: Traits, rng: np.random.Generator) -> Floats:
@@ -55,29 +55,27 @@ class _Canvas:
 
 
 def _paint_complexion(canvas: _Canvas, rng: np.random.Generator) -> None:
-    canvas.tint(0.55 * canvas.spot(0.45, 6.85, 0.25, 0.25) + 0.5 * canvas.spot(0, 6.95, 0.16, 0.18), _red())
-    canvas.tint(0.5 * canvas.spot(0.30, 7.10, 0.2, 0.06), np.float32([0.82, 0.76, 0.78]))
+    canvas.tint(
+        0.55 * canvas.spot(0.45, 6.85, 0.25, 0.25) + 0.5 * canvas.spot(0, 6.95, 0.16, 0.18), floats([1.05, 0.86, 0.84])
+    )
+    canvas.tint(0.5 * canvas.spot(0.30, 7.10, 0.2, 0.06), floats([0.82, 0.76, 0.78]))
     if rng.random() < 0.35:
         freckles_P = (canvas.noise(rng, 3) > 0.62) * canvas.spot(0.3, 6.95, 0.4, 0.3)
-        canvas.tint(0.5 * freckles_P, np.float32([0.75, 0.62, 0.5]))
+        canvas.tint(0.5 * freckles_P, floats([0.75, 0.62, 0.5]))
     blotches_P = 0.5 * canvas.noise(rng, 5) + 0.3 * canvas.noise(rng, 12) + 0.4 * canvas.noise(rng, 45)
     canvas.colour_P3 *= (1 + 0.05 * blotches_P + 0.02 * canvas.fine_P)[:, None]
 
 
-def _red() -> Floats:
-    return np.float32([1.05, 0.86, 0.84])
-
-
 def _paint_lips_and_lids(canvas: _Canvas, head: Head, traits: Traits, rng: np.random.Generator) -> None:
-    lips = traits.skin_colour * np.float32([0.92, 0.62, 0.62]) + np.float32([0.02, 0, 0.01])
+    lips = traits.skin_colour * floats([0.92, 0.62, 0.62]) + floats([0.02, 0, 0.01])
     if traits.female and rng.random() < 0.6:
         lips = 0.4 * lips + 0.6 * rng.choice(_LIPSTICKS)
     canvas.blend(0.85 * head.masks_P["lips"], lips)
-    canvas.tint(0.35 * head.masks_P["eyelids"], np.float32([0.78, 0.68, 0.68]))
+    canvas.tint(0.35 * head.masks_P["eyelids"], floats([0.78, 0.68, 0.68]))
     if traits.female and rng.random() < 0.5:
         shadow = traits.skin_colour * rng.uniform(0.35, 0.7, 3).astype(np.float32)
         canvas.blend(0.3 * canvas.spot(0.31, 7.45, 0.2, 0.06), shadow)
-    canvas.blend(head.masks_P["inside-mouth"], np.float32([0.32, 0.09, 0.09]))
+    canvas.blend(head.masks_P["inside-mouth"], floats([0.32, 0.09, 0.09]))
 
 
 def _paint_beard(canvas: _Canvas, head: Head, traits: Traits, rng: np.random.Generator) -> None:
@@ -106,7 +104,7 @@ def _paint_wrinkles(canvas: _Canvas, traits: Traits) -> None:
     """Lines across the forehead of older people."""
     from_line_P = np.mod(canvas.y_P + 0.03 * np.cos(canvas.x_P * 5), 0.11) - 0.055
     lines_P = np.exp(-((from_line_P / 0.012) ** 2)) * canvas.spot(0, 7.85, 0.45, 0.14)
-    canvas.tint(0.35 * traits.age * lines_P, np.float32([0.7, 0.7, 0.7]))
+    canvas.tint(0.35 * traits.age * lines_P, floats([0.7, 0.7, 0.7]))
 
 
 def _paint_hair(canvas: _Canvas, head: Head, traits: Traits, rng: np.random.Generator) -> None:

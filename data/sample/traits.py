@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from data.sample.curves import Floats, smoothstep
+from data.sample.curves import Floats, floats, smoothstep
 
 
 class Hair(Enum):
@@ -33,8 +33,10 @@ class Hair(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """`ancestry` mixes MakeHuman's African, Asian and Caucasian targets; `age` is 0 for a young adult, 1 for an old person;
-    `weight` goes from -1 to 1. Colours are RGB in 0..1. `hairline` is the height of the hair over the forehead.
+    """What makes someone; colours are RGB in 0..1.
+
+    `ancestry` mixes MakeHuman's African, Asian and Caucasian targets; `age` is 0 for a young adult, 1 for an old
+    person; `weight` goes from -1 to 1. `hairline` is the height (y) where the hair over the forehead begins.
     """
 
     ancestry: Floats
@@ -50,7 +52,7 @@ class Traits:
 
 
 def _colours(*hexadecimal: str) -> Floats:
-    return np.array([list(bytes.fromhex(colour)) for colour in hexadecimal], np.float32) / 255
+    return floats([list(bytes.fromhex(colour)) for colour in hexadecimal]) / np.float32(255)
 
 
 _SKINS = _colours("ecc8b2", "e0b498", "cd9b7a", "b07c5c", "84583e", "5c3c2c")
@@ -67,7 +69,7 @@ _MENS_HAIR = {Hair.SHORT: 0.66, Hair.BOB: 0.06, Hair.AFRO: 0.1, Hair.BALD: 0.18}
 
 def sample_traits(rng: np.random.Generator) -> Traits:
     """Someone at random."""
-    ancestry = rng.dirichlet([0.45] * 3).astype(np.float32)
+    ancestry = rng.dirichlet([0.45] * 3)
     female = bool(rng.random() < 0.5)
     age = max(0.0, float(rng.beta(1.1, 1.6)) - 0.15)
     styles = _WOMENS_HAIR if female else _MENS_HAIR
@@ -76,21 +78,21 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     grey = 0.75 * age
     shirt = rng.uniform(0.06, 0.8, 3)
     return Traits(
-        ancestry=ancestry,
+        ancestry=floats(ancestry),
         female=female,
         age=age,
         weight=float(rng.uniform(-1, 1)),
         hair=list(styles)[rng.choice(len(styles), p=list(styles.values()))],
         hairline=float(rng.uniform(7.78, 8.0)) + (0 if female else 0.12 * age),
         skin_colour=_between(_SKINS, float(tone)),
-        hair_colour=rng.choice(hairs) * (1 - grey) + _GREY * grey,
+        hair_colour=floats(rng.choice(hairs) * (1 - grey) + _GREY * grey),
         iris_colour=rng.choice(irises),
-        shirt_colour=(shirt.mean() * 0.5 + shirt * 0.5).astype(np.float32),
+        shirt_colour=floats(shirt.mean() * 0.5 + shirt * 0.5),
     )
 
 
 def _between(colours: Floats, position: float) -> Floats:
-    return np.stack([np.interp(position, range(len(colours)), channel) for channel in colours.T]).astype(np.float32)
+    return floats([np.interp(position, range(len(colours)), channel) for channel in colours.T])
 
 
 def hair_cover(traits: Traits, mesh_N3: Floats) -> Floats:

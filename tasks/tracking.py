@@ -18,7 +18,6 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
@@ -75,6 +74,14 @@ def open_run(
         yield run.info.run_id
 
 
+def finished_run(store: Path, training_digest: str) -> str | None:
+    """The id of the run that came to the end of a training and logged its model, if there is one."""
+    client = connect(store)
+    wanted = f"tags.{TRAINING_DIGEST} = '{training_digest}' and attributes.status = 'FINISHED'"
+    found = client.search_runs([_experiment_id(client, store)], filter_string=wanted)
+    return next((run.info.run_id for run in found if logged_model(store, run.info.run_id)), None)
+
+
 def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
     """Notes that the open run read a data set: its place and digest, no byte of it."""
     # MLflow makes the class when it is imported, and leaves out what its own base class asks for.
@@ -84,10 +91,14 @@ def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
 
 
 def log_epoch(store: Path, run_id: str, epoch: int, record: Mapping[str, float]) -> None:
-    """Logs the numbers of an epoch (from 0) once: one that is repeated after a kill is not logged again."""
-    client = connect(store)
-    if epoch not in {metric.step for metric in client.get_metric_history(run_id, next(iter(record)))}:
-        mlflow.log_metrics(dict(record), step=epoch, run_id=run_id)
+    """Logs the numbers of an epoch, counted from 0."""
+    connect(store)
+    mlflow.log_metrics(dict(record), step=epoch, run_id=run_id)
+
+
+def logged_steps(store: Path, run_id: str, name: str) -> set[int]:
+    """The steps of a metric that are logged: those that a run which goes on must not log again."""
+    return {int(metric.step) for metric in connect(store).get_metric_history(run_id, name)}
 
 
 def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> None:
@@ -98,11 +109,6 @@ def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> None:
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:
     """Logs a matplotlib figure as a picture of that name."""
     connect(store).log_figure(run_id, figure, name)
-
-
-def metric_history(store: Path, run_id: str, name: str) -> list[Metric]:
-    """The values of a metric, by step."""
-    return sorted(connect(store).get_metric_history(run_id, name), key=lambda metric: int(metric.step))
 
 
 def log_model(network: Any, *, faces_BCHW: Any, outputs_BK: Any, outputs: list[str], checkpoint: Path) -> str:

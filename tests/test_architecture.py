@@ -35,6 +35,7 @@ DOORS = {
         "data/extraction.py",
         "data/frames.py",
         "data/loader.py",
+        "data/predictions.py",
         "data/warehouse.py",
         "data/sample/",
     ),

@@ -57,16 +57,13 @@ def test_nested_knobs_become_one_level() -> None:
     assert tracking.flatten({"a": {"b": 1, "c": {"d": 2}}, "e": None}) == {"a.b": 1, "a.c.d": 2, "e": None}
 
 
-def test_a_killed_run_is_found_again_and_no_epoch_is_logged_twice(store: Path) -> None:
+def test_a_killed_run_is_found_again_and_says_which_epochs_it_has(store: Path) -> None:
     run_id = start(store)
     with tracking.open_run(store, training_digest="d1", run_name="tiny", params={}, tags={}) as again:
-        tracking.log_epoch(store, again, 0, {"train/loss": 9.0})
+        assert tracking.logged_steps(store, again, "train/loss") == {0}
         tracking.log_epoch(store, again, 1, {"train/loss": 1.0})
     assert again == run_id
-    assert [(value.step, value.value) for value in tracking.metric_history(store, run_id, "train/loss")] == [
-        (0, 2.0),
-        (1, 1.0),
-    ]
+    assert tracking.logged_steps(store, run_id, "train/loss") == {0, 1}
     run = tracking.connect(store).get_run(run_id)
     assert run.data.params == {"name": "tiny", "train.width": "8", "train.layers": "(1, 1)"}
     assert run.info.status == "FINISHED"
@@ -88,8 +85,10 @@ def test_a_failed_training_is_shown_as_failed(store: Path) -> None:
 def test_a_model_is_registered_once_and_found_by_number_and_alias(store: Path) -> None:
     run_id = start(store)
     assert tracking.logged_model(store, run_id) is None
+    assert tracking.finished_run(store, "d1") is None
     model_uri = log_tiny_model(store, run_id)
     assert tracking.logged_model(store, run_id) == model_uri
+    assert tracking.finished_run(store, "d1") == run_id
     version = tracking.register(store, run_id, model_uri)
     assert tracking.register(store, run_id, model_uri) == version
     assert str(version) == "mtanet v1"

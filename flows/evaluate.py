@@ -1,0 +1,31 @@
+"""Flow `evaluate-mtanet`: any registered model on any split of any data set, beside the champion."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from data.labels import Split
+from tasks import tracking
+from tasks.catalogue import read_catalogue
+from tasks.champion import compare_with_champion
+from tasks.config import MachineConfig
+from tasks.reports import report_scores
+from tasks.scoring import Evaluation, evaluate, predict_dataset
+from tasks.warehouse import publish
+
+
+@flow(name="evaluate-mtanet", flow_run_name="evaluate-{model}-on-{dataset}-{split}")
+def evaluate_mtanet(
+    model: str = "champion",
+    dataset: str = "sample",
+    split: Split = Split.VALIDATION,
+    machine: MachineConfig = MachineConfig(),
+) -> Evaluation:
+    """Scores a version (its number or alias) on a split of a data set in the store."""
+    version = tracking.find_version(machine.store, model)
+    known = read_catalogue(machine.store, dataset)
+    predict_dataset(version, known, machine)
+    evaluation = evaluate(version, known, split, machine)
+    report_scores(evaluation, compare_with_champion(evaluation, known, machine))
+    publish(machine)
+    return evaluation

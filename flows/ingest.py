@@ -1,0 +1,32 @@
+"""Flow `ingest-aff-wild2`: raw videos to face shards, annotations to labels aligned with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow, runtime
+
+from tasks.annotations import align_labels, catalogue, discover
+from tasks.catalogue import Dataset
+from tasks.config import IngestConfig, MachineConfig
+from tasks.reports import report_quality
+from tasks.videos import extract_videos
+from tasks.warehouse import publish
+
+
+def _run_name() -> str:
+    ingest = IngestConfig.model_validate(runtime.flow_run.parameters["ingest"])
+    return f"ingest-{ingest.name or (ingest.root or Path()).name}"
+
+
+@flow(name="ingest-aff-wild2", flow_run_name=_run_name)
+def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfig()) -> Dataset:
+    """Makes the videos and annotations under `ingest.root` a data set; what is done already is not done again."""
+    tree = discover(ingest)
+    labels = align_labels(tree, ingest, machine)
+    tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}
+    faces = extract_videos(tree.videos, tracks, ingest, machine)
+    dataset = catalogue(ingest.name or tree.root.name, tree.root, tree.videos, faces, machine, tree=tree, labels=labels)
+    report_quality(dataset, machine)
+    publish(machine)
+    return dataset

@@ -1,0 +1,58 @@
+"""Flow `train-mtanet`: raw videos to a registered model, its scores, and its predictions in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prefect import flow, runtime
+
+from data.labels import Split
+from flows.ingest import ingest_aff_wild2
+from tasks.champion import choose_champion
+from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
+from tasks.reports import report_scores
+from tasks.sample import make_sample
+from tasks.scoring import Evaluation, evaluate, predict_dataset
+from tasks.training import train_model
+from tasks.warehouse import publish
+
+ExperimentName = Literal["paper", "sample"]
+"""The files in `flows/experiments/`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model and what it is worth."""
+
+    evaluation: Evaluation
+    verdict: str
+
+
+def _run_name() -> str:
+    experiment = runtime.flow_run.parameters["experiment"]
+    return f"train-{experiment if isinstance(experiment, str) else Experiment.model_validate(experiment).name}"
+
+
+@flow(name="train-mtanet", flow_run_name=_run_name)
+def train_mtanet(
+    experiment: ExperimentName | Experiment = "sample", machine: MachineConfig = MachineConfig()
+) -> Trained:
+    """Runs an experiment from its videos to its scores; what is done already is not done again."""
+    knobs = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    dataset = ingest_aff_wild2(data_of(knobs, machine), machine)
+    model = train_model(knobs, dataset, machine)
+    predict_dataset(model, dataset, machine)
+    evaluation = evaluate(model, dataset, Split.VALIDATION, machine)
+    verdict = choose_champion(evaluation, dataset, machine)
+    report_scores(evaluation, verdict)
+    publish(machine)
+    return Trained(evaluation, verdict)
+
+
+def data_of(knobs: Experiment, machine: MachineConfig) -> IngestConfig:
+    """Where the experiment's data are: in the synthetic sample, made if need be, or where `ingest.root` says."""
+    if knobs.sample is None:
+        return knobs.ingest
+    root = make_sample(knobs.sample, machine)
+    return knobs.ingest.model_copy(update={"root": root, "name": knobs.ingest.name or "sample"})

@@ -1,0 +1,88 @@
+"""What a data set is made of now: `store/datasets/<name>.json`, replaced at once by each ingest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data.labels import Edition
+from data.shards import digest, parquet_files, write_file
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of a data set; `faces` is the digest of its face shard."""
+
+    video_id: str
+    path: str
+    faces: str
+    sha256: str
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Videos with their face shards and, unless they are unlabelled, the digest of the labels shard."""
+
+    name: str
+    root: str
+    videos: tuple[Video, ...]
+    edition: Edition | None = None
+    labels: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Names the faces and labels, whatever the data set is called and wherever it lies."""
+        return digest("dataset", sorted(video.faces for video in self.videos), self.labels)
+
+    def faces_folders(self, store: Path) -> list[Path]:
+        return [store / "faces" / video.faces for video in self.videos]
+
+    def faces_files(self, store: Path) -> list[Path]:
+        """One file a track."""
+        return [file for folder in self.faces_folders(store) for file in parquet_files(folder)]
+
+    def labels_file(self, store: Path) -> Path:
+        """The labels of all tracks.
+
+        Raises:
+            ValueError: The data set has none.
+        """
+        if self.labels is None:
+            raise ValueError(f"the data set {self.name} has no labels; ingest it with its annotations")
+        return store / "labels" / self.labels / "labels.parquet"
+
+
+def catalogue_path(store: Path, name: str) -> Path:
+    return store / "datasets" / f"{name}.json"
+
+
+def write_catalogue(dataset: Dataset, store: Path) -> None:
+    """Makes this what the data set is from now on."""
+    path = catalogue_path(store, dataset.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    videos = {video.video_id: {k: v for k, v in asdict(video).items() if k != "video_id"} for video in dataset.videos}
+    facts = {"root": dataset.root, "edition": dataset.edition, "labels": dataset.labels, "videos": videos}
+    content = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    if not path.is_file() or path.read_text() != content:
+        write_file(path, content)
+
+
+def read_catalogue(store: Path, name: str) -> Dataset:
+    """A data set by its name.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    path = catalogue_path(store, name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
+        raise ValueError(f"no data set '{name}' in {store}: expected one of {known}; `mtanet ingest` makes one")
+    facts = json.loads(path.read_text())
+    videos = tuple(
+        Video(video_id=video_id, **{**entry, "tracks": tuple(entry["tracks"])})
+        for video_id, entry in sorted(facts["videos"].items())
+    )
+    edition = Edition(facts["edition"]) if facts["edition"] else None
+    return Dataset(name=name, root=facts["root"], videos=videos, edition=edition, labels=facts["labels"])

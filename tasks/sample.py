@@ -1,0 +1,36 @@
+"""The synthetic sample, made once for its knobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.sample import make
+from data.shards import digest, is_whole, write_folder, write_manifest
+from tasks.config import MachineConfig, SampleConfig
+from tasks.progress import log, stage
+
+VERSION = 1
+"""Raised when the renderer makes other pictures or labels of the same knobs."""
+
+
+@task(task_run_name="sample", cache_policy=NO_CACHE)
+def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
+    """The folder of the sample: `store/sample/<digest>`, rendered if it is not there."""
+    folder = machine.store / "sample" / digest("sample", VERSION, sample.model_dump())
+    if is_whole(folder):
+        log.info("sample: %d synthetic clips are there", sample.clips)
+        return folder
+    with stage("sample", sample.clips, "synthetic frames") as shown, write_folder(folder) as partial:
+        make.make_sample(
+            partial,
+            clips=sample.clips,
+            seconds=sample.seconds,
+            seed=sample.seed,
+            workers=machine.workers,
+            progress=shown.set,
+        )
+        write_manifest(partial, {"synthetic": True, **sample.model_dump()})
+    return folder

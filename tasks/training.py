@@ -1,0 +1,181 @@
+"""A data set to a registered model: one MLflow run a training, found again and continued after a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from prefect import runtime, task
+from prefect.artifacts import create_link_artifact
+from prefect.cache_policies import NO_CACHE
+
+from data.augment import Augmentation
+from data.frames import LabelledFrames, labelled_frames
+from data.labels import Split
+from data.shards import digest
+from data.video import resolve_device
+from model.checkpoint import load_checkpoint
+from model.export import Answers, answer_names
+from model.learning import Learning
+from model.network import Architecture
+from model.training import MODEL, Machine, Record, train
+from tasks import tracking
+from tasks.catalogue import Dataset
+from tasks.config import Experiment, MachineConfig, TrainConfig
+from tasks.progress import log, stage
+
+VERSION = 1
+"""Raised when the same knobs and data would train another network."""
+
+
+def training_digest(knobs: TrainConfig, dataset: Dataset) -> str:
+    return digest("training", VERSION, knobs.model_dump(mode="json"), dataset.digest)
+
+
+@task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)
+def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig) -> tracking.Version:
+    """The registered version of this training: trained, or found.
+
+    Raises:
+        ValueError: The data set has no labels, or none in a split that is needed.
+    """
+    key = training_digest(experiment.train, dataset)
+    run_id = tracking.finished_run(machine.store, key)
+    if run_id is not None:
+        log.info("training: nothing new, run %s has it", run_id)
+    else:
+        run_id = _train(experiment, dataset, machine, key)
+    known = tracking.logged_model(machine.store, run_id)
+    assert known is not None, "a finished run has logged its model"
+    return tracking.register(machine.store, run_id, known)
+
+
+def use_all_cores() -> None:
+    """For the thread that trains or predicts; those that extract videos share the cores among them."""
+    torch.set_num_threads(os.cpu_count() or 1)
+
+
+def code_revision() -> str:
+    """The commit of the code, with `-dirty` if files differ from it; without git the version of the package."""
+    root = Path(__file__).parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return version("mtanet")
+    return found
+
+
+def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
+    store = machine.store
+    folder = store / "models" / key
+    with tracking.open_run(
+        store,
+        training_digest=key,
+        run_name=f"{experiment.name}-{key[:6]}",
+        params=experiment.model_dump(mode="json"),
+        tags=_tags(experiment, dataset),
+    ) as run_id:
+        link = tracking.run_page(store, run_id)
+        create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {experiment.name}-{key[:6]}")
+        tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+        _run_epochs(experiment.train, dataset, machine, folder, run_id, key)
+        if tracking.logged_model(store, run_id) is None:
+            log.info("training: logging the model")
+            _log_model(folder)
+    return run_id
+
+
+def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
+    return {
+        "experiment": experiment.name,
+        "config_digest": experiment.digest,
+        "code_revision": code_revision(),
+        "dataset": dataset.name,
+        "data_digest": dataset.digest,
+        "edition": str(dataset.edition),
+        "prefect.flow_run": str(runtime.flow_run.id),
+        "prefect.flow_run_page": str(runtime.flow_run.ui_url),
+    }
+
+
+def _run_epochs(
+    knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, folder: Path, run_id: str, key: str
+) -> None:
+    use_all_cores()
+    training, validation = (
+        _frames(knobs, dataset, machine, Split.TRAIN),
+        _frames(knobs, dataset, machine, Split.VALIDATION),
+    )
+    log.info("training: %d frames, validation: %d", len(training), len(validation))
+    logged = tracking.logged_steps(machine.store, run_id, "train/loss")
+    with stage("training", knobs.epochs, "epochs") as shown:
+        records = train(
+            folder,
+            training,
+            validation,
+            architecture=Architecture(layers=knobs.layers, width=knobs.width, neck=knobs.neck, dropout=knobs.dropout),
+            learning=Learning(
+                epochs=knobs.epochs,
+                batch_size=knobs.batch_size,
+                optimiser=knobs.optimiser,
+                learning_rate=knobs.learning_rate,
+                weight_decay=knobs.weight_decay,
+                task_weights=knobs.task_weights,
+                seed=knobs.seed,
+            ),
+            augment=Augmentation() if knobs.augment else None,
+            machine=Machine(device=resolve_device(machine.device)),
+            about={"training_digest": key, "data_digest": dataset.digest, "knobs": knobs.model_dump(mode="json")},
+            progress=lambda epoch, batch, batches: shown.set(epoch, note=f"batch {batch} of {batches}"),
+        )
+        for epoch, record in enumerate(records):
+            if epoch not in logged:
+                tracking.log_epoch(machine.store, run_id, epoch, record)
+                log.info("epoch %d of %d: %s", epoch + 1, knobs.epochs, _sentence(record))
+            shown.set(epoch + 1)
+
+
+def _frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+    shuffled = knobs.shuffle_labels and split is Split.TRAIN
+    labels_file = dataset.labels_file(machine.store)
+    assert dataset.edition is not None, "a data set with labels knows their edition"
+    return labelled_frames(
+        dataset.faces_files(machine.store),
+        labels_file,
+        split=split,
+        edition=dataset.edition,
+        frame_step=knobs.frame_step,
+        shuffle_labels_seed=knobs.seed if shuffled else None,
+    )
+
+
+def _sentence(record: Record) -> str:
+    names = {
+        "train/loss": "loss",
+        "validation/ccc": "CCC",
+        "validation/expression_macro_f1": "expression F1",
+        "validation/action_units_mean_f1": "action unit F1",
+        "images_per_s": "images/s",
+    }
+    digits = {"images_per_s": 0}
+    return ", ".join(f"{says} {record[name]:.{digits.get(name, 3)}f}" for name, says in names.items() if name in record)
+
+
+def _log_model(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder / MODEL)
+    answers = Answers(checkpoint.network).eval()
+    # Two faces, as torch.export would take a batch of one for the only one there is.
+    faces_BCHW = torch.zeros(2, 3, 112, 112)
+    with torch.inference_mode():
+        outputs_BK = answers(faces_BCHW)
+    tracking.log_model(
+        answers,
+        faces_BCHW=faces_BCHW.numpy(),
+        outputs_BK=outputs_BK.numpy(),
+        outputs=answer_names(checkpoint.edition),
+        checkpoint=folder,
+    )

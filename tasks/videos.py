@@ -1,0 +1,132 @@
+"""Videos to face shards: a task a video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+
+from data import extraction, video
+from tasks.config import IngestConfig, MachineConfig
+from tasks.progress import stage
+
+DECODE_LIMIT = "decode"
+"""Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
+
+
+def extract_videos(
+    videos: Mapping[str, Path],
+    tracks: Mapping[str, Sequence[str]] | None,
+    ingest: IngestConfig,
+    machine: MachineConfig,
+) -> dict[str, Path]:
+    """The faces folder of each video, `machine.workers` videos at a time.
+
+    Args:
+        videos: Their files, by id.
+        tracks: The annotated tracks of each; without, tracks are the people found.
+        ingest: How to look.
+        machine: Where.
+
+    Raises:
+        ValueError: Some videos failed; the others are done.
+    """
+    common = {
+        "ingest": ingest,
+        "machine": machine,
+        "device": video.resolve_device(machine.device),
+        "limited": _decode_limit_exists(),
+    }
+    with stage("faces", len(videos), "videos") as shown:
+        runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(max_workers=machine.workers)
+        with runner:
+            futures = {
+                video_id: runner.submit(
+                    extract_video,
+                    {
+                        **common,
+                        "path": path,
+                        "track_ids": None if tracks is None else tuple(tracks[video_id]),
+                        "count": shown.count,
+                        "done": shown.advance,
+                    },
+                )
+                for video_id, path in videos.items()
+            }
+            for future in futures.values():
+                future.wait()  # a state that was not waited for is that of some time ago
+        results = {video_id: future.state.result(raise_on_failure=False) for video_id, future in futures.items()}
+    failed = {video_id: result for video_id, result in results.items() if not isinstance(result, Path)}
+    if failed:
+        raise ValueError(_failure(videos, failed))
+    return {video_id: folder for video_id, folder in results.items() if isinstance(folder, Path)}
+
+
+def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
+    """A disk or a network may recover; a bad video does not."""
+    return isinstance(state.result(raise_on_failure=False), OSError)
+
+
+@task(
+    task_run_name="extract-{path.stem}",
+    retries=2,
+    retry_delay_seconds=exponential_backoff(5),
+    retry_jitter_factor=0.3,
+    retry_condition_fn=_is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
+def extract_video(
+    *,
+    path: Path,
+    track_ids: Sequence[str] | None,
+    ingest: IngestConfig,
+    machine: MachineConfig,
+    device: str,
+    limited: bool,
+    count: Callable[[int], None],
+    done: Callable[[], None],
+) -> Path:
+    """The faces folder of a video, made if it is not there."""
+    with concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext():
+        folder = extraction.extract_video(
+            path,
+            machine.store,
+            track_ids=track_ids,
+            device=device,
+            decoder=ingest.decoder,
+            min_score=ingest.min_score,
+            detection_size=ingest.detection_size,
+            jpeg_quality=ingest.jpeg_quality,
+            threads=max(1, (os.cpu_count() or 1) // machine.workers),
+            progress=count,
+        )
+    done()
+    return folder
+
+
+def _decode_limit_exists() -> bool:
+    """Taking a place at a limit that is not there costs two seconds a video, and a warning."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(DECODE_LIMIT)
+        except ObjectNotFound:
+            return False
+    return True
+
+
+def _failure(videos: Mapping[str, Path], failed: Mapping[str, object]) -> str:
+    reasons = "; ".join(f"{videos[video_id].name}: {error}" for video_id, error in failed.items())
+    return (
+        f"{len(failed)} of {len(videos)} videos failed: {reasons}. The other {len(videos) - len(failed)} are done "
+        "and will not be done again; mend or remove what failed and run the same once more"
+    )

@@ -70,6 +70,7 @@ FACE_UNITS: dict[int, dict[str, float]] = {
 }
 """Action unit -> the mesh's ARKit shapes (of both sides) and their gains, chosen by eye to be seen at 112 px."""
 
+_MASKS = ("lips", "eyelids", "ears", "inside-mouth")
 UNITS = tuple(FACE_UNITS)
 """The action units that a face can show, in the order of every `U` axis of this package."""
 
@@ -140,10 +141,9 @@ def load_head() -> Head:
     triangles_T3 = compact.reshape(-1, 3)
     part_V = np.zeros(len(used_V), np.int64)
     part_V[triangles_T3] = part_T[:, None]
-    is_body_T = part_T == Part.BODY
-    rest_V3 = rest_V3[used_V]
+    rest_V3, is_body_T = rest_V3[used_V], part_T == Part.BODY
     painted_SS, texel_P3, texel_SS = _unwrap(rest_V3[triangles_T3[is_body_T]], uv_T32[is_body_T])
-    names = ("lips", "eyelids", "ears", "inside-mouth")
+    masks = {name: _read_mask(folder / f"mpfb2/textures/mpfb_{name}.jpg")[painted_SS] for name in _MASKS}
     return Head(
         folder=folder,
         used_V=used_V,
@@ -156,7 +156,7 @@ def load_head() -> Head:
         painted_SS=painted_SS,
         texel_P3=texel_P3,
         texel_SS=texel_SS,
-        masks_P={name: _read_mask(folder / f"mpfb2/textures/mpfb_{name}.jpg")[painted_SS] for name in names},
+        masks_P=masks,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing.connection import wait as wait_for_connection
 from multiprocessing.queues import SimpleQueue
@@ -46,19 +46,27 @@ def make_sample(
     plans = [plan_clip(index, seconds=seconds, seed=seed) for index in range(clips)]
     num_frames = sum(plan.num_frames for plan in plans)
     done_frames = 0
+    for newly_done in _film_all(plans, out, min(workers, clips)):
+        done_frames += newly_done
+        if progress is not None:
+            progress(done_frames, num_frames)
+
+
+def _film_all(plans: list[ClipPlan], out: Path, workers: int) -> Iterator[int]:
+    """Films the clips in worker processes; tells again and again how many frames got done since."""
     context = multiprocessing.get_context("spawn")
     ticks: SimpleQueue[int] = context.SimpleQueue()
-    with ProcessPoolExecutor(min(workers, clips), context, initializer=_start_worker, initargs=(ticks,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,)) as pool:
         try:
             pending = {pool.submit(_film_clip, plan, out) for plan in plans}
             while pending:
                 finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 for clip in finished:
                     clip.result()
+                newly_done = 0
                 while not ticks.empty():
-                    done_frames += ticks.get()
-                if progress is not None:
-                    progress(done_frames, num_frames)
+                    newly_done += ticks.get()
+                yield newly_done
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -22,6 +22,16 @@ class Fragments:
     weights_M3: Tensor
     pixel_M: Tensor
 
+    def only(self, chosen: Tensor) -> Fragments:
+        """The fragments of some indices."""
+        return Fragments(self.triangle_M[chosen], self.weights_M3[chosen], self.pixel_M[chosen])
+
+    def interpolate(self, values_VK: Tensor, triangles_T3: Tensor) -> Tensor:
+        """Values of vertices, at the pixels (M, K)."""
+        corners_M3 = triangles_T3.index_select(0, self.triangle_M)
+        values_M3K = values_VK.index_select(0, corners_M3.view(-1)).view(len(corners_M3), 3, -1)
+        return torch.bmm(self.weights_M3[:, None], values_M3K)[:, 0]
+
 
 def rasterize(
     xy_V2: Tensor, nearness_V: Tensor, triangles_T3: Tensor, height: int, width: int, *, cull: bool = True
@@ -130,7 +140,7 @@ def ambient_occlusion(vertices_V3: Tensor, triangles_T3: Tensor, *, num_directio
         nearness_V = vertices_V3 @ toward + 20
         hits = rasterize(xy_V2, nearness_V, triangles_T3, size, size)
         nearest = torch.zeros(size * size)
-        nearest[hits.pixel_M] = (nearness_V[triangles_T3[hits.triangle_M]] * hits.weights_M3).sum(1)
+        nearest[hits.pixel_M] = hits.interpolate(nearness_V[:, None], triangles_T3)[:, 0]
         x_V, y_V = xy_V2.long().unbind(1)
         inside_V = (xy_V2 >= 0).all(1) & (xy_V2 < size).all(1)
         in_front_V = nearness_V > nearest[(y_V * size + x_V).clamp(0, size * size - 1)] - 0.07

@@ -113,38 +113,32 @@ def _rotation(yaw: float, pitch: float, roll: float) -> Tensor:
 
 def _shade(person: Person, vertices_V3: Tensor, eyeball_V3: Tensor, light: Light, hits: Fragments) -> Tensor:
     """The colour of every covered pixel: what the surface reflects, times light per vertex, plus highlights."""
-    head = person.head
-    normals_V3 = vertex_normals(vertices_V3, head.triangles_T3)
-    corner_M3 = head.triangles_T3.index_select(0, hits.triangle_M)
-    part_M = head.part_T.index_select(0, hits.triangle_M)
-
-    def at_pixels(values_VK: Tensor, chosen: Tensor | None = None) -> Tensor:
-        corners, weights = (
-            (corner_M3, hits.weights_M3) if chosen is None else (corner_M3[chosen], hits.weights_M3[chosen])
-        )
-        values = values_VK.index_select(0, corners.reshape(-1)).view(len(corners), 3, -1)
-        return torch.bmm(weights[:, None], values)[:, 0]
-
-    lit_V4 = _light_of_vertices(person, normals_V3, light)
-    lit_M4 = at_pixels(lit_V4)
-    uv_M2 = torch.bmm(hits.weights_M3[:, None], head.uv_T32.index_select(0, hits.triangle_M))[:, 0]
-    place_M2 = uv_M2 * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
-    sampled = functional.grid_sample(person.texture_1CSS, place_M2[None, None], align_corners=False)
-    colour_M3, shine_M = sampled[0, :, 0].T.contiguous(), lit_M4[:, 3]
+    triangles_T3 = person.head.triangles_T3
+    normals_V3 = vertex_normals(vertices_V3, triangles_T3)
+    light_M4 = hits.interpolate(_light_of_vertices(person, normals_V3, light), triangles_T3)
+    light_M3, shine_M = light_M4[:, :3], light_M4[:, 3:]
+    colour_M3 = _surface_colour(person, hits)
+    part_M = person.head.part_T.index_select(0, hits.triangle_M)
     eye_M = ((part_M == Part.LEFT_EYE) | (part_M == Part.RIGHT_EYE)).nonzero()[:, 0]
     if len(eye_M):
-        colour_M3[eye_M] = _eye_colour(person, at_pixels(eyeball_V3, eye_M))
-        facing_M = functional.normalize(at_pixels(normals_V3, eye_M), dim=1) @ _half_way(light)
-        shine_M[eye_M] = 0.8 * facing_M.clamp(min=0) ** 160
-    hair = torch.from_numpy(person.traits.hair_colour)
-    plain = {
-        Part.TEETH: torch.tensor([0.87, 0.85, 0.78]),
-        Part.TONGUE: torch.tensor([0.62, 0.28, 0.28]),
-        Part.LASHES: hair / 4,
-    }
-    for part, colour in plain.items():
-        colour_M3[part_M == part] = colour
-    return colour_M3 * lit_M4[:, :3] + shine_M[:, None] * light.key_colour
+        eyes = hits.only(eye_M)
+        colour_M3[eye_M] = _eye_colour(person, eyes.interpolate(eyeball_V3, triangles_T3))
+        normals_M3 = functional.normalize(eyes.interpolate(normals_V3, triangles_T3), dim=1)
+        shine_M[eye_M, 0] = 0.8 * (normals_M3 @ _half_way(light)).clamp(min=0) ** 160
+    return colour_M3 * light_M3 + shine_M * light.key_colour
+
+
+def _surface_colour(person: Person, hits: Fragments) -> Tensor:
+    """What every pixel but those of the eyes reflects: the painted texture, and plain teeth, tongue and lashes."""
+    uv_M2 = torch.bmm(hits.weights_M3[:, None], person.head.uv_T32.index_select(0, hits.triangle_M))[:, 0]
+    place_M2 = uv_M2 * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
+    sampled = functional.grid_sample(person.texture_1CSS, place_M2[None, None], align_corners=False)
+    colour_M3 = sampled[0, :, 0].T.contiguous()
+    part_M = person.head.part_T.index_select(0, hits.triangle_M)
+    colour_M3[part_M == Part.TEETH] = torch.tensor([0.87, 0.85, 0.78])
+    colour_M3[part_M == Part.TONGUE] = torch.tensor([0.62, 0.28, 0.28])
+    colour_M3[part_M == Part.LASHES] = torch.from_numpy(person.traits.hair_colour / 4)
+    return colour_M3
 
 
 def _half_way(light: Light) -> Tensor:

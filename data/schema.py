@@ -22,7 +22,8 @@ class Status(StrEnum):
 
 
 _BOX = pa.struct([(name, pa.float32()) for name in ("x", "y", "w", "h")])
-_LANDMARKS = pa.list_(pa.float32(), 10)
+# ten values; not a list of fixed size, of which Arrow writes nulls to Parquet that it then cannot read
+_LANDMARKS = pa.list_(pa.float32())
 """x, y of the right eye, left eye, nose, right and left mouth corner, as the viewer sees them from left to right."""
 
 DETECTIONS = pa.schema(

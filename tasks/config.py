@@ -5,9 +5,11 @@ The flows take these types, so the Prefect UI shows and checks the same fields a
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -23,6 +25,9 @@ class Knobs(BaseModel):
     @property
     def digest(self) -> str:
         return digest(type(self).__name__, self.model_dump(mode="json"))
+
+
+AnyKnobs = TypeVar("AnyKnobs", bound=Knobs)
 
 
 class SampleConfig(Knobs):
@@ -112,8 +117,9 @@ class Experiment(Knobs):
 class MachineConfig(Knobs):
     """Where things lie and what runs them: changes no result, so it is in no digest."""
 
-    store: Path = Path("store")
-    """Folder of everything that is made: shards, models, MLflow's and Prefect's databases, the warehouse."""
+    store: Path = Field(default_factory=lambda: Path(os.environ.get("MTANET_STORE", "store")))
+    """Folder of everything that is made: shards, models, MLflow's and Prefect's databases, the warehouse. By default
+    that of the environment's `MTANET_STORE`, else `store`."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """`auto` takes a GPU where there is one; `gpu` refuses to go on without."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
@@ -135,8 +141,41 @@ def load_experiment(name: str) -> Experiment:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
-            for problem in error.errors()
-        )
-        raise ValueError(f"{path}: {problems}") from error
+        raise ValueError(f"{path}: {_problems(error)}") from error
+
+
+def with_knobs(knobs: AnyKnobs, settings: Sequence[str]) -> AnyKnobs:
+    """The same, with some knobs set otherwise, as in `train.epochs=3`; values as in TOML, or a bare word.
+
+    Raises:
+        ValueError: A setting has no `=`, names no knob or gives it a value that it refuses.
+    """
+    values: dict[str, Any] = knobs.model_dump()
+    for setting in settings:
+        name, is_given, value = setting.partition("=")
+        if not is_given:
+            raise ValueError(f"{setting}: expected <knob>=<value>, such as train.epochs=3")
+        *groups, last = name.strip().split(".")
+        group = values
+        for key in groups:
+            group[key] = dict(group.get(key) or {})
+            group = group[key]
+        group[last] = _value(value.strip())
+    try:
+        return type(knobs).model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_problems(error)) from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
+        for problem in error.errors()
+    )

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 LOG_EVERY_S = 15.0
@@ -23,26 +23,22 @@ _terminal: Progress | None = None
 
 
 @contextmanager
-def bars_in_terminal(progress: Progress) -> Iterator[None]:
+def bars_in_terminal(console: Console) -> Iterator[None]:
     """Within the block the stages draw their bars there."""
     global _terminal
-    _terminal = progress
-    try:
-        with progress:
-            yield
-    finally:
-        _terminal = None
-
-
-def terminal_columns() -> list[Any]:
-    return [
+    columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-    ]
+    )
+    with Progress(*columns, console=console, transient=True) as _terminal:
+        try:
+            yield
+        finally:
+            _terminal = None
 
 
 class Stage:
@@ -80,7 +76,7 @@ class Stage:
         now_s = time.monotonic()
         if _terminal is not None and self._bar is not None:
             _terminal.update(self._bar, completed=self.done, total=self.total, note=self._note)
-        if (_terminal is None or _terminal.disable) and now_s - self._logged_s >= LOG_EVERY_S:
+        if _terminal is None and now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
             log.info("%s: %d of %d %s%s", self.name, self.done, self.total, self.unit, self._note and f", {self._note}")
         if self._artifact is not None and now_s - self._sent_s >= ARTIFACT_EVERY_S:

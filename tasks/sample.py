@@ -21,7 +21,7 @@ def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
     """The folder of the sample: `store/sample/<digest>`, rendered if it is not there."""
     folder = machine.store / "sample" / digest("sample", VERSION, sample.model_dump())
     if is_whole(folder):
-        log.info("sample: %d synthetic clips are there", sample.clips)
+        log.info("sample: nothing new, %d synthetic clips are there", sample.clips)
         return folder
     with stage("sample", sample.clips, "synthetic frames") as shown, write_folder(folder) as partial:
         make.make_sample(

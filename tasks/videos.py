@@ -91,7 +91,7 @@ def extract_video(
     track_ids: Sequence[str] | None,
     ingest: IngestConfig,
     machine: MachineConfig,
-    device: str,
+    device: video.Device,
     limited: bool,
     count: Callable[[int], None],
     done: Callable[[], None],

@@ -1,0 +1,103 @@
+"""Makes a Prefect server ready and becomes its worker: `python -m flows.bring_up STORE MLFLOW_PORT`.
+
+What it makes, it makes once: the work pool, the limit on decoding, the deployments of `prefect.yaml` (again each time,
+as they hold the project's folder), and an automation for runs whose machine died.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+from rich.console import Console
+
+from flows.environment import prefect_api, wait_for
+
+POOL = "mtanet"
+DECODE_LIMIT = "decode"
+ZOMBIES = "crash-runs-without-a-heartbeat"
+HEARTBEATS_MISSED_FOR = timedelta(minutes=10)
+"""Three heartbeats, which are 180 s apart, and some: with less, healthy trainings were taken for dead."""
+
+
+def main() -> None:
+    store, mlflow_port = Path(sys.argv[1]), int(sys.argv[2])
+    wait_for(f"{prefect_api()}/health")
+    with get_client(sync_client=True) as client:
+        ensure_pool(client)
+        client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, os.cpu_count() or 1)
+        ensure_zombie_automation(client)
+    deploy_all()
+    wait_for(f"http://127.0.0.1:{mlflow_port}/health")
+    say_where(store, mlflow_port)
+    worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"]
+    os.execv(sys.executable, worker)
+
+
+def ensure_pool(client: SyncPrefectClient) -> None:
+    """A pool whose work runs as processes on this machine."""
+    try:
+        client.read_work_pool(POOL)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+
+
+def ensure_zombie_automation(client: SyncPrefectClient) -> None:
+    """Marks a run as crashed when its heartbeat stays away: without, the run of a dead machine is running for ever."""
+    if client.read_automations_by_name(ZOMBIES):
+        return
+    ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+    crashed = ChangeFlowRunState(
+        name="Crashed", state=StateType.CRASHED, message="no heartbeat: its machine or worker died", force=False
+    )
+    automation = AutomationCore(
+        name=ZOMBIES,
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat"} | ended,
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=HEARTBEATS_MISSED_FOR,
+        ),
+        actions=[crashed],
+    )
+    client.create_automation(automation)
+
+
+def deploy_all() -> None:
+    """Registers the deployments of `prefect.yaml`.
+
+    Raises:
+        RuntimeError: Prefect refuses one.
+    """
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"`prefect deploy --all` failed: {(done.stdout + done.stderr).strip()[-2000:]}")
+
+
+def say_where(store: Path, mlflow_port: int) -> None:
+    """What is up, and how to use it."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("mtanet is up")
+    console.print(f"  runs and schedules   {prefect_api().removesuffix('/api')}")
+    console.print(f"  models and scores    http://127.0.0.1:{mlflow_port}")
+    console.print(f"  store                {store}")
+    console.print("  in another terminal  prefect deployment run train-mtanet/nightly --watch")
+    console.print("  Ctrl-C ends it all")
+
+
+if __name__ == "__main__":
+    main()

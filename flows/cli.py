@@ -1,0 +1,276 @@
+"""The `mtanet` command. What is heavy is imported by the command that needs it, so that help and SQL are quick."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from flows.environment import MLFLOW_PORT, PREFECT_PORT, ensure_prefect_server, set_environment
+
+if TYPE_CHECKING:
+    from tasks.config import Experiment, MachineConfig
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Raw Aff-Wild2 face videos to trained multi-task affect models, and their predictions in SQL.",
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+EXPECTED = (ValueError, RuntimeError, OSError, ModuleNotFoundError, FloatingPointError)
+"""What a user can do something about: shown as one sentence."""
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+Store = Annotated[
+    Path,
+    typer.Option(envvar="MTANET_STORE", help="Folder of everything that is made.", show_default="store"),
+]
+OnDevice = Annotated[Device, typer.Option(help="`gpu` refuses to go on without one.")]
+Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
+CORES = os.cpu_count() or 1
+STORE = Path("store")
+VERBOSE = "MTANET_VERBOSE"
+
+
+@app.callback()
+def _verbose(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show Prefect's and MLflow's logs, and tracebacks.")
+    ] = False,
+) -> None:
+    _is_verbose() = verbose
+
+
+@app.command()
+def demo(store: Store = STORE, device: OnDevice = Device.AUTO, workers: Workers = CORES) -> None:
+    """The whole way on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
+    from flows.show import print_demo
+
+    out.print(
+        "The demo makes a [bold]synthetic[/bold] sample: rendered heads with exact labels, no real person's face."
+    )
+    print_demo(_train("sample", _machine(store, device, workers)), store, out)
+
+
+@app.command()
+def train(
+    experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "sample",
+    root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, in place of the experiment's.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as train.epochs=3.")] = None,
+    store: Store = STORE,
+    device: OnDevice = Device.AUTO,
+    workers: Workers = CORES,
+) -> None:
+    """Run an experiment from its videos to a registered, scored model and its predictions."""
+    from flows.show import print_trained
+    from tasks.config import load_experiment, with_knobs
+
+    given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
+    knobs = with_knobs(load_experiment(experiment), given)
+    print_trained(_train(knobs, _machine(store, device, workers)), out)
+
+
+@app.command()
+def sample(
+    clips: Annotated[int, typer.Option(min=3, help="Number of videos.")] = 30,
+    seconds: Annotated[float, typer.Option(help="Length of each.")] = 6.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same sample.")] = 7,
+    store: Store = STORE,
+    workers: Workers = CORES,
+) -> None:
+    """Render a synthetic sample in Aff-Wild2's layout."""
+    from tasks.config import SampleConfig
+
+    knobs = SampleConfig(clips=clips, seconds=seconds, seed=seed)
+    with _prefect(store):
+        from tasks.sample import make_sample
+
+        folder = make_sample(knobs, _machine(store, Device.AUTO, workers))
+    out.print(f"synthetic sample: {folder}")
+
+
+@app.command()
+def ingest(
+    root: Annotated[Path, typer.Argument(help="Folder with the videos and annotations of Aff-Wild2, at any depth.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the folder's")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as min_score=0.8.")] = None,
+    store: Store = STORE,
+    device: OnDevice = Device.AUTO,
+    workers: Workers = CORES,
+) -> None:
+    """Videos to face shards, annotations to labels aligned with them."""
+    from tasks.config import IngestConfig, with_knobs
+
+    knobs = with_knobs(IngestConfig(root=root, name=name), set_ or [])
+    with _prefect(store):
+        from flows.ingest import ingest_aff_wild2
+
+        dataset = ingest_aff_wild2(knobs, _machine(store, device, workers))
+    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos, edition {dataset.edition}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
+    dataset: Annotated[str, typer.Option(help="A data set in the store.")] = "sample",
+    split: Annotated[str, typer.Option(help="train, validation or held_out.")] = "validation",
+    store: Store = STORE,
+    device: OnDevice = Device.AUTO,
+) -> None:
+    """Score a registered model on a split of a data set."""
+    from data.labels import Split
+    from flows.show import print_scores
+
+    if split not in list(Split):
+        raise ValueError(f"no split '{split}': expected one of {', '.join(Split)}")
+    with _prefect(store):
+        from flows.evaluate import evaluate_mtanet
+
+        print_scores(evaluate_mtanet(model, dataset, Split(split), _machine(store, device, CORES)), out)
+
+
+@app.command()
+def predict(
+    videos: Annotated[Path, typer.Argument(help="Folder of videos, at any depth.")],
+    model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
+    store: Store = STORE,
+    device: OnDevice = Device.AUTO,
+    workers: Workers = CORES,
+) -> None:
+    """Predict every frame of every person in your own videos, into SQL."""
+    with _prefect(store):
+        from flows.predict import predict_videos
+
+        dataset = predict_videos(videos, model, _machine(store, device, workers))
+    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted; ask for them with, for example,")
+    out.print(f'  mtanet sql "{EXAMPLE.format(dataset=dataset.name)}"')
+
+
+EXAMPLE = (
+    "SELECT track_id, avg(valence) AS valence, avg(arousal) AS arousal FROM predictions "
+    "JOIN videos USING (video_id) WHERE dataset = '{dataset}' GROUP BY 1 ORDER BY 1"
+)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A SELECT over the views and macros of the warehouse.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
+    to: Annotated[Path | None, typer.Option("--out", help="File to write, in place of the terminal.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the views and their columns.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Ask the warehouse: frames, labels, predictions, videos, runs."""
+    from data import warehouse
+    from flows.show import VIEWS, write_answer
+
+    if query is None and not list_:
+        raise ValueError('give a query, such as "SELECT * FROM runs", or --list for what there is')
+    write_answer(warehouse.query(store, query or VIEWS), format_, to, out)
+
+
+@app.command()
+def up(
+    store: Store = STORE,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = PREFECT_PORT,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's pages.")] = MLFLOW_PORT,
+) -> None:
+    """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
+    from flows.up import up as serve
+
+    raise typer.Exit(serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port))
+
+
+@app.command()
+def doctor(store: Store = STORE) -> None:
+    """Say what this machine has: versions, device, decoders, store, servers."""
+    from flows.doctor import print_facts
+
+    print_facts(store, out)
+
+
+def main() -> None:
+    """The command; what a user can mend is said in one sentence, with exit code 1."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on from here")
+        sys.exit(130)
+    except EXPECTED as error:
+        if _is_verbose():
+            raise
+        err.print(f"[red]error:[/red] {_escaped(error)}")
+        sys.exit(1)
+
+
+def _escaped(error: BaseException) -> str:
+    from rich.markup import escape
+
+    return escape(str(error) or type(error).__name__)
+
+
+def _machine(store: Path, device: Device, workers: int) -> MachineConfig:
+    from tasks.config import MachineConfig
+
+    return MachineConfig(store=store, device=device.value, workers=workers)
+
+
+def _train(experiment: str | Experiment, machine: MachineConfig):  # type: ignore[no-untyped-def]
+    with _prefect(machine.store):
+        from flows.train import train_mtanet
+
+        return train_mtanet(experiment, machine)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _prefect(store: Path) -> Iterator[None]:
+    """A place to run flows: environment, server, and progress in the terminal."""
+    set_environment(store, verbose=_is_verbose())
+    os.environ["MTANET_STORE"] = str(store)
+    _show_logs()
+    ensure_prefect_server(store)
+    from tasks.progress import bars_in_terminal
+
+    if not err.is_terminal:
+        yield
+        return
+    with bars_in_terminal(err):
+        yield
+
+
+def _show_logs() -> None:
+    """What the stages say, without what Prefect adds to it."""
+    from rich.logging import RichHandler
+
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    if err.is_terminal:
+        handler = RichHandler(console=err, show_level=False, show_path=False, log_time_format="%H:%M:%S")
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("mtanet")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,60 @@
+"""What this machine has, in a few lines."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.environment import MLFLOW_PORT, answers, is_free, prefect_api
+
+PACKAGES = ("mtanet", "torch", "nvidia-dali-cuda120", "av", "prefect", "mlflow", "duckdb", "pyarrow", "anny")
+
+
+def print_facts(store: Path, console: Console) -> None:
+    """Prints versions, device, decoders, store and servers."""
+    for name, value in facts(store).items():
+        console.print(f"{name:10} {value}")
+
+
+def facts(store: Path) -> dict[str, str]:
+    """The same, by name."""
+    from data.video import resolve_device
+
+    device = resolve_device("auto")
+    frames_from = "NVDEC through DALI; PyAV for what it cannot decode" if device == "gpu" else "PyAV"
+    return {
+        "versions": f"Python {platform.python_version()}, " + ", ".join(_version(name) for name in PACKAGES),
+        "device": f"{device}, {os.cpu_count()} cores",
+        "frames": f"from {frames_from}",
+        "store": _store(store),
+        "prefect": _server(prefect_api().removesuffix("/api"), f"{prefect_api()}/health"),
+        "mlflow": _server(f"http://127.0.0.1:{MLFLOW_PORT}", f"http://127.0.0.1:{MLFLOW_PORT}/health", MLFLOW_PORT),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} (not installed)"
+
+
+def _store(store: Path) -> str:
+    free = f"{shutil.disk_usage(store if store.is_dir() else Path.cwd()).free / 2**30:.0f} GiB free"
+    if not store.is_dir():
+        return f"{store} (not made yet), {free}"
+    datasets = ", ".join(sorted(path.stem for path in store.glob("datasets/*.json"))) or "none"
+    return f"{store}, {free}; data sets: {datasets}"
+
+
+def _server(page: str, health: str, port: int | None = None) -> str:
+    if answers(health):
+        return f"answers at {page}"
+    if port is not None and not is_free(port):
+        return f"port {port} is taken by something else"
+    return f"nothing at {page}; `mtanet up` starts it"

@@ -1,0 +1,75 @@
+"""Everything a machine serves: a Prefect server, a worker for its deployments, and MLflow's pages."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from honcho.manager import Manager
+
+from flows.environment import is_free, set_environment
+
+ROOT = Path(__file__).parent.parent
+"""The project's folder: deployments and Prefect's settings lie there, and flow runs start there."""
+
+
+def up(store: Path, *, prefect_port: int, mlflow_port: int) -> int:
+    """Runs the servers and the worker until Ctrl-C, or until one of them ends; gives the exit code.
+
+    Raises:
+        ValueError: A port is taken, or this is not the project's folder.
+    """
+    if not (ROOT / "prefect.yaml").is_file():
+        raise ValueError(f"{ROOT} has no prefect.yaml: install mtanet from its folder with `pip install -e .`")
+    check_ports({"the Prefect server": prefect_port, "MLflow": mlflow_port})
+    (store / "mlflow").mkdir(parents=True, exist_ok=True)
+    set_environment(store, verbose=True)
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{prefect_port}/api"
+    manager = Manager()
+    for name, command in commands(store, prefect_port=prefect_port, mlflow_port=mlflow_port).items():
+        manager.add_process(name, shlex.join(command), cwd=str(ROOT), env=_environment(name))
+    manager.loop()
+    # 130 and 143: ended by Ctrl-C or SIGTERM, which is how it is meant to end.
+    return 0 if manager.returncode in (130, 143) else int(manager.returncode or 1)
+
+
+def check_ports(ports: dict[str, int]) -> None:
+    """Refuses to start beside something that already listens.
+
+    Raises:
+        ValueError: A port is taken.
+    """
+    for who, port in ports.items():
+        if not is_free(port):
+            option = "--mlflow-port" if who == "MLflow" else "--prefect-port"
+            raise ValueError(
+                f"port {port} is taken, and {who} needs it: end what listens there (is `mtanet up` running already?) "
+                f"or choose another with `mtanet up {option}`"
+            )
+
+
+def commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, list[str]]:
+    """What is run, by name."""
+    python = [sys.executable, "-m"]
+    at = ["--host", "127.0.0.1", "--port"]
+    database = f"sqlite:///{store.resolve()}/mlflow.db"
+    artifacts = str((store / "mlflow").resolve())
+    return {
+        "prefect": [*python, "prefect", "server", "start", *at, str(prefect_port)],
+        "mlflow": [
+            *[*python, "mlflow", "server", "--workers", "1", *at, str(mlflow_port)],
+            *["--backend-store-uri", database, "--artifacts-destination", artifacts],
+        ],
+        "worker": [*python, "flows.bring_up", str(store.resolve()), str(mlflow_port)],
+    }
+
+
+def _environment(name: str) -> dict[str, str]:
+    quiet = {
+        "prefect": {"PREFECT_SERVER_LOGGING_LEVEL": "WARNING"},
+        # Without it MLflow starts a job runner and seven more processes.
+        "mlflow": {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"},
+    }
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **quiet.get(name, {})}

@@ -56,12 +56,15 @@ VERBOSE = "MTANET_VERBOSE"
 
 
 @app.callback()
-def _verbose(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show Prefect's and MLflow's logs, and tracebacks.")
-    ] = False,
+def _verbosity(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all logs, and tracebacks.")] = False,
 ) -> None:
-    _is_verbose() = verbose
+    if verbose:
+        os.environ[VERBOSE] = "1"
+
+
+def _is_verbose() -> bool:
+    return bool(os.environ.get(VERBOSE))
 
 
 @app.command()

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from data import detections, schema
 from data.detections import Search, write_detections
+from data.people import FrameFaces, Person, find_people
 from data.schema import FACES, Status
 from data.shards import (
     ROWS_PER_GROUP,
@@ -35,7 +36,7 @@ from data.shards import (
     write_folder,
     write_manifest,
 )
-from data.tracks import FrameFaces, Person, assign_tracks, find_people, name_people
+from data.tracks import assign_tracks, name_people
 from data.video import Device, VideoFacts, choose_decoder, probe
 
 VERSION = 1
@@ -169,7 +170,6 @@ def _describe(people: Sequence[Person], tracks: Mapping[str, Person | None]) -> 
         {
             "track_id": owners.get(id(person)),
             "num_frames": len(person.faces),
-            "seen_s": round(person.seen_s, 3),
             "x_px": round(person.x_px, 1),
             "size_px": round(person.size_px, 1),
         }

@@ -3,7 +3,7 @@
 First faces of following frames are joined into fragments, by an assignment that is the best over all faces of a frame.
 Then fragments that never share a moment, look alike and lie near become one person: who leaves and comes back is the
 same. Lengths are in units of the face's own size, so that a video's resolution does not matter.
-Shapes: F faces of a frame, G fragments, L length of the descriptor of looks.
+Shapes: F faces of a frame, G groups of fragments, L length of the descriptor of looks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 _LONGEST_GAP_S = 2.0
 """For longer a face cannot be missed within a fragment."""
-_REACH, _REACH_PER_S = 0.5, 2.0
+_REACH, _REACH_PER_S = 1.0, 2.0
 """How far a face can be from where it was last, in faces, and how much further per second without it."""
 _GROWTH, _GROWTH_PER_S = 1.4, 0.5
 """By which factor its size can differ, and how much more so per second."""

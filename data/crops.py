@@ -58,7 +58,10 @@ def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndar
     """
     if not len(owners):
         return np.empty((0, SIZE_PX, SIZE_PX, 3), np.uint8)
-    starts, ends, matrices = zip(*(_region(alignment(landmarks_52)) for landmarks_52 in landmarks_N52), strict=True)
+    height, width = frames_FHWC.shape[1:3]
+    starts, ends, matrices = zip(
+        *(_region(alignment(landmarks_52), (height, width)) for landmarks_52 in landmarks_N52), strict=True
+    )
     frames = ndd.as_batch([frames_FHWC[owner] for owner in owners], layout="HWC")
     regions = ndd.resize(
         frames,
@@ -89,22 +92,26 @@ def appearances(frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray
     return np.sqrt(np.concatenate(histograms, axis=1) / len(histograms)).astype(np.float32)
 
 
-def _region(matrix_23: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The square of the frame around a crop: its start and end (y, x), and the matrix from it, shrunk, to the crop."""
+def _region(matrix_23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of the frame around a crop: its start and end (y, x), and the matrix from it, resized, to the crop.
+
+    It ends where the frame does, since DALI reads beyond the memory of a frame that it is told to resize more of; what
+    the crop shows beyond is then the edge, repeated when the region is turned.
+    """
     to_crop_33 = np.vstack([matrix_23, [0, 0, 1]])
     to_crop_33[:2, 2] += 0.5 - 0.5 * to_crop_33[:2, :2].sum(1)  # pixel centres from whole numbers to halves
     corners_34 = np.array([[0, SIZE_PX, SIZE_PX, 0], [0, 0, SIZE_PX, SIZE_PX], [1, 1, 1, 1]])
     corners_24 = (np.linalg.inv(to_crop_33) @ corners_34)[:2]
     half_px = np.ptp(corners_24, axis=1).max() / 2 * _REGION_MARGIN
-    start_xy = (corners_24.min(1) + corners_24.max(1)) / 2 - half_px
-    scale = _REGION_PX / (2 * half_px)
-    to_region_33 = np.array([[scale, 0, -scale * start_xy[0]], [0, scale, -scale * start_xy[1]], [0, 0, 1]])
-    start_yx = start_xy[::-1].astype(np.float32)
-    return (
-        start_yx,
-        start_yx + np.float32(2 * half_px),
-        (to_crop_33 @ np.linalg.inv(to_region_33))[:2].astype(np.float32),
-    )
+    middle_xy = (corners_24.min(1) + corners_24.max(1)) / 2
+    size_xy = np.array(size_yx[::-1])
+    start_xy = np.clip(middle_xy - half_px, 0, size_xy - 1)
+    end_xy = np.clip(middle_xy + half_px, start_xy + 1, size_xy)
+    scale_xy = _REGION_PX / (end_xy - start_xy)
+    to_region_33 = np.diag([*scale_xy, 1])
+    to_region_33[:2, 2] = -scale_xy * start_xy
+    matrix_23 = (to_crop_33 @ np.linalg.inv(to_region_33))[:2]
+    return start_xy[::-1].astype(np.float32), end_xy[::-1].astype(np.float32), matrix_23.astype(np.float32)
 
 
 def _samples(

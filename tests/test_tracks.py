@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.people import Face, FrameFaces, Person, find_people
+from data.tracks import assign_tracks, name_people
+
+HZ = 25
+RED, BLUE = 0, 1
+Place = tuple[float, float, float, int]
+"""x, y and size of a face in px, and its colour."""
+
+
+def look(colour: int) -> np.ndarray:
+    """Square roots of histograms of which a tenth is common to all colours."""
+    shares = np.zeros(5)
+    shares[colour], shares[4] = 0.9, 0.1
+    return np.sqrt(shares)
+
+
+def frames(*faces: Sequence[Place]) -> list[FrameFaces]:
+    """A frame for each list of faces; those without any are left out, as extraction does."""
+    return [
+        FrameFaces(
+            index,
+            index / HZ,
+            np.array([(x - size / 2, y - size / 2, size, size) for x, y, size, _ in places]),
+            np.stack([look(colour) for *_, colour in places]),
+        )
+        for index, places in enumerate(faces)
+        if places
+    ]
+
+
+def colours(person: Person, of: list[FrameFaces]) -> set[int]:
+    all_looks = np.concatenate([frame.looks_FL for frame in of])
+    return {int(all_looks[face.row].argmax()) for face in person.faces}
+
+
+def test_two_people_who_cross_keep_their_own_faces() -> None:
+    video = frames(*[[(10 + 4 * i, 50, 40, RED), (410 - 4 * i, 55, 40, BLUE)] for i in range(100)])
+    people = find_people(video)
+    assert [len(person.faces) for person in people] == [100, 100]
+    assert [len(colours(person, video)) for person in people] == [1, 1]
+
+
+def test_who_is_hidden_for_a_second_while_crossing_stays_one_person() -> None:
+    video = frames(
+        *[[(10 + 4 * i, 50, 40, RED)] + ([] if 40 <= i < 65 else [(410 - 4 * i, 55, 40, BLUE)]) for i in range(100)]
+    )
+    people = find_people(video)
+    assert [len(person.faces) for person in people] == [100, 75]
+    assert [colours(person, video) for person in people] == [{RED}, {BLUE}]
+
+
+@pytest.mark.parametrize("away", [10, 500])
+def test_who_leaves_and_comes_back_is_one_person(away: int) -> None:
+    video = frames(*[[(60, 50, 40, RED)]] * 30, *[[]] * away, *[[(90, 50, 44, RED)]] * 30)
+    assert [len(person.faces) for person in find_people(video)] == [60]
+
+
+def test_who_takes_anothers_place_is_another_person() -> None:
+    video = frames(*[[(60, 50, 40, RED)]] * 30, *[[(60, 50, 40, BLUE)]] * 20)
+    assert [colours(person, video) for person in find_people(video)] == [{RED}, {BLUE}]
+
+
+def test_two_faces_of_one_frame_are_two_people_however_alike() -> None:
+    video = frames(*[[(60, 50, 40, RED), (160, 50, 40, RED)]] * 20, [], *[[(160, 50, 40, RED), (60, 50, 40, RED)]] * 20)
+    people = find_people(video)
+    assert [len(person.faces) for person in people] == [40, 40]
+    assert {tuple({face.x_px for face in person.faces}) for person in people} == {(60,), (160,)}
+
+
+def test_a_frame_rate_that_varies_is_followed_by_its_times() -> None:
+    video = frames(*[[(60 + 30 * i, 50, 40, RED)] for i in range(20)])
+    slow = [frame._replace(time_s=frame.time_s * 4) for frame in video]
+    assert [len(person.faces) for person in find_people(slow)] == [20]
+
+
+def test_no_faces_are_nobody() -> None:
+    assert find_people([]) == []
+
+
+places = st.tuples(st.integers(0, 400), st.integers(0, 300), st.integers(20, 90), st.integers(0, 3))
+
+
+@given(st.lists(st.lists(places, max_size=3), max_size=12))
+def test_every_face_belongs_to_one_person_who_has_one_face_a_frame(faces: list[list[Place]]) -> None:
+    people = find_people(frames(*faces))
+    assert sorted(face.row for person in people for face in person.faces) == list(range(sum(map(len, faces))))
+    for person in people:
+        indices = [face.frame_index for face in person.faces]
+        assert indices == sorted(set(indices))
+    assert [person.prominence_px for person in people] == sorted((p.prominence_px for p in people), reverse=True)
+
+
+def person(x_px: float, size_px: float = 50, seen: range = range(100)) -> Person:
+    return Person([Face(index, index, index / HZ, x_px, 50, size_px) for index in seen])
+
+
+LEFT, RIGHT, BYSTANDER = person(100, 50), person(500, 60), person(300, 10)
+
+
+@pytest.mark.parametrize(
+    ("track_ids", "people", "expected"),
+    [
+        (["107"], [RIGHT, BYSTANDER], {"107": RIGHT}),
+        (["107"], [], {"107": None}),
+        (["v_left", "v_right"], [RIGHT, LEFT, BYSTANDER], {"v_left": LEFT, "v_right": RIGHT}),
+        (["v_right", "v_left"], [LEFT, RIGHT], {"v_left": LEFT, "v_right": RIGHT}),
+        (["v", "v_right"], [RIGHT, LEFT], {"v": LEFT, "v_right": RIGHT}),
+        (["v", "v_left"], [RIGHT, LEFT], {"v": RIGHT, "v_left": LEFT}),
+        (["v_right"], [LEFT, RIGHT], {"v_right": RIGHT}),
+        (["v_right"], [LEFT], {"v_right": LEFT}),
+        (["v_left", "v_right"], [LEFT], {"v_left": LEFT, "v_right": None}),
+        (["v", "v_left"], [RIGHT], {"v": RIGHT, "v_left": None}),
+        (["v_left", "v_right"], [], {"v_left": None, "v_right": None}),
+        (["video10_1"], [LEFT, RIGHT], {"video10_1": LEFT}),
+    ],
+)
+def test_each_track_gets_its_person(
+    track_ids: list[str], people: list[Person], expected: dict[str, Person | None]
+) -> None:
+    assert assign_tracks(track_ids, people, frame_width_px=640) == expected
+
+
+def test_left_and_right_are_told_apart_where_both_are_seen() -> None:
+    wanders = Person([*person(100, seen=range(50)).faces, *person(630, seen=range(50, 200)).faces])
+    stays = person(300, seen=range(50))
+    assert wanders.x_px > stays.x_px
+    assert assign_tracks(["v_left", "v_right"], [wanders, stays], 640) == {"v_left": wanders, "v_right": stays}
+
+
+@pytest.mark.parametrize("track_ids", [[], ["a", "b"], ["a_left", "b_left"], ["v", "v_left", "v_right"]])
+def test_names_that_do_not_say_who_is_who_are_refused(track_ids: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"expected one, or two of which one at least ends in _left or _right; rename"):
+        assign_tracks(track_ids, [LEFT, RIGHT], 640)
+
+
+def test_people_of_a_video_without_annotations_are_numbered_by_prominence() -> None:
+    passer_by = person(300, 10, seen=range(5))
+    assert name_people("v", []) == {"v": None}
+    assert name_people("v", [LEFT, passer_by]) == {"v": LEFT}
+    assert name_people("v", [RIGHT, LEFT, passer_by]) == {"v_person1": RIGHT, "v_person2": LEFT}
+    assert name_people("v", [passer_by]) == {"v": passer_by}

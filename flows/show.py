@@ -115,7 +115,7 @@ def print_trained(trained: Trained, console: Console) -> None:
 
 def print_demo(trained: Trained, store: Path, console: Console) -> None:
     """The end of the demo: scores, version, an SQL answer, and how to go on."""
-    model = trained.evaluation.model
+    model = trained.model
     query = DEMO_QUERY.format(version=model.number)
     console.print("\n[bold]Scores on synthetic people that the model never saw[/bold]")
     print_trained(trained, console)

@@ -14,6 +14,7 @@ from tasks.config import Experiment, IngestConfig, MachineConfig, load_experimen
 from tasks.reports import report_scores
 from tasks.sample import make_sample
 from tasks.scoring import Evaluation, evaluate, predict_dataset
+from tasks.tracking import Version, find_version
 from tasks.training import train_model
 from tasks.warehouse import publish
 
@@ -23,8 +24,9 @@ ExperimentName = Literal["paper", "sample"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A model and what it is worth."""
+    """A model, as it is registered now, and what it is worth."""
 
+    model: Version
     evaluation: Evaluation
     verdict: str
 
@@ -47,7 +49,7 @@ def train_mtanet(
     verdict = choose_champion(evaluation, dataset, machine)
     report_scores(evaluation, verdict)
     publish(machine)
-    return Trained(evaluation, verdict)
+    return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)
 
 
 def data_of(knobs: Experiment, machine: MachineConfig) -> IngestConfig:

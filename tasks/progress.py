@@ -46,7 +46,7 @@ class Stage:
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.items = 0
+        self.done = self.frames = 0
         self._note = ""
         self._lock = threading.Lock()
         self._start_s = self._logged_s = self._sent_s = time.monotonic()
@@ -67,9 +67,9 @@ class Stage:
     def count(self, frames: int) -> None:
         """So many frames more went by: shown as a rate."""
         with self._lock:
-            self.items += frames
+            self.frames += frames
             elapsed_s = max(time.monotonic() - self._start_s, 1e-3)
-            self._note = f"{self.items} frames, {self.items / elapsed_s:.0f}/s"
+            self._note = f"{self.frames} frames, {self.frames / elapsed_s:.0f}/s"
             self._show()
 
     def _show(self) -> None:
@@ -87,6 +87,10 @@ class Stage:
         if self._artifact is not None:
             update_progress_artifact(self._artifact, progress=100 * self.done / max(self.total, 1))
 
+    def __str__(self) -> str:
+        note = f", {self._note}" if self._note else ""
+        return f"{self.name}: {self.done} {self.unit} in {time.monotonic() - self._start_s:.0f} s{note}"
+
     def close(self) -> None:
         self._send()
         if _terminal is not None and self._bar is not None:
@@ -94,16 +98,20 @@ class Stage:
 
 
 @contextmanager
-def stage(name: str, total: int, unit: str) -> Iterator[Stage]:
-    """Shows a stage while the block runs, and says at its end what it took."""
+def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> Iterator[Stage]:
+    """Shows a stage while the block runs, and says at its end what it took.
+
+    A stage that `counts_frames` had nothing to do if it counted none.
+    """
     shown = Stage(name, total, unit)
-    start_s = time.monotonic()
     try:
         yield shown
     finally:
         shown.close()
-    note = f", {shown._note}" if shown._note else ""
-    log.info("%s: %d %s in %.0f s%s", name, shown.done, unit, time.monotonic() - start_s, note)
+    if counts_frames and shown.frames == 0:
+        log.info("%s: nothing new, %d %s are there", name, shown.done, unit)
+    else:
+        log.info("%s", shown)
 
 
 def _create_artifact(name: str, description: str) -> UUID | None:

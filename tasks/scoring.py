@@ -126,8 +126,8 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
     )
-    _log(evaluation, store)
-    _log_pictures(evaluation, frames, predicted, edition, store)
+    if _log(evaluation, store):
+        _log_pictures(evaluation, frames, predicted, edition, store)
     return evaluation
 
 
@@ -160,8 +160,8 @@ def _predicted(model: Version, dataset: Dataset, frames: LabelledFrames, store: 
     return columns
 
 
-def _log(evaluation: Evaluation, store: Path) -> None:
-    """Writes the scores into the model's run, and into the store for SQL."""
+def _log(evaluation: Evaluation, store: Path) -> bool:
+    """Writes the scores into the model's run, and into the store for SQL; says whether the run had others before."""
     tags = tracking.run_tags(store, evaluation.model.run_id)
     own = evaluation.data_digest == tags["data_digest"] and evaluation.split is Split.VALIDATION
     prefix = "" if own else f"{evaluation.dataset}_{evaluation.split}_"
@@ -173,7 +173,7 @@ def _log(evaluation: Evaluation, store: Path) -> None:
         "constant_guess": evaluation.constant_guess,
     }
     named = {f"{prefix}{group}/{name}": value for group, found in groups.items() for name, value in found.items()}
-    tracking.log_scores(store, evaluation.model.run_id, named)
+    are_new = tracking.log_scores(store, evaluation.model.run_id, named)
     tracking.annotate_version(store, evaluation.model, {_total_tag(evaluation): f"{evaluation.total:.6f}"})
     facts: dict[str, object] = {
         "run_id": evaluation.model.run_id,
@@ -191,6 +191,7 @@ def _log(evaluation: Evaluation, store: Path) -> None:
         },
     }
     write_run(store, f"{evaluation.model.run_id}-{evaluation.dataset}-{evaluation.split}", facts)
+    return are_new
 
 
 def _log_pictures(

@@ -29,6 +29,8 @@ CHECKPOINT = "checkpoint"
 TRAINING_DIGEST = "training_digest"
 UI = "http://127.0.0.1:5000"
 """Where `mtanet up` serves MLflow's pages."""
+SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
+"""The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Version:
 
 def connect(store: Path) -> MlflowClient:
     """MLflow's client for the tracking server of the environment, or for the store's own database."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = SERVER
     if not uri:
         store.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{store.resolve()}/mlflow.db"
@@ -101,9 +103,13 @@ def logged_steps(store: Path, run_id: str, name: str) -> set[int]:
     return {int(metric.step) for metric in connect(store).get_metric_history(run_id, name)}
 
 
-def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> None:
-    connect(store)
-    mlflow.log_metrics(dict(scores), step=0, run_id=run_id)
+def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> bool:
+    """Logs scores that are new or other than before; says whether there were any."""
+    known = connect(store).get_run(run_id).data.metrics
+    new = {name: value for name, value in scores.items() if known.get(name) != value}
+    if new:
+        mlflow.log_metrics(new, step=0, run_id=run_id)
+    return bool(new)
 
 
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:
@@ -211,9 +217,8 @@ def run_tags(store: Path, run_id: str) -> dict[str, str]:
 
 def run_page(store: Path, run_id: str) -> str:
     """The address of a run's page: on the tracking server, or on the one that `mtanet up` starts."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     experiment_id = connect(store).get_run(run_id).info.experiment_id
-    return f"{uri if uri.startswith('http') else UI}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{SERVER if SERVER.startswith('http') else UI}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -136,7 +136,7 @@ def _run_epochs(
             if epoch not in logged:
                 tracking.log_epoch(machine.store, run_id, epoch, record)
                 log.info("epoch %d of %d: %s", epoch + 1, knobs.epochs, _sentence(record))
-            shown.set(epoch + 1)
+            shown.set(epoch + 1, note="")
 
 
 def _frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:

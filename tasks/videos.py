@@ -47,7 +47,7 @@ def extract_videos(
         "device": video.resolve_device(machine.device),
         "limited": _decode_limit_exists(),
     }
-    with stage("faces", len(videos), "videos") as shown:
+    with stage("faces", len(videos), "videos", counts_frames=True) as shown:
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(max_workers=machine.workers)
         with runner:
             futures = {

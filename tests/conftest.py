@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from flows.environment import set_environment
+
+# Before any test module imports Prefect or MLflow.
+set_environment(Path(tempfile.mkdtemp(prefix="mtanet-tests-")))
 
 HEADERS = {
     "VA_Set": "valence,arousal",
@@ -32,3 +38,14 @@ def make_tree(tmp_path: Path) -> MakeTree:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """The address of a Prefect server with an empty database, for flows that run in this process."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+        yield str(PREFECT_API_URL.value())

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as A
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: Path) -> Path:
     """A store with an empty, migrated MLflow database."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracking, "SERVER", "")
     (tmp_path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     return tmp_path
 
@@ -122,3 +122,16 @@ def test_the_data_of_a_run_are_noted_with_their_digest(store: Path) -> None:
         tracking.log_dataset(name="sample", path=store, digest="abc", context="training")
     (noted,) = tracking.connect(store).get_run(run_id).inputs.dataset_inputs
     assert (noted.dataset.name, noted.dataset.digest) == ("sample", "abc")
+
+
+def test_one_store_knows_nothing_of_another(store: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    start(store)
+    other = tmp_path_factory.mktemp("other")
+    (other / "mlflow.db").write_bytes((store / "mlflow.db").read_bytes())
+    run_id = start(other, "d2")
+    assert tracking.connect(store).search_runs(["1"], f"run_id = '{run_id}'") == []
+
+
+def test_a_server_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tracking, "SERVER", "http://127.0.0.1:9")
+    assert tracking.connect(tmp_path).tracking_uri == "http://127.0.0.1:9"

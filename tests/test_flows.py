@@ -1,0 +1,210 @@
+"""The whole way, small: three synthetic clips of a second, a tiny network, two epochs."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from conftest import MakeTree
+
+from data.labels import Split
+from data.shards import parquet_files, read_manifest, read_table
+from data.warehouse import query
+from flows.evaluate import evaluate_mtanet
+from flows.ingest import ingest_aff_wild2
+from flows.predict import predict_videos
+from flows.train import ExperimentName, Trained, train_mtanet
+from tasks import tracking
+from tasks.catalogue import read_catalogue
+from tasks.config import EXPERIMENTS, Experiment, IngestConfig, MachineConfig, SampleConfig, TrainConfig, with_knobs
+
+pytestmark = [
+    # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.usefixtures("prefect_api"),
+]
+
+TINY = Experiment(
+    name="tiny",
+    sample=SampleConfig(clips=3, seconds=1),
+    train=TrainConfig(layers=(1, 1, 1, 1), width=8, neck=8, epochs=2, batch_size=16, dropout=0, learning_rate=0.01),
+)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> MachineConfig:
+    return MachineConfig(store=tmp_path_factory.mktemp("store"), device="cpu", workers=2)
+
+
+@pytest.fixture(scope="module")
+def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
+    request.getfixturevalue("prefect_api")
+    return train_mtanet(TINY, machine)
+
+
+def files_of(store: Path) -> dict[str, int]:
+    """Every shard, model and picture with its time of writing; not the databases."""
+    made = [path for path in store.rglob("*") if path.is_file() and path.suffix not in (".db", ".duckdb", ".log")]
+    return {path.relative_to(store).as_posix(): path.stat().st_mtime_ns for path in made if path.parent.name != "runs"}
+
+
+def test_the_names_in_the_prefect_form_are_the_experiment_files() -> None:
+    assert sorted(get_args(ExperimentName)) == sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
+
+
+def test_the_paper_experiment_is_the_method_as_it_is() -> None:
+    knobs = Experiment.model_validate({"name": "paper", **tomllib.loads((EXPERIMENTS / "paper.toml").read_text())})
+    assert knobs.train == TrainConfig()
+
+
+def test_a_model_is_registered_scored_and_champion(trained: Trained, machine: MachineConfig) -> None:
+    model = trained.model
+    assert (model.number, trained.evaluation.split, trained.evaluation.dataset) == (1, Split.VALIDATION, "sample")
+    assert {"ccc", "expression", "action_units", "total"} <= set(trained.evaluation.scores)
+    assert "mtanet v1 is the champion: it is the first" in trained.verdict
+    assert tracking.champion(machine.store) == model
+    assert set(model.aliases) == {"champion", "challenger"}
+    assert model.tags["verdict"] == trained.verdict
+
+
+@pytest.mark.usefixtures("trained")
+def test_every_frame_of_every_track_has_a_prediction(machine: MachineConfig) -> None:
+    dataset = read_catalogue(machine.store, "sample")
+    assert len(dataset.videos) == 3
+    assert (machine.store / "labels" / str(dataset.labels) / "labels.parquet").is_file()
+    frames = read_table(dataset.faces_files(machine.store), ["track_id", "frame_index", "status"])
+    answer = query(
+        machine.store,
+        "SELECT track_id, frame_index, status FROM predictions ORDER BY track_id, frame_index",
+    )
+    assert answer.to_pylist() == sorted(frames.to_pylist(), key=lambda row: (row["track_id"], row["frame_index"]))
+    unseen = query(
+        machine.store, "SELECT count(*) AS n FROM predictions WHERE status = 'no_face' AND valence IS NOT NULL"
+    )
+    assert unseen.to_pylist() == [{"n": 0}]
+
+
+def test_a_prediction_leads_back_to_what_made_it(trained: Trained, machine: MachineConfig) -> None:
+    (row,) = query(
+        machine.store,
+        "SELECT DISTINCT r.run_id, r.code_revision, r.config_digest, v.sha256 FROM predictions p"
+        " JOIN runs r USING (model_version) JOIN videos v USING (video_id) WHERE v.video_id LIKE '1-%'",
+    ).to_pylist()
+    assert row["run_id"] == trained.model.run_id
+    assert row["config_digest"] == TINY.digest
+    assert len(row["code_revision"]) >= 5
+    assert len(row["sha256"]) == 64
+
+
+def test_the_scores_in_sql_are_those_of_the_run(trained: Trained, machine: MachineConfig) -> None:
+    rows = query(machine.store, "SELECT metric, value FROM runs WHERE experiment = 'tiny'").to_pylist()
+    found = {row["metric"]: row["value"] for row in rows}
+    assert found["total"] == trained.evaluation.scores["total"]
+    ccc = "SELECT ccc(p.valence, l.valence) AS ccc FROM predictions p JOIN labels l USING (track_id, frame_index)"
+    (row,) = query(machine.store, f"{ccc} WHERE l.split_va = 'validation'").to_pylist()
+    assert row["ccc"] == pytest.approx(found["ccc_valence"], abs=1e-9)
+
+
+def test_the_run_has_its_knobs_losses_pictures_and_data(trained: Trained, machine: MachineConfig) -> None:
+    client = tracking.connect(machine.store)
+    run = client.get_run(trained.model.run_id)
+    assert run.data.params["train.width"] == "8"
+    assert run.data.params["sample.clips"] == "3"
+    assert tracking.logged_steps(machine.store, run.info.run_id, "train/loss") == {0, 1}
+    assert run.data.metrics["final/total"] == trained.evaluation.scores["total"]
+    assert {"batch_averaged/action_units_mean_f1", "constant_guess/expression"} <= set(run.data.metrics)
+    pictures = [file.path for file in client.list_artifacts(run.info.run_id, "plots/sample-validation")]
+    assert [Path(path).stem for path in pictures] == ["action_units", "confusion", "timelines"]
+    assert run.inputs.dataset_inputs[0].dataset.digest == read_catalogue(machine.store, "sample").digest
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_registered_model_predicts_any_number_of_faces(machine: MachineConfig) -> None:
+    import mlflow
+    import numpy as np
+
+    tracking.connect(machine.store)
+    model = mlflow.pyfunc.load_model("models:/mtanet@champion")
+    assert model.predict(np.zeros((5, 3, 112, 112), np.float32)).shape == (5, 2 + 7 + 8)
+    assert model.metadata.metadata["outputs"][:3] == ["valence", "arousal", "p_neutral"]
+
+
+def test_a_second_run_does_nothing(trained: Trained, machine: MachineConfig) -> None:
+    before = files_of(machine.store)
+    again = train_mtanet(TINY, machine)
+    assert files_of(machine.store) == before
+    assert again.model == trained.model
+    assert again.evaluation.scores == trained.evaluation.scores
+    assert len(tracking.connect(machine.store).search_model_versions("name = 'mtanet'")) == 1
+
+
+def test_a_worse_challenger_does_not_become_champion(trained: Trained, machine: MachineConfig) -> None:
+    better_than_any = {"total.validation." + trained.evaluation.data_digest: "9.0"}
+    tracking.annotate_version(machine.store, trained.model, better_than_any)
+    other = train_mtanet(with_knobs(TINY, ["train.epochs=1"]), machine)
+    assert other.model.number == 2
+    assert other.verdict.startswith("mtanet v1 stays champion: mtanet v2 has a total of")
+    assert tracking.find_version(machine.store, "champion").number == 1
+    assert tracking.find_version(machine.store, "challenger").number == 2
+    beside = evaluate_mtanet("2", "sample", Split.TRAIN, machine)
+    assert beside.num_frames > other.evaluation.num_frames
+    splits = query(machine.store, "SELECT DISTINCT split FROM runs WHERE model_version = 2 ORDER BY 1").to_pylist()
+    assert [row["split"] for row in splits] == ["train", "validation"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_own_videos_get_predictions_without_labels(machine: MachineConfig, tmp_path: Path) -> None:
+    video = next((machine.store / "sample").rglob("*.mp4"))
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    (folder / "beach.mp4").write_bytes(video.read_bytes())
+    dataset = predict_videos(folder, "champion", machine)
+    assert dataset.labels is None
+    (faces,) = dataset.faces_folders(machine.store)
+    num_rows = sum(facts["rows"] for facts in read_manifest(faces)["files"].values())
+    answer = query(
+        machine.store,
+        "SELECT count(*) AS n FROM predictions JOIN videos USING (video_id) WHERE dataset = 'holiday'",
+    )
+    assert answer.to_pylist() == [{"n": num_rows}]
+    (machine.store / "datasets" / "holiday.json").unlink()
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_bad_video_is_named_and_the_others_are_done(make_tree: MakeTree, machine: MachineConfig) -> None:
+    root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"], "EXPR_Set/Training_Set/video59": ["3"]})
+    good = next((machine.store / "sample").rglob("*.mp4"))
+    (root / "videos" / "batch1" / "107.mp4").write_bytes(good.read_bytes())
+    (root / "videos" / "batch1" / "video59.mp4").write_text("this is no video")
+    ingest = IngestConfig(root=root, name="damaged", edition="2020")
+    with pytest.raises(ValueError, match=r"1 of 2 videos failed: video59\.mp4: .* The other 1 are done") as raised:
+        ingest_aff_wild2(ingest, machine)
+    assert "107.mp4" not in str(raised.value)
+    assert not (machine.store / "datasets" / "damaged.json").exists()
+    done = [json.loads(path.read_text())["video_id"] for path in machine.store.glob("faces/*/manifest.json")]
+    assert "107" in done
+
+
+def test_no_data_no_flow(machine: MachineConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no data: give the folder of Aff-Wild2 as ingest\.root"):
+        train_mtanet("paper", machine)
+    with pytest.raises(ValueError, match="no videos in it or below"):
+        ingest_aff_wild2(IngestConfig(root=tmp_path), machine)
+    with pytest.raises(ValueError, match=r"no data set 'nowhere' in .*: expected one of"):
+        read_catalogue(machine.store, "nowhere")
+
+
+def test_no_model_no_prediction(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no model 'champion'"):
+        predict_videos(tmp_path, "champion", MachineConfig(store=tmp_path))
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_shards_name_their_files(machine: MachineConfig) -> None:
+    for manifest in machine.store.glob("predictions/*/manifest.json"):
+        facts = read_manifest(manifest.parent)
+        assert {"faces", "model_version", "video_id", "run_id", "video_sha256"} <= set(facts)
+        assert parquet_files(manifest.parent)

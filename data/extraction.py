@@ -36,7 +36,7 @@ from data.shards import (
     write_folder,
     write_manifest,
 )
-from data.tracks import assign_tracks, name_people
+from data.tracks import assign_tracks, check_names, name_people
 from data.video import Device, VideoFacts, choose_decoder, probe
 
 VERSION = 1
@@ -80,6 +80,8 @@ def extract_video(
     Raises:
         ValueError: The file is not a video that can be read, or the track names do not say who is who.
     """
+    if track_ids is not None:
+        check_names(track_ids)
     known = know_video(video, store)
     search = Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality)
     decoder_name = choose_decoder(known.facts.codec, device=device, decoder=decoder)

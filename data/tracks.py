@@ -26,20 +26,29 @@ def assign_tracks(
     Raises:
         ValueError: The names do not say who is who.
     """
+    check_names(track_ids)
     sides = {track_id: _side(track_id) for track_id in track_ids}
-    known = list(sides.values())
-    if not 1 <= len(known) <= 2 or len(set(known)) != len(known):
+    if not people:
+        return dict.fromkeys(track_ids)
+    if len(track_ids) == 1 and (sides[track_ids[0]] is None or len(people) == 1):
+        return {track_ids[0]: people[0]}
+    by_side = _left_and_right(people, frame_width_px)
+    left_over = "right" if "left" in sides.values() else "left"
+    return {track_id: by_side[side or left_over] for track_id, side in sides.items()}
+
+
+def check_names(track_ids: Sequence[str]) -> None:
+    """Whether the names of a video's tracks say who is who.
+
+    Raises:
+        ValueError: They do not.
+    """
+    sides = [_side(track_id) for track_id in track_ids]
+    if not 1 <= len(sides) <= 2 or len(set(sides)) != len(sides):
         raise ValueError(
             f"tracks {', '.join(track_ids) or '(none)'}: expected one, or two of which one at least ends in _left or "
             "_right; rename the annotation files"
         )
-    if not people:
-        return dict.fromkeys(track_ids)
-    if len(track_ids) == 1 and (known[0] is None or len(people) == 1):
-        return {track_ids[0]: people[0]}
-    by_side = _left_and_right(people, frame_width_px)
-    left_over = "right" if "left" in known else "left"
-    return {track_id: by_side[side or left_over] for track_id, side in sides.items()}
 
 
 def name_people(video_id: str, people: Sequence[Person]) -> dict[str, Person | None]:

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import simplejpeg
+import torch
+from clips import one_person, spoil, two_people, write_clip
+
+from data import detections
+from data.crops import SIZE_PX, alignment
+from data.extraction import extract_video
+from data.faces import FaceDetector
+from data.schema import FACES
+from data.shards import file_sha256, read_manifest
+
+KNOBS: dict[str, Any] = {
+    "device": "cpu",
+    "decoder": "auto",
+    "min_score": 0.7,
+    "detection_size": 320,
+    "jpeg_quality": 95,
+    "threads": 1,
+}
+BAND_PX = 12
+"""Rows at the upper edge of a crop, on the hair, that spell its frame's number in eight blocks of 14 px."""
+
+
+@pytest.fixture(autouse=True)
+def parts_of_16_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detections, "PART_FRAMES", 16)
+
+
+def extract(video: Path, store: Path, track_ids: list[str] | None = None, **knobs: Any) -> Path:
+    return extract_video(video, store, track_ids=track_ids, **{**KNOBS, **knobs})
+
+
+def table(folder: Path, track_id: str) -> pa.Table:
+    return pq.read_table(folder / f"{track_id}.parquet", partitioning=None)
+
+
+def files_under(store: Path) -> dict[str, bytes]:
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def numbered_faces(num_frames: int) -> list[np.ndarray]:
+    """The same face in every frame, with the frame's number written where the upper edge of its crop is."""
+    picture = one_person()
+    (faces,) = FaceDetector(device="cpu", min_score=0.7, detection_size=320).detect(torch.from_numpy(picture)[None])
+    matrix_23 = alignment(faces.landmarks_F52[0])
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    u, v = np.tensordot(matrix_23[:, :2], np.stack([columns, rows]), 1) + matrix_23[:, 2:, None]
+    band = (v >= -8) & (v < BAND_PX) & (u >= 0) & (u < SIZE_PX)
+    bits = (u[band] // 14).astype(int)
+    frames = [picture.copy() for _ in range(num_frames)]
+    for number, frame in enumerate(frames):
+        frame[band] = 255 * (number >> bits & 1)[:, None]
+    return frames
+
+
+def number_in(face_jpeg: bytes) -> int:
+    blocks = simplejpeg.decode_jpeg(face_jpeg)[2:8].reshape(6, 8, 14, 3)[:, :, 4:10]
+    return sum(1 << bit for bit, level in enumerate(blocks.mean((0, 2, 3))) if level > 127)
+
+
+@pytest.fixture(scope="module")
+def face_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 numbered frames of one person, of which frames 20 to 23 show nobody."""
+    frames = numbered_faces(40)
+    for frame in frames[20:24]:
+        frame[:] = 90
+    return write_clip(tmp_path_factory.mktemp("clips") / "107.mp4", frames)
+
+
+@pytest.fixture(scope="module")
+def pair_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "video55.mp4", [two_people()[0]] * 4)
+
+
+@pytest.fixture(scope="module")
+def empty_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    grey = np.full((90, 160, 3), 90, np.uint8)
+    return write_clip(tmp_path_factory.mktemp("clips") / "nobody.mp4", [grey] * 20, codec="mjpeg")
+
+
+@pytest.fixture(scope="module")
+def unbroken(face_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detections, "PART_FRAMES", 16)
+        extract(face_clip, store, ["107"])
+    return store
+
+
+def test_every_frame_has_one_row_with_its_own_face(face_clip: Path, tmp_path: Path) -> None:
+    faces = table(extract(face_clip, tmp_path, ["107"]), "107")
+    assert faces.schema == FACES
+    assert faces["frame_index"].to_pylist() == list(range(40))
+    assert faces["time_s"].to_pylist() == pytest.approx([index / 25 for index in range(40)])
+    without = [index for index, status in enumerate(faces["status"].to_pylist()) if status == "no_face"]
+    assert without == [20, 21, 22, 23]
+    for row in faces.to_pylist():
+        assert (row["track_id"], row["video_id"]) == ("107", "107")
+        if row["frame_index"] in without:
+            assert {row[name] for name in ("box", "landmarks", "score", "face_jpeg")} == {None}
+        else:
+            assert number_in(row["face_jpeg"]) == row["frame_index"]
+            assert row["score"] >= 0.7
+
+
+def test_a_stored_face_is_upright_with_its_eyes_where_the_template_has_them(face_clip: Path, tmp_path: Path) -> None:
+    faces = table(extract(face_clip, tmp_path, ["107"]), "107").to_pylist()
+    landmarks_52 = np.array(faces[0]["landmarks"]).reshape(5, 2)
+    matrix_23 = alignment(landmarks_52)
+    assert matrix_23[:, :2] @ landmarks_52[0] + matrix_23[:, 2] == pytest.approx((38.3, 51.7), abs=5)
+    assert simplejpeg.decode_jpeg_header(faces[0]["face_jpeg"])[:2] == (SIZE_PX, SIZE_PX)
+
+
+def test_the_manifest_says_what_was_read_and_found(face_clip: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(extract(face_clip, tmp_path, ["107"]))
+    counts = manifest["tracks"]["107"]
+    (known_person,) = manifest["people"]
+    assert counts == {"ok": 36, "no_face": 4, "interpolated": 0, "decode_error": 0}
+    assert (known_person["track_id"], known_person["num_frames"]) == ("107", 36)
+    expected = {
+        "video_id": "107",
+        "file": "107.mp4",
+        "sha256": file_sha256(face_clip),
+        "bytes": face_clip.stat().st_size,
+        "codec": "h264",
+        "decoder": "pyav",
+        "device": "cpu",
+        "num_frames": 40,
+        "width_px": 320,
+        "height_px": 360,
+        "damaged_packets": 0,
+        "min_score": 0.7,
+        "detection_size": 320,
+        "jpeg_quality": 95,
+    }
+    assert {name: manifest[name] for name in expected} == expected
+    assert manifest["files"]["107.parquet"]["rows"] == 40
+
+
+def test_a_rerun_decodes_nothing_and_a_renamed_video_neither(face_clip: Path, tmp_path: Path) -> None:
+    done: list[int] = []
+    folder = extract(face_clip, tmp_path / "store", ["107"], progress=done.append)
+    assert sum(done) == 40
+    assert extract(face_clip, tmp_path / "store", ["107"], progress=done.append) == folder
+    renamed = tmp_path / "108.mp4"
+    renamed.write_bytes(face_clip.read_bytes())
+    other = extract(renamed, tmp_path / "store", ["108"], progress=done.append)
+    assert other != folder
+    assert sum(done) == 40
+    assert table(other, "108")["face_jpeg"] == table(folder, "107")["face_jpeg"]
+
+
+def test_another_video_or_knob_of_the_same_name_is_read_anew(face_clip: Path, empty_clip: Path, tmp_path: Path) -> None:
+    video = tmp_path / "107.mp4"
+    video.write_bytes(empty_clip.read_bytes())
+    folder = extract(video, tmp_path / "store", ["107"])
+    assert extract(video, tmp_path / "store", ["107"], min_score=0.8) != folder
+    assert extract(video, tmp_path / "store", ["107"], decoder="dali") != folder
+    video.write_bytes(face_clip.read_bytes())
+    assert table(extract(video, tmp_path / "store", ["107"]), "107").num_rows == 40
+
+
+def test_two_people_have_a_track_each(pair_clip: Path, tmp_path: Path) -> None:
+    folder = extract(pair_clip, tmp_path, ["video55_right", "video55_left"])
+    truth_x = two_people()[1][:, 0]
+    for track_id, x in zip(("video55_left", "video55_right"), truth_x, strict=True):
+        faces = table(folder, track_id)
+        assert faces["status"].to_pylist() == ["ok"] * 4
+        assert [box["x"] for box in faces["box"].to_pylist()] == pytest.approx([x] * 4, abs=30)
+
+
+def test_without_annotations_tracks_are_the_people_found(
+    pair_clip: Path, face_clip: Path, empty_clip: Path, tmp_path: Path
+) -> None:
+    found = [sorted(read_manifest(extract(clip, tmp_path))["tracks"]) for clip in (pair_clip, face_clip, empty_clip)]
+    assert found == [["video55_person1", "video55_person2"], ["107"], ["nobody"]]
+
+
+def test_a_video_without_a_face_has_a_row_for_every_frame(empty_clip: Path, tmp_path: Path) -> None:
+    faces = table(extract(empty_clip, tmp_path, ["nobody"]), "nobody")
+    assert faces["frame_index"].to_pylist() == list(range(20))
+    assert set(faces["status"].to_pylist()) == {"no_face"}
+
+
+def test_damage_is_counted_in_the_manifest(empty_clip: Path, tmp_path: Path) -> None:
+    video = tmp_path / "damaged.mp4"
+    video.write_bytes(empty_clip.read_bytes())
+    spoil(video, 3, 19)
+    manifest = read_manifest(extract(video, tmp_path / "store"))
+    assert (manifest["damaged_packets"], manifest["num_frames"]) == (2, 18)
+
+
+def test_a_bad_video_leaves_nothing_behind(tmp_path: Path) -> None:
+    video = tmp_path / "107.mp4"
+    video.write_text("not a video")
+    with pytest.raises(ValueError, match=r"107\.mp4: expected a video, found"):
+        extract(video, tmp_path / "store", ["107"])
+    assert not (tmp_path / "store").exists()
+
+
+def test_names_that_do_not_say_who_is_who_are_refused_before_decoding(empty_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tracks a, b: expected one, or two of which"):
+        extract(empty_clip, tmp_path, ["a", "b"])
+    assert not (tmp_path / "detections").exists()
+
+
+def test_copies_of_a_video_at_once_are_decoded_once(face_clip: Path, tmp_path: Path) -> None:
+    done: list[int] = []
+    copies = [tmp_path / f"copy{number}.mp4" for number in range(3)]
+    for copy in copies:
+        copy.write_bytes(face_clip.read_bytes())
+    with ThreadPoolExecutor(3) as pool:
+        folders = list(pool.map(lambda copy: extract(copy, tmp_path / "store", progress=done.append), copies))
+    assert sum(done) == 40
+    assert [table(folder, copy.stem).num_rows for folder, copy in zip(folders, copies, strict=True)] == [40] * 3
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from data import detections
+from data.extraction import extract_video
+
+detections.PART_FRAMES = 16
+video, store, knobs, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
+done = 0
+
+def progress(frames):
+    global done
+    done += frames
+    if done >= after:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+extract_video(video, store, track_ids=["107"], progress=progress, **knobs)
+"""
+
+
+@pytest.mark.parametrize(("after", "parts_before"), [(8, 0), (24, 1), (40, 2)])
+def test_a_killed_run_goes_on_after_its_last_whole_part_to_the_same_bytes(
+    face_clip: Path, unbroken: Path, tmp_path: Path, after: int, parts_before: int
+) -> None:
+    arguments = [str(face_clip), str(tmp_path / "killed"), json.dumps(KNOBS), str(after)]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "killed" / "detections").glob("*.partial/part-*.parquet"))) == parts_before
+    done: list[int] = []
+    extract(face_clip, tmp_path / "killed", ["107"], progress=done.append)
+    assert done[0] == 16 * parts_before
+    assert sum(done) == 40
+    assert files_under(tmp_path / "killed") == files_under(unbroken)

@@ -127,7 +127,7 @@ def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Tab
         counts = pc.fill_null(pc.equal(table[f"split_{task}"], split.value), False)
         for name in names:
             arrays[name] = pc.if_else(counts, pc.cast(table[name], pa.float32()), None)
-    labels = pa.table(arrays)
+    labels = pa.table(arrays).combine_chunks()
     tracks = table["track_id"].combine_chunks().dictionary_encode()
     codes_N, track_ids = tracks.indices.to_numpy(zero_copy_only=False), tracks.dictionary.to_pylist()
     order_N = np.argsort(codes_N, kind="stable")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,12 +34,11 @@ _CHUNKS_AHEAD = 2
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video is, seen before it is decoded as a whole."""
+    """What a video is, seen before it is decoded as a whole; the size is that of the upright picture."""
 
     codec: str
     width_px: int
     height_px: int
-    """Of the upright picture."""
     rotation_deg: int
     """By which decoded frames are turned counter-clockwise to stand upright: 0, 90, 180 or 270."""
 
@@ -145,7 +144,6 @@ def _decoded(container: av.container.InputContainer, damaged: list[str]) -> Iter
     # frame threads would conceal damage differently from run to run, and decoding is not what takes the time
     stream.codec_context.thread_count = 1
     packets = container.demux(stream)
-    packet: av.Packet | None
     while True:
         try:
             packet = next(packets, None)
@@ -196,8 +194,8 @@ def _chunk_of(
         pixels_HWC[:] = converter.reformat(frame, width_px, height_px, "rgb24", threads=1).to_ndarray()
     times_s = tuple(None if frame.time is None or start_s is None else frame.time - start_s for frame in frames)
     frames_FHWC = _upright(torch.from_numpy(pixels_FHWC), facts.rotation_deg)
-    frames_FHWC = frames_FHWC.cuda() if device == "gpu" else frames_FHWC
-    return Chunk(frames_FHWC, range(end - len(frames), end), times_s, damaged_packets)
+    on_device_FHWC = frames_FHWC.cuda() if device == "gpu" else frames_FHWC
+    return Chunk(on_device_FHWC, range(end - len(frames), end), times_s, damaged_packets)
 
 
 def _read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
@@ -235,11 +233,9 @@ def _ahead(chunks: Generator[Chunk]) -> Iterator[Chunk]:
 
     def put(item: Chunk | Exception | None) -> None:
         while not stopped.is_set():
-            try:
+            with suppress(queue.Full):
                 waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+                return
 
     def decode() -> None:
         try:

@@ -207,9 +207,9 @@ def _decoded(
             faces_BCHW = to_torch_tensor(faces.as_tensor(), copy=True)
         except StopIteration:
             return
-        except RuntimeError as error:
+        except RuntimeError:
             _name_the_bad(in_flight, name)
-            raise error
+            raise
         if faces_BCHW.shape[2:] != (FACE_SIZE_PX, FACE_SIZE_PX):
             _name_the_bad(in_flight, name)
         yield in_flight.popleft().position_B, faces_BCHW

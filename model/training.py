@@ -90,12 +90,7 @@ def train(
     yield from run.records
     for epoch in range(len(run.records), learning.epochs):
         record = _train_epoch(run, training, learning, augment, machine, epoch, progress)
-        predicted = predict_frames(
-            run.network, validation, batch_size=learning.batch_size, device=machine.device, threads=machine.threads
-        )
-        found = scores(predicted, validation.truth(), validation.edition)
-        record |= {f"validation/{name}": value for name, value in found.items()}
-        run.records.append(record)
+        run.records.append(record | _validate(run.network, validation, learning, machine))
         last = epoch + 1 == learning.epochs
         checkpoint = Checkpoint(
             network=run.network,
@@ -108,7 +103,7 @@ def train(
         path = folder / (MODEL if last else f"epoch-{epoch + 1:04}.safetensors")
         save_checkpoint(path, checkpoint)
         _tidy(folder, keep=path)
-        yield record
+        yield run.records[-1]
 
 
 def _finished(folder: Path) -> tuple[Record, ...] | None:
@@ -187,6 +182,14 @@ def _train_epoch(
         **{f"train/{name}": sum(values) / len(values) for name, values in losses.items()},
         **_task_weights(run.network, learning.task_weights),
     }
+
+
+def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
+    predicted = predict_frames(
+        network, validation, batch_size=learning.batch_size, device=machine.device, threads=machine.threads
+    )
+    found = scores(predicted, validation.truth(), validation.edition)
+    return {f"validation/{name}": value for name, value in found.items()}
 
 
 def _step(run: _Run, batch: Batch, task_weights: TaskWeights, rate: float) -> Record:

@@ -277,3 +277,7 @@ def _show_logs() -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    main()

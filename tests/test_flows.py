@@ -10,8 +10,9 @@ from typing import get_args
 import pytest
 from conftest import MakeTree
 
-from data.labels import Split
+from data.labels import Edition, Split
 from data.shards import parquet_files, read_manifest, read_table
+from data.video import resolve_device
 from data.warehouse import query
 from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
@@ -179,7 +180,7 @@ def test_a_bad_video_is_named_and_the_others_are_done(make_tree: MakeTree, machi
     good = next((machine.store / "sample").rglob("*.mp4"))
     (root / "videos" / "batch1" / "107.mp4").write_bytes(good.read_bytes())
     (root / "videos" / "batch1" / "video59.mp4").write_text("this is no video")
-    ingest = IngestConfig(root=root, name="damaged", edition="2020")
+    ingest = IngestConfig(root=root, name="damaged", edition=Edition.ABAW_2020)
     with pytest.raises(ValueError, match=r"1 of 2 videos failed: video59\.mp4: .* The other 1 are done") as raised:
         ingest_aff_wild2(ingest, machine)
     assert "107.mp4" not in str(raised.value)
@@ -195,6 +196,14 @@ def test_no_data_no_flow(machine: MachineConfig, tmp_path: Path) -> None:
         ingest_aff_wild2(IngestConfig(root=tmp_path), machine)
     with pytest.raises(ValueError, match=r"no data set 'nowhere' in .*: expected one of"):
         read_catalogue(machine.store, "nowhere")
+
+
+def test_a_gpu_asked_for_is_not_replaced_by_a_cpu(make_tree: MakeTree, machine: MachineConfig) -> None:
+    if resolve_device("auto") == "gpu":
+        pytest.skip("there is a GPU")
+    ingest = IngestConfig(root=make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"]}), edition=Edition.ABAW_2020)
+    with pytest.raises(ValueError, match="GPU"):
+        ingest_aff_wild2(ingest, machine.model_copy(update={"device": "gpu"}))
 
 
 def test_no_model_no_prediction(tmp_path: Path) -> None:

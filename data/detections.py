@@ -113,14 +113,13 @@ def _write_part(pending: list[pa.Table], folder: Path, number: int) -> None:
 
 
 def _num_whole_parts(folder: Path) -> int:
-    """How many parts need not be made again: the last part of a video may be short, and is."""
-    for number in count():
-        part = folder / f"part-{number:05d}.parquet"
-        if not part.is_file():
-            return number
-        if read_table([part], ["frame_index"])["frame_index"][-1].as_py() != (number + 1) * PART_FRAMES - 1:
-            return number
-    raise AssertionError
+    """How many parts need not be made again: those before the first that is missing or, as a video's last, short."""
+    return next(number for number in count() if not _is_whole(folder / f"part-{number:05d}.parquet", number))
+
+
+def _is_whole(part: Path, number: int) -> bool:
+    last = PART_FRAMES * (number + 1) - 1
+    return part.is_file() and read_table([part], ["frame_index"])["frame_index"][-1].as_py() == last
 
 
 @contextmanager

@@ -230,6 +230,17 @@ def test_copies_of_a_video_at_once_are_decoded_once(face_clip: Path, tmp_path: P
     assert [table(folder, copy.stem).num_rows for folder, copy in zip(folders, copies, strict=True)] == [40] * 3
 
 
+def test_videos_at_once_give_the_same_bytes_as_one_after_another(
+    face_clip: Path, pair_clip: Path, empty_clip: Path, tmp_path: Path
+) -> None:
+    clips = [face_clip, pair_clip, empty_clip]
+    for clip in clips:
+        extract(clip, tmp_path / "one")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda clip: extract(clip, tmp_path / "many"), clips))
+    assert files_under(tmp_path / "many") == files_under(tmp_path / "one")
+
+
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path

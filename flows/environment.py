@@ -38,7 +38,7 @@ def set_environment(store: Path, *, verbose: bool = False) -> None:
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
-        # Threads that wait sleep: spinning, torch's take turns with the Prefect server's, and an epoch takes ten times as long.
+        # Threads that wait sleep: those that spin keep the Prefect server from its core, and an epoch takes ten times.
         "OMP_WAIT_POLICY": "PASSIVE",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }

@@ -25,12 +25,11 @@ VIEWS = (
     "SELECT table_name AS view, string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns "
     "FROM information_schema.columns GROUP BY 1 ORDER BY 1"
 )
-DEMO_QUERY = (
-    "SELECT p.track_id, count(*) AS frames, ccc(p.valence, l.valence) AS ccc_valence, "
-    "ccc(p.arousal, l.arousal) AS ccc_arousal, f1_binary(l.au12, p.au12 > 0.5) AS f1_au12 "
-    "FROM predictions p JOIN labels l USING (track_id, frame_index) "
-    "WHERE p.model_version = {version} AND l.split_va = 'validation' GROUP BY 1 ORDER BY 1"
-)
+DEMO_QUERY = """\
+SELECT p.track_id, count(*) AS frames, ccc(p.valence, l.valence) AS ccc_valence,
+       ccc(p.arousal, l.arousal) AS ccc_arousal, f1_binary(l.au12, p.au12 > 0.5) AS f1_au12
+FROM predictions p JOIN labels l USING (track_id, frame_index)
+WHERE p.model_version = {version} AND l.split_va = 'validation' GROUP BY 1 ORDER BY 1"""
 
 
 def write_answer(table: Any, style: str, to: Path | None, console: Console) -> None:
@@ -124,13 +123,13 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     console.print(f"\n[bold]SQL over its predictions[/bold]\n{escape(query)}\n")
     print_table(warehouse.query(store, query), console)
     console.print("\n[bold]Go on with[/bold]")
-    console.print(
-        "  mtanet up                                             Prefect, MLflow and a worker, with their pages"
-    )
-    console.print(
-        '  mtanet sql "SELECT * FROM runs"                       any question; `mtanet sql --list` says of what'
-    )
-    console.print(
-        "  prefect deployment run train-mtanet/nightly --watch   the same flow by its deployment, once `up` is"
-    )
+    where = "" if store == Path("store") else f" --store {store}"
+    steps = {
+        f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
+        f'mtanet sql{where} "SELECT * FROM runs"': "any question; `mtanet sql --list` says of what",
+        "prefect deployment run train-mtanet/nightly --watch": "the same flow by its deployment, once `up` is",
+    }
+    width = max(map(len, steps))
+    for command, what in steps.items():
+        console.print(f"  {command:{width}}   {what}")
     console.print(f"Everything lies in {store}/: shards, models, MLflow's records, and {store}/warehouse.duckdb.")

@@ -72,6 +72,11 @@ class Stage:
             self._note = f"{self.frames} frames, {self.frames / elapsed_s:.0f}/s"
             self._show()
 
+    def say(self, message: str, *arguments: object) -> None:
+        """Logs a line of the stage's own, after which the next one about progress can wait."""
+        self._logged_s = time.monotonic()
+        log.info(message, *arguments)
+
     def _show(self) -> None:
         now_s = time.monotonic()
         if _terminal is not None and self._bar is not None:

@@ -135,7 +135,7 @@ def _run_epochs(
         for epoch, record in enumerate(records):
             if epoch not in logged:
                 tracking.log_epoch(machine.store, run_id, epoch, record)
-                log.info("epoch %d of %d: %s", epoch + 1, knobs.epochs, _sentence(record))
+                shown.say("epoch %d of %d: %s", epoch + 1, knobs.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
 
 

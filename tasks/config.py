@@ -39,6 +39,8 @@ class SampleConfig(Knobs):
     """Length of a video, in seconds."""
     seed: Annotated[int, Field(ge=0)] = 7
     """Same seed, same sample."""
+    cast: Literal["demo", "people"] = "demo"
+    """`people`: those who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders."""
 
 
 class IngestConfig(Knobs):

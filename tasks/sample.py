@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.sample import make
+from data.sample.plan import Cast
 from data.shards import digest, is_whole, write_folder, write_manifest
 from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
@@ -29,6 +30,7 @@ def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
             clips=sample.clips,
             seconds=sample.seconds,
             seed=sample.seed,
+            cast=Cast(sample.cast),
             workers=machine.workers,
             progress=shown.set,
         )

@@ -19,7 +19,7 @@ import torch
 from data.labels import Task
 from data.sample.film import film_clip
 from data.sample.make import make_sample
-from data.sample.plan import plan_clip
+from data.sample.plan import Cast, plan_clip
 
 CLIPS, SECONDS, SEED = 4, 0.7, 3
 FOLDERS = {Task.VA: "VA_Set", Task.EXPR: "EXPR_Set", Task.AU: "AU_Set"}
@@ -201,6 +201,20 @@ def is_running(process: str) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_bystanders_have_a_truth_and_no_annotations(tmp_path: Path) -> None:
+    film_clip(plan_clip(4, seconds=0.2, seed=SEED, cast=Cast.PEOPLE), tmp_path, on_frame=lambda: None)
+    assert sorted(path.stem for path in (tmp_path / "truth").iterdir()) == ["105", "105_bystander1"]
+    assert {path.stem for path in (tmp_path / "annotations").rglob("*.txt")} == {"105"}
+
+
+def test_who_is_behind_another_is_not_visible(tmp_path: Path) -> None:
+    plan = plan_clip(9, seconds=0.6, seed=11, cast=Cast.PEOPLE)
+    film_clip(plan, tmp_path, on_frame=lambda: None)
+    behind = [row["visible"] for row in truth_of(tmp_path, plan.video_id)]
+    assert 0 in behind
+    assert behind[0] == behind[-1] == 1
 
 
 def test_without_anny_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

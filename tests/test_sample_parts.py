@@ -12,11 +12,12 @@ import torch
 from data.labels import Split
 from data.sample.acting import EXPRESSION_NAMES, Performance, perform
 from data.sample.head import UNITS, load_head
+from data.sample.moves import Move, shift, turn
 from data.sample.people import make_person
-from data.sample.plan import ClipPlan, Codec, plan_clip
+from data.sample.plan import Cast, ClipPlan, Codec, plan_clip
 from data.sample.raster import rasterize, vertex_normals
 from data.sample.render import Box
-from data.sample.scenes import visible_share
+from data.sample.scenes import covered_share, visible_share
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,6 +57,44 @@ def test_most_clips_are_vp9_and_one_is_hevc() -> None:
 
 def test_a_clip_does_not_depend_on_how_many_there_are() -> None:
     assert plans(5) == plans(30)[:5]
+
+
+def test_the_hard_cast_has_every_move_and_a_bystander_in_half_of_its_clips() -> None:
+    hard = [plan_clip(index, seconds=6, seed=7, cast=Cast.PEOPLE) for index in range(10)]
+    assert {move for plan in hard for move in (*plan.moves, *plan.bystanders)} == set(Move)
+    assert sum(len(plan.track_ids) == 2 for plan in hard) == 6
+    assert sum(bool(plan.bystanders) for plan in hard) == 5
+    assert hard[3].everyone == ("4-25-640x360", "4-25-640x360_bystander1")
+    names = [name for plan in hard for name in plan.everyone]
+    assert len(set(names)) == len(names)
+
+
+TIME_S = np.arange(0, 6, 0.1, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("move", "start", "middle", "end"),
+    [
+        (Move.STAYS, 0.3, 0.3, 0.3),
+        (Move.CROSSES, 0.3, 0.7, 0.3),
+        (Move.CROSSES_ONCE, 0.3, 0.3, 0.7),
+        (Move.LEAVES, 0.3, 0.3, -0.3),
+        (Move.ARRIVES, -0.3, 0.3, 0.3),
+        (Move.RETURNS, 0.3, -0.3, 0.3),
+        (Move.TURNS, 0.3, 0.3, 0.3),
+        (Move.PASSES, 0.0, 0.75, 1.5),
+    ],
+)
+def test_a_move_goes_where_it_says(move: Move, start: float, middle: float, end: float) -> None:
+    x_F = 0.3 + shift(move, TIME_S, 0.3, np.random.default_rng(1))
+    tolerance = 0.1 if move is Move.PASSES else 1e-6
+    assert (x_F[0], x_F[29], x_F[-1]) == pytest.approx((start, middle, end), abs=tolerance)
+
+
+def test_only_who_turns_is_seen_from_the_side() -> None:
+    yaws = {move: np.abs(turn(move, TIME_S, np.random.default_rng(1))).max() for move in Move}
+    assert yaws.pop(Move.TURNS) == pytest.approx(1.45)
+    assert set(yaws.values()) == {0}
 
 
 def test_every_clip_acts_every_expression_for_about_as_long() -> None:
@@ -124,6 +163,13 @@ def test_the_normal_of_a_triangle_in_the_plane_of_the_picture_points_to_the_view
 )
 def test_the_visible_share_of_a_box_is_what_lies_in_the_picture(box: Box, share: float) -> None:
     assert visible_share(box) == share
+
+
+@pytest.mark.parametrize(
+    ("nearer", "share"), [(Box(10, 10, 50, 50), 1), (Box(35, 10, 50, 50), 0.5), (Box(60, 10, 50, 50), 0)]
+)
+def test_the_covered_share_of_a_box_is_what_lies_behind_a_nearer_one(nearer: Box, share: float) -> None:
+    assert covered_share(Box(10, 10, 50, 50), nearer) == share
 
 
 def test_every_action_unit_moves_the_face() -> None:

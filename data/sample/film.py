@@ -13,10 +13,10 @@ from data.sample.annotations import TrackTruth, write_annotations, write_truth
 from data.sample.head import load_head
 from data.sample.plan import ClipPlan, Codec
 from data.sample.render import Box
-from data.sample.scenes import HEIGHT, WIDTH, film, make_scene, visible_share
+from data.sample.scenes import HEIGHT, WIDTH, Actor, covered_share, film, make_scene, visible_share
 
 _VISIBLE_FROM = 0.6
-"""The share of a face's box in the picture from which the face counts as visible, and its labels as valid."""
+"""The share of a face's box, in the picture and not behind another, from which it is visible and its labels valid."""
 
 _ENCODER_OPTIONS = {
     Codec.VP9: {"crf": "30", "b": "0", "g": "30", "deadline": "realtime", "cpu-used": "8"},
@@ -38,15 +38,25 @@ def film_clip(plan: ClipPlan, out: Path, on_frame: Callable[[], None]) -> None:
             boxes.append(found)
             on_frame()
     rng = np.random.default_rng((plan.seed, plan.index, 2))
-    for track_id, actor, faces in zip(plan.track_ids, scene.actors, zip(*boxes, strict=True), strict=True):
+    for place, (name, actor) in enumerate(zip(plan.everyone, scene.actors, strict=True)):
+        faces = [found[place] for found in boxes]
         truth = TrackTruth(
-            track_id=track_id,
+            track_id=name,
             performance=actor.performance,
             box_F4=np.array([(face.x, face.y, face.w, face.h) for face in faces], np.float32),
-            visible_F=np.array([visible_share(face) >= _VISIBLE_FROM for face in faces]),
+            visible_F=np.array([_seen_share(found, place, scene.actors) >= _VISIBLE_FROM for found in boxes]),
         )
-        write_annotations(out / "annotations", plan, truth, rng)
+        if name in plan.track_ids:
+            write_annotations(out / "annotations", plan, truth, rng)
         write_truth(out / "truth", truth)
+
+
+def _seen_share(found: list[Box], place: int, actors: list[Actor]) -> float:
+    """How much of someone's face is in the picture and not behind another: who is drawn later is nearer."""
+    order = sorted(range(len(actors)), key=lambda other: -actors[other].depth)
+    nearer = order[order.index(place) + 1 :]
+    covered = max((covered_share(found[place], found[other]) for other in nearer), default=0.0)
+    return min(visible_share(found[place]), 1 - covered)
 
 
 class _VideoWriter:

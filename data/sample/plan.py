@@ -1,4 +1,4 @@
-"""What clip number i of a sample is: name, split, people, codec, frame rate, quirks. A table, and no chance in it."""
+"""What clip number i of a sample is: name, split, people, codec, frame rate, quirks. Tables, and no chance in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from enum import StrEnum
 from fractions import Fraction
 
 from data.labels import Split, Task
+from data.sample.moves import Move
+
+
+class Cast(StrEnum):
+    """`demo` has something of everything; `people` has those whom it is hard to tell apart or to follow."""
+
+    DEMO = "demo"
+    PEOPLE = "people"
 
 
 class Codec(StrEnum):
@@ -22,7 +30,9 @@ class ClipPlan:
     """One video. The people of `track_ids` stand from left to right; nobody is in a second clip.
 
     `seed` and `index` seed all that is left to chance in the clip. `walks_out`: the first person leaves the picture and
-    comes back. `without`: the task that has no annotation file. `extra_rows`: annotation rows beyond the last frame.
+    comes back. `moves`: theirs, or none. `bystanders`: the moves of people whom nobody annotated, who are smaller and
+    behind the others, or nearer if `in_front`. `without`: the task that has no annotation file. `extra_rows`:
+    annotation rows beyond the last frame.
     """
 
     index: int
@@ -36,6 +46,15 @@ class ClipPlan:
     walks_out: bool
     without: Task | None
     extra_rows: int
+    moves: tuple[Move, ...] = ()
+    bystanders: tuple[Move, ...] = ()
+    in_front: bool = False
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """The names of all who are seen: tracks, then bystanders, whose truth is known too."""
+        numbers = range(1, len(self.bystanders) + 1)
+        return (*self.track_ids, *(f"{self.video_id}_bystander{number}" for number in numbers))
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,9 @@ class _Role:
     walks_out: bool = False
     without: Task | None = None
     extra_rows: int = 1
+    moves: tuple[Move, ...] = ()
+    bystanders: tuple[Move, ...] = ()
+    in_front: bool = False
 
 
 _NTSC = Fraction(30000, 1001)
@@ -66,13 +88,31 @@ _ROLES = (
     _Role("{n}-30-640x360-2", fps=Fraction(25), without=Task.EXPR),
 )
 
+_PAIR = ("_left", "_right")
 
-def plan_clip(index: int, *, seconds: float, seed: int) -> ClipPlan:
+_HARD_ROLES = (
+    _Role("video{n}", suffixes=_PAIR, moves=(Move.CROSSES, Move.CROSSES)),
+    _Role("{n}-30-640x360", suffixes=("", "_right"), moves=(Move.STAYS, Move.LEAVES)),
+    _Role("video{n}", Split.VALIDATION, suffixes=("_left", ""), moves=(Move.RETURNS, Move.STAYS)),
+    _Role("{n}-25-640x360", fps=Fraction(25), codec=Codec.H264, bystanders=(Move.STAYS,)),
+    _Role("1{n:02d}", fps=Fraction(24), moves=(Move.TURNS,), bystanders=(Move.PASSES,)),
+    _Role("{n}-30-640x360", Split.VALIDATION, _PAIR, _NTSC, moves=(Move.CROSSES_ONCE, Move.CROSSES_ONCE)),
+    _Role("{n}-24-640x360", suffixes=_PAIR, fps=Fraction(24), moves=(Move.TURNS, Move.RETURNS)),
+    _Role("video{n}", suffixes=("", "_right"), moves=(Move.STAYS, Move.ARRIVES), bystanders=(Move.LEAVES,)),
+    _Role("{n}-30-640x360", Split.VALIDATION, moves=(Move.RETURNS,), bystanders=(Move.STAYS,)),
+    _Role("{n}-30-640x360-2", moves=(Move.STAYS,), bystanders=(Move.PASSES,), in_front=True),
+)
+_ROLES_OF = {Cast.DEMO: _ROLES, Cast.PEOPLE: _HARD_ROLES}
+
+
+def plan_clip(index: int, *, seconds: float, seed: int, cast: Cast = Cast.DEMO) -> ClipPlan:
     """The plan of clip `index` (from 0), the same however many clips the sample has.
 
-    Three of ten clips are for validation, three of ten show two people. One clip of a sample is HEVC.
+    Three of ten clips are for validation. Of the demo's, three of ten show two people, and one of a sample is HEVC; of
+    the hard ones, six of ten show two people and five of ten a bystander.
     """
-    role = _ROLES[index % len(_ROLES)]
+    roles = _ROLES_OF[cast]
+    role = roles[index % len(roles)]
     video_id = role.name.format(n=index + 1)
     return ClipPlan(
         index=index,
@@ -82,8 +122,11 @@ def plan_clip(index: int, *, seconds: float, seed: int) -> ClipPlan:
         track_ids=tuple(video_id + suffix for suffix in role.suffixes),
         num_frames=max(1, round(seconds * role.fps)),
         fps=role.fps,
-        codec=Codec.VP9 if role.codec is Codec.HEVC and index >= len(_ROLES) else role.codec,
+        codec=Codec.VP9 if role.codec is Codec.HEVC and index >= len(roles) else role.codec,
         walks_out=role.walks_out,
         without=role.without,
         extra_rows=role.extra_rows,
+        moves=role.moves,
+        bystanders=role.bystanders,
+        in_front=role.in_front,
     )

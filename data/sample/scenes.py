@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from data.sample.acting import Performance, perform
 from data.sample.curves import Floats, floats, smooth_noise, sway
 from data.sample.head import Head
+from data.sample.moves import Move, shift, turn
 from data.sample.people import Person, make_person
 from data.sample.plan import ClipPlan
 from data.sample.render import Box, Light, Pose, render
@@ -34,6 +35,8 @@ class Actor:
     x_px_F: Floats
     y_px_F: Floats
     scale_px_F: Floats
+    depth: int = 0
+    """Who has more is drawn first, behind the others."""
 
     def pose(self, frame_index: int) -> Pose:
         act, i = self.performance, frame_index
@@ -67,7 +70,7 @@ def make_scene(head: Head, plan: ClipPlan) -> Scene:
     kind = list(_LIGHTS)[rng.choice(len(_LIGHTS), p=[0.4, 0.25, 0.2, 0.15])]
     background = _background(rng) * (0.45 if kind == "dim" else 1)
     return Scene(
-        actors=[_make_actor(head, plan, place) for place in range(len(plan.track_ids))],
+        actors=[_move(_make_actor(head, plan, place), plan, place) for place in range(len(plan.everyone))],
         light=_make_light(rng, kind),
         background_HWC=torch.from_numpy((np.clip(background, 0, 1) * 255).astype(np.uint8)),
         grain=float(rng.uniform(2, 5)),
@@ -76,17 +79,20 @@ def make_scene(head: Head, plan: ClipPlan) -> Scene:
 
 
 def film(scene: Scene, seed: tuple[int, ...]) -> Iterator[tuple[np.ndarray, list[Box]]]:
-    """Every frame, (HEIGHT, WIDTH, 3) uint8 RGB, with the true box of each actor's face in px, from left to right."""
+    """Every frame, (HEIGHT, WIDTH, 3) uint8 RGB, with the true box of each actor's face in px, in their order."""
     rng = np.random.default_rng(seed)
     spare = 64
     noise = rng.normal(0, scene.grain, (HEIGHT + spare, WIDTH + spare, 3)).astype(np.int16)
     for frame_index in range(scene.num_frames):
         picture = scene.background_HWC.clone()
-        boxes = [render(actor.person, actor.pose(frame_index), scene.light, picture) for actor in scene.actors]
+        boxes = {
+            place: render(actor.person, actor.pose(frame_index), scene.light, picture)
+            for place, actor in sorted(enumerate(scene.actors), key=lambda placed: -placed[1].depth)
+        }
         small = Image.fromarray(picture.numpy()).resize((WIDTH, HEIGHT), Image.Resampling.BOX)
         top, left = rng.integers(spare, size=2)
         noisy = np.asarray(small, np.int16) + noise[top : top + HEIGHT, left : left + WIDTH]
-        yield np.clip(noisy, 0, 255).astype(np.uint8), [_scaled(box) for box in boxes]
+        yield np.clip(noisy, 0, 255).astype(np.uint8), [_scaled(boxes[place]) for place in sorted(boxes)]
 
 
 def _scaled(box: Box) -> Box:
@@ -97,6 +103,13 @@ def visible_share(box: Box) -> float:
     """How much of a box is inside the picture, 0..1."""
     width = min(box.x + box.w, WIDTH) - max(box.x, 0)
     height = min(box.y + box.h, HEIGHT) - max(box.y, 0)
+    return max(0.0, width) * max(0.0, height) / (box.w * box.h)
+
+
+def covered_share(box: Box, nearer: Box) -> float:
+    """How much of a box is behind a nearer one, 0..1."""
+    width = min(box.x + box.w, nearer.x + nearer.w) - max(box.x, nearer.x)
+    height = min(box.y + box.h, nearer.y + nearer.h) - max(box.y, nearer.y)
     return max(0.0, width) * max(0.0, height) / (box.w * box.h)
 
 
@@ -120,6 +133,33 @@ def _make_actor(head: Head, plan: ClipPlan, place: int) -> Actor:
         y_px_F=y_px + HEIGHT * sway(rng, time_s, 0.025, 5),
         scale_px_F=scale_px * (1 + sway(rng, time_s, 0.05, 6)),
     )
+
+
+def _move(actor: Actor, plan: ClipPlan, place: int) -> Actor:
+    """The actor with the plan's move; a bystander has a place of their own, behind and smaller or in front."""
+    num_tracks = len(plan.track_ids)
+    moves = [*(plan.moves or [Move.STAYS] * num_tracks), *plan.bystanders]
+    rng = np.random.default_rng((plan.seed, plan.index, place, 2))
+    time_s = np.arange(plan.num_frames, dtype=np.float32) / np.float32(plan.fps)
+    if place >= num_tracks:
+        actor = _as_bystander(actor, plan, rng)
+    middle = float(actor.x_px_F.mean()) / WIDTH if len(plan.everyone) > num_tracks else 0.27 + 0.46 * place
+    turned = replace(actor.performance, yaw_F=actor.performance.yaw_F + turn(moves[place], time_s, rng))
+    return replace(actor, performance=turned, x_px_F=actor.x_px_F + WIDTH * shift(moves[place], time_s, middle, rng))
+
+
+def _as_bystander(actor: Actor, plan: ClipPlan, rng: np.random.Generator) -> Actor:
+    if plan.in_front:
+        return replace(actor, x_px_F=_placed(actor.x_px_F, 0.1), depth=-1)
+    smaller = float(rng.uniform(26, 34)) / float(actor.scale_px_F.mean())
+    scale_px_F = actor.scale_px_F * np.float32(smaller)
+    middle = 0.5 if len(plan.track_ids) == 2 else float(rng.choice([0.1, 0.9]))
+    y_px_F = actor.y_px_F - actor.y_px_F.mean() + np.float32(HEIGHT - 3.3 * scale_px_F.mean())
+    return replace(actor, x_px_F=_placed(actor.x_px_F, middle), y_px_F=y_px_F, scale_px_F=scale_px_F, depth=1)
+
+
+def _placed(x_px_F: Floats, middle: float) -> Floats:
+    return floats(x_px_F - x_px_F.mean() + WIDTH * middle)
 
 
 def _absence(rng: np.random.Generator, time_s: Floats) -> Floats:

@@ -1,24 +1,25 @@
-"""Aff-Wild2 as it lies on a user's disk: which videos and annotation files there are, and what their rows say.
+"""Aff-Wild2 as it lies on a user's disk: which videos or crops, annotation files and test lists there are.
 
-The sentinels of the files (-5 for valence and arousal, -1 for expressions and action units) end here: a missing
-value is NaN from the parser on. Row n of a file, counted from 1 after the header, belongs to frame n - 1; no row moves.
+What the rows of the files say is read in `data.annotations`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from data.editions import Evidence, FileKind, editions_of, first_line, plain, recognise
+from data.findings import refuse
+from data.labels import Edition, Split, Task
+from data.listing import VIDEO_SUFFIXES, Listing, list_folder
+from data.mtl import split_of, tracks_in
+from data.testlists import ListedTracks, read_test_lists, video_of
 
-from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Split, Task
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-MISSING = {Task.VA: -5.0, Task.EXPR: -1.0, Task.AU: -1.0}
 _SPLIT_FOLDERS = {"trainingset": Split.TRAIN, "trainset": Split.TRAIN, "validationset": Split.VALIDATION}
 _TASK_FOLDER = re.compile(
     r"(va|expr|au)(set|estimationchallenge|classificationchallenge|recognitionchallenge|detectionchallenge)$"
@@ -36,21 +37,52 @@ class AnnotationFile:
 
 
 @dataclass(frozen=True)
+class MtlFile:
+    """The labels of all tasks for some frames of some tracks."""
+
+    path: Path
+    split: Split
+    track_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AffWild2:
     """What was found under a root."""
 
     root: Path
     edition: Edition
+    evidence: tuple[Evidence, ...]
+    """What told the edition."""
     videos: Mapping[str, Path]
+    """Files, or in a set of crops the folder of one of the video's tracks."""
+    are_crops: bool
     annotations: tuple[AnnotationFile, ...]
+    mtl: tuple[MtlFile, ...]
+    tests: tuple[ListedTracks, ...]
+    unused: tuple[Path, ...]
+    """Text files that look like annotations but lie in no folder of a task and a split, or were not asked for."""
 
     def video_id(self, track_id: str) -> str:
         """The video that shows the track's person."""
         return video_of(track_id, self.videos)
 
     def tracks(self, video_id: str) -> list[str]:
-        """The annotated tracks of a video, by name."""
-        return sorted({file.track_id for file in self.annotations if self.video_id(file.track_id) == video_id})
+        """The tracks of a video that are annotated or in a test list, by name."""
+        return self._tracks.get(video_id, [])
+
+    @cached_property
+    def splits(self) -> dict[tuple[str, Task], Split]:
+        """Each task's own split of its tracks."""
+        tests = {(track_id, task): Split.TEST for of in self.tests for task in of.tasks for track_id in of.track_ids}
+        several = {(track_id, task): file.split for file in self.mtl for task in Task for track_id in file.track_ids}
+        return {**tests, **several, **{(file.track_id, file.task): file.split for file in self.annotations}}
+
+    @cached_property
+    def _tracks(self) -> dict[str, list[str]]:
+        tracks = defaultdict(list)
+        for track_id in sorted({track_id for track_id, _ in self.splits}):
+            tracks[self.video_id(track_id)].append(track_id)
+        return dict(tracks)
 
 
 def discover_videos(root: Path) -> dict[str, Path]:
@@ -59,126 +91,129 @@ def discover_videos(root: Path) -> dict[str, Path]:
     Raises:
         ValueError: There is no such folder, no video in it, or two videos of one name.
     """
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; give the folder that holds the videos")
-    found = defaultdict(list)
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            found[path.stem].append(path)
-    if not found:
+    listing = list_folder(root)
+    if not listing.videos:
         raise ValueError(f"{root}: no videos in it or below; expected files ending in {', '.join(VIDEO_SUFFIXES)}")
-    for video_id, paths in found.items():
-        if len(paths) > 1:
-            raise ValueError(f"video {video_id} is there {len(paths)} times: {', '.join(map(str, paths))}; keep one")
-    return {video_id: paths[0] for video_id, paths in sorted(found.items())}
+    refuse(_repeated(listing.videos, "video"), str(root))
+    return {video_id: paths[0] for video_id, paths in sorted(listing.videos.items())}
 
 
-def discover(root: Path, edition: Edition | None = None) -> AffWild2:
+def discover(
+    root: Path,
+    edition: Edition | None = None,
+    *,
+    faces_from: Literal["auto", "videos", "crops"] = "auto",
+    annotations: Literal["auto", "per_task", "mtl"] = "auto",
+) -> AffWild2:
     """The videos and annotation files under a root, whatever the case, spaces and underscores of its folders.
 
+    Args:
+        root: Holds the annotations and the videos or crops, at any depth.
+        edition: Settles what the tree does not tell.
+        faces_from: `auto` takes the videos where there are any, otherwise the folders of crops.
+        annotations: Which files count where there are both kinds: a file per track and task, or multi-task files.
+
     Raises:
-        ValueError: No videos, no annotations, an annotation without its video, or an edition that cannot be told.
+        ValueError: No videos, no annotations, annotations without their video, two for the same labels, or an edition
+            that cannot be told; all problems are listed together.
     """
-    videos = discover_videos(root)
-    annotations = tuple(_annotation_files(root))
-    if not annotations:
+    listing = list_folder(root)
+    are_crops = faces_from == "crops" or (faces_from == "auto" and not listing.videos and bool(listing.crops))
+    videos = _videos_of_crops(listing) if are_crops else discover_videos(root)
+    per_task, mtl, unused = _annotation_files(listing)
+    if per_task and mtl and annotations == "auto":
+        raise ValueError(
+            f"{root}: annotations per task ({len(per_task)} files, such as {per_task[0].path}) and multi-task files "
+            f'({", ".join(str(file.path) for file in mtl)}); say which count: ingest.annotations = "per_task" or "mtl"'
+        )
+    if annotations == "mtl":
+        per_task, unused = [], unused + [file.path for file in per_task]
+    elif annotations == "per_task":
+        mtl, unused = [], unused + [file.path for file in mtl]
+    if not per_task and not mtl:
         raise ValueError(
             f"{root}: no annotation files; expected <task folder>/<split folder>/<track>.txt, a task folder being "
-            "VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set"
+            "VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task files such as "
+            "train_set.txt"
         )
-    for file in annotations:
-        if video_of(file.track_id, videos) not in videos:
-            raise ValueError(
-                f"{file.path}: annotates a video that is not under {root}; add the video or remove the file"
-            )
-    return AffWild2(root, edition or _recognise(annotations), videos, annotations)
+    tests = read_test_lists(listing.texts, videos, of_mtl=bool(mtl))
+    refuse(_problems(root, videos, per_task, mtl, tests), str(root))
+    kinds: list[tuple[Path, FileKind]] = [(file.path, file.task) for file in per_task]
+    recognised = recognise(root, kinds + [(file.path, "mtl") for file in mtl], edition)
+    return AffWild2(
+        root=root,
+        edition=recognised.edition,
+        evidence=recognised.evidence,
+        videos=videos,
+        are_crops=are_crops,
+        annotations=tuple(per_task),
+        mtl=tuple(mtl),
+        tests=tuple(tests),
+        unused=tuple(unused),
+    )
 
 
-def video_of(track_id: str, videos: Mapping[str, Path]) -> str:
-    """Only a last `_left` or `_right` is a person; `_1`, `_2` and the like are part of a video's name."""
-    return track_id if track_id in videos else re.sub(r"_(left|right)$", "", track_id)
+def _videos_of_crops(listing: Listing) -> dict[str, Path]:
+    """The folder of the first track of each video; the others lie beside it."""
+    if not listing.crops:
+        hint = f"; {listing.unaligned[0].parent} holds crops that are not aligned" if listing.unaligned else ""
+        raise ValueError(f"{listing.root}: no crops in it or below; expected cropped_aligned/<track>/00001.jpg{hint}")
+    videos: dict[str, Path] = {}
+    problems = _repeated(listing.crops, "the crops of track")
+    for track_id, (path, *_) in sorted(listing.crops.items()):
+        first = videos.setdefault(video_of(track_id, {}), path)
+        if first.parent != path.parent:
+            problems.append(f"{path}: another person of the video is in {first}; put them into one folder")
+    refuse(problems, str(listing.root))
+    return videos
 
 
-def _annotation_files(root: Path) -> list[AnnotationFile]:
-    files = []
-    for path in sorted(root.rglob("*.txt")):
-        folders = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in path.relative_to(root).parts[:-1]]
+def _repeated(found: Mapping[str, Sequence[Path]], what: str) -> list[str]:
+    return [
+        f"{what} {name} is there {len(paths)} times: {', '.join(map(str, paths))}; keep one"
+        for name, paths in sorted(found.items())
+        if len(paths) > 1
+    ]
+
+
+def _annotation_files(listing: Listing) -> tuple[list[AnnotationFile], list[MtlFile], list[Path]]:
+    """Files per task, multi-task files, and files that look like either but are in the wrong place."""
+    per_task, mtl, unused = [], [], []
+    for path in listing.texts:
+        folders = [plain(part) for part in path.relative_to(listing.root).parts[:-1]]
         tasks = [match[1] for folder in folders if (match := _TASK_FOLDER.search(folder))]
         splits = [_SPLIT_FOLDERS[folder] for folder in folders if folder in _SPLIT_FOLDERS]
         if tasks and splits:
-            files.append(AnnotationFile(path, Task(tasks[-1]), splits[-1], path.stem))
-    return files
+            per_task.append(AnnotationFile(path, Task(tasks[-1]), splits[-1], path.stem))
+        elif (split := split_of(path)) is not None:
+            mtl.append(MtlFile(path, split, tracks_in(path)))
+        elif any(editions_of(kind, first_line(path)) for kind in (*Task, "mtl")):
+            unused.append(path)
+    return per_task, mtl, unused
 
 
-def _recognise(annotations: tuple[AnnotationFile, ...]) -> Edition:
-    """The edition whose headers the files have: editions differ in their expressions and action units."""
-    headers = defaultdict(set)
-    for file in annotations:
-        with file.path.open(encoding="utf-8-sig") as lines:
-            headers[file.task].add(lines.readline().strip().lower().count(",") + 1)
-    seen = {task.value: sorted(counts) for task, counts in headers.items()}
-    fitting = [
-        edition
-        for edition in Edition
-        if headers[Task.EXPR] <= {len(EXPRESSIONS[edition])} and headers[Task.AU] <= {len(ACTION_UNITS[edition])}
-    ]
-    if len(fitting) != 1:
-        raise ValueError(
-            f"the edition cannot be told: names per header, by task, are {seen}, which fits "
-            f"{', '.join(fitting) or 'no edition'}; say it with ingest.edition"
-        )
-    return fitting[0]
-
-
-def read_annotation(file: AnnotationFile, edition: Edition) -> NDArray[np.float32]:
-    """The values of a file, (rows, columns), NaN where one is missing: 2 columns for VA, 1 for EXPR, one a unit for AU.
-
-    Raises:
-        ValueError: A row is too short or too long, or a value is not a number or not one that the task knows.
-    """
-    lines = file.path.read_text(encoding="utf-8-sig").splitlines()[1:]
-    while lines and not lines[-1].strip():
-        lines.pop()
-    num_columns = {Task.VA: 2, Task.EXPR: 1, Task.AU: len(ACTION_UNITS[edition])}[file.task]
-    rows = [line.split(",") for line in lines]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != num_columns:
-            raise ValueError(f"{file.path}, line {number}: expected {num_columns} values, found {','.join(row)!r}")
-    try:
-        values = np.array(rows, dtype=np.float32).reshape(-1, num_columns)
-    except ValueError as error:
-        raise _not_a_number(file, rows) from error
-    missing = values == MISSING[file.task]
-    valid = _is_valid(values, file.task, edition)
-    if not (valid | missing).all():
-        row, column = np.argwhere(~(valid | missing))[0]
-        raise ValueError(
-            f"{file.path}, line {row + 2}: {rows[row][column]!r} is no {_expected(file.task, edition)}; mend the file"
-        )
-    values[missing] = np.nan
-    return values
-
-
-def _is_valid(values: NDArray[np.float32], task: Task, edition: Edition) -> NDArray[np.bool_]:
-    if task is Task.VA:
-        return np.abs(values) <= 1
-    return np.isin(values, range(len(EXPRESSIONS[edition]) if task is Task.EXPR else 2))
-
-
-def _expected(task: Task, edition: Edition) -> str:
-    kinds = {
-        Task.VA: "valence or arousal in [-1, 1] (or -5)",
-        Task.EXPR: f"expression from 0 to {len(EXPRESSIONS[edition]) - 1} (or -1)",
-        Task.AU: "action unit, 0 or 1 (or -1)",
-    }
-    return kinds[task]
-
-
-def _not_a_number(file: AnnotationFile, rows: list[list[str]]) -> ValueError:
-    for number, row in enumerate(rows, start=2):
-        for value in row:
-            try:
-                float(value)
-            except ValueError:
-                return ValueError(f"{file.path}, line {number}: {value!r} is not a number; correct the file")
-    raise AssertionError(f"{file.path}: refused as a whole, though every value is a number")
+def _problems(
+    root: Path,
+    videos: Mapping[str, Path],
+    per_task: Sequence[AnnotationFile],
+    mtl: Sequence[MtlFile],
+    tests: Sequence[ListedTracks],
+) -> list[str]:
+    """Labels without their video, and labels of a track and task from two places."""
+    problems = []
+    places: dict[tuple[str, Task], Path] = {}
+    claims: list[tuple[Path, str, tuple[Task, ...]]]
+    claims = [(file.path, file.track_id, (file.task,)) for file in per_task]
+    claims += [(file.path, track_id, tuple(Task)) for file in mtl for track_id in file.track_ids]
+    orphans = [(path, track_id) for path, track_id, _ in claims if video_of(track_id, videos) not in videos]
+    for path, track_id in orphans:
+        of = "" if path.stem == track_id else f" ({track_id})"
+        problems.append(f"{path}: annotates a video{of} that is not under {root}; add the video or remove the file")
+    claims += [(file.path, track_id, file.tasks) for file in tests for track_id in file.track_ids]
+    for path, track_id, tasks in claims:
+        for task in tasks:
+            other = places.setdefault((track_id, task), path)
+            if other != path:
+                problems.append(f"track {track_id} has two files for {task}: {other} and {path}; keep one")
+                break
+    return problems

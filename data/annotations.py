@@ -1,8 +1,14 @@
-"""The labels of all tracks of a root, side by side: one row per annotated frame, in one shard."""
+"""The labels of all tracks of a root, side by side: one row per annotated frame, in one shard.
+
+Row n of a track's file, counted from 1 after the header, belongs to frame n - 1; no row moves. Letters: N rows,
+C columns.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,107 +16,221 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.affwild2 import AffWild2, AnnotationFile, read_annotation
-from data.labels import Edition, Split, Task, action_unit_columns
+from data.affwild2 import AffWild2
+from data.findings import Finding, Kind, refuse
+from data.hashes import file_hashes
+from data.labels import Edition, Split, Task, task_columns
+from data.mtl import TASKS_C, Conflicts, parse_mtl
+from data.parsing import Floats, Text, open_text, read_rows
 from data.schema import LABELS, VERSION
-from data.shards import digest, file_sha256, is_whole, read_manifest, write_folder, write_manifest, write_parquet
-from data.splits import Splits, guarded, overlap
+from data.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
+from data.splits import Overlap, SplitRule, Splits, choose_splits, overlap
+
+STAGE_VERSION = 2
+"""Part of the digest: raised when the same files give other labels or another manifest than before."""
+ROWS_PER_GROUP = 65_536
 
 
-def write_labels(tree: AffWild2, store: Path, *, splits: str) -> Path:
+@dataclass(frozen=True)
+class TaskLabels:
+    """The rows of one task for one track, by frame; NaN where a value is missing."""
+
+    frame_index_N: NDArray[np.int32]
+    values_NC: Floats
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All that the annotation files of a root say."""
+
+    tracks: dict[str, dict[Task, TaskLabels]] = field(default_factory=lambda: defaultdict(dict))
+    findings: list[Finding] = field(default_factory=list)
+
+
+def write_labels(
+    tree: AffWild2,
+    store: Path,
+    *,
+    splits: SplitRule,
+    split_seed: int = 0,
+    validation_share: float = 0.2,
+    mtl_conflicts: Conflicts = "error",
+) -> Path:
     """Writes every label under a root into `store/labels/<digest>/labels.parquet`; gives the folder.
 
     A track's rows are as many as its longest annotation file has, rows beyond the video's last frame included: what
-    has no frame joins with none. The manifest counts rows and values per track and task.
+    has no frame joins with none. Of multi-task files, they are the frames that the files name. The manifest holds the
+    counts per track and task, what is odd about the files, the split of each track, and the overlap of the tasks.
 
     Args:
         tree: What `discover` found.
         store: Where shards lie.
-        splits: `guarded` or `official`.
+        splits: Who trains and who is held out; see `data.splits`.
+        split_seed: Of `subject_disjoint`.
+        validation_share: Of `subject_disjoint`.
+        mtl_conflicts: Whether a frame that multi-task files label in two ways is an error or has no labels.
+
+    Raises:
+        ValueError: A file is not as it should be; the problems of all files are listed.
     """
-    hashes = {file.path.relative_to(tree.root).as_posix(): file_sha256(file.path) for file in tree.annotations}
-    folder = store / "labels" / digest("labels", VERSION, tree.edition, splits, hashes)
+    files = [file.path for file in tree.annotations] + [file.path for file in tree.mtl]
+    hashes = {path.relative_to(tree.root).as_posix(): sha256 for path, sha256 in file_hashes(files, store).items()}
+    video_ids = {track_id: tree.video_id(track_id) for track_id, _ in tree.splits}
+    rule: dict[str, object] = {"rule": splits}
+    if splits == "subject_disjoint":
+        rule |= {"seed": split_seed, "validation_share": validation_share}
+    official = [[track_id, task, split] for (track_id, task), split in sorted(tree.splits.items())]
+    conflicts = mtl_conflicts if tree.mtl else None
+    parts = (VERSION, STAGE_VERSION, tree.edition, rule, hashes, video_ids, official, conflicts)
+    folder = store / "labels" / digest("labels", *parts)
     if is_whole(folder):
         return folder
-    by_track = defaultdict(list)
-    for file in tree.annotations:
-        by_track[file.track_id].append(file)
-    video_ids = {track_id: tree.video_id(track_id) for track_id in by_track}
-    official = official_splits(tree)
-    chosen = official if splits == "official" else guarded(official, video_ids)
-    tables, counts = [], {}
-    for track_id, files in sorted(by_track.items()):
-        values = {file.task: read_annotation(file, tree.edition) for file in files}
-        tables.append(_track_table(track_id, video_ids[track_id], values, chosen, tree.edition))
-        counts[track_id] = {task.value: _count(rows) for task, rows in values.items()}
+    chosen = choose_splits(tree.splits, video_ids, splits, seed=split_seed, validation_share=validation_share)
+    labels = read_labels(tree, mtl_conflicts)
     with write_folder(folder) as partial:
-        write_parquet(pa.concat_tables(tables), partial / "labels.parquet")
+        with parquet_writer(partial / "labels.parquet", LABELS) as writer:
+            for table in _tables(labels, video_ids, chosen, tree.edition):
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
         write_manifest(
             partial,
             {
                 "edition": tree.edition,
-                "splits": splits,
+                "annotations": "mtl" if tree.mtl else "per_task",
+                "evidence": [asdict(row) for row in tree.evidence],
+                "splits": rule,
+                "split_of": _split_of(tree.splits, chosen),
+                "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
                 "sources": hashes,
-                "tracks": counts,
-                "overlap": [
-                    [str(trains), str(holds_out), count] for trains, holds_out, count in overlap(official, video_ids)
-                ],
+                "tracks": {track_id: _counts(tasks) for track_id, tasks in sorted(labels.tracks.items())},
+                "findings": [finding.as_row() for finding in labels.findings],
             },
         )
     return folder
 
 
-def official_splits(tree: AffWild2) -> Splits:
-    """Each task's own split of its tracks, from the folders of the annotation files.
+def read_labels(tree: AffWild2, mtl_conflicts: Conflicts = "error") -> Labels:
+    """All labels under a root.
 
     Raises:
-        ValueError: A track is annotated twice for one task.
+        ValueError: A file is not as it should be; the problems of all files are listed.
     """
-    seen: dict[tuple[str, Task], AnnotationFile] = {}
+    labels, problems = Labels(), list[str]()
     for file in tree.annotations:
-        other = seen.setdefault((file.track_id, file.task), file)
-        if other is not file:
-            raise ValueError(
-                f"track {file.track_id} has two files for {file.task}: {other.path} and {file.path}; keep one"
-            )
-    return {key: file.split for key, file in seen.items()}
+        text = open_text(file.path.read_bytes(), file.task, tree.edition)
+        tasks = [file.task] * len(task_columns(tree.edition)[file.task])
+        values_NC = read_rows(text, tasks, tree.edition).values_NC
+        labels.tracks[file.track_id][file.task] = TaskLabels(np.arange(len(values_NC), dtype=np.int32), values_NC)
+        problems += _notes(labels, text, tree.root, file.path, file.track_id, file.task)
+    for several in tree.mtl:
+        parsed = parse_mtl(several.path.read_bytes(), tree.edition, mtl_conflicts)
+        name = several.path.relative_to(tree.root).as_posix()
+        for track_id, rows in parsed.tracks.items():
+            labels.tracks[track_id] = {
+                task: TaskLabels(rows.frame_index_N, rows.values_NC[:, [of is task for of in TASKS_C]]) for task in Task
+            }
+        for (track_id, kind), count in parsed.left_out.items():
+            labels.findings.extend([Finding(track_id, None, kind, count, name)] if count else [])
+        problems += _notes(labels, parsed.text, tree.root, several.path, None, None)
+    for tests in tree.tests:
+        if count := tests.num_without_video:
+            name = tests.path.relative_to(tree.root).as_posix()
+            labels.findings.append(Finding(None, None, Kind.TEST_TRACKS_WITHOUT_VIDEO, count, name))
+    refuse(problems, str(tree.root))
+    return labels
+
+
+def _notes(
+    labels: Labels, text: Text, root: Path, path: Path, track_id: str | None, task: Task | None
+) -> Iterator[str]:
+    """Adds what is odd about a file to the findings; gives what is wrong."""
+    name = path.relative_to(root).as_posix()
+    labels.findings.extend(Finding(track_id, task, kind, count, name) for kind, count in text.oddities.items() if count)
+    return (f"{path}, {problem}" for problem in text.problems)
 
 
 def read_counts(labels: Path) -> dict[str, dict[str, dict[str, int]]]:
-    """Per track and task: rows of the file, and rows with at least one value."""
+    """Per track and task: rows, rows with at least one value, and missing values."""
     counts: dict[str, dict[str, dict[str, int]]] = read_manifest(labels)["tracks"]
     return counts
 
 
-def _count(rows: NDArray[np.float32]) -> dict[str, int]:
-    missing = np.isnan(rows)
-    return {"rows": len(rows), "labelled": int((~missing.all(axis=1)).sum()), "missing_values": int(missing.sum())}
+def read_overlap(labels: Path) -> list[Overlap]:
+    """The videos that tasks share, by their official splits."""
+    return [
+        Overlap(
+            Task(row["task"]),
+            Split(row["split"]),
+            Task(row["other_task"]),
+            Split(row["other_split"]),
+            row["num_videos"],
+        )
+        for row in read_manifest(labels)["overlap"]
+    ]
+
+
+def read_findings(labels: Path) -> list[Finding]:
+    """Counts per track and task, and what is odd about the files."""
+    manifest = read_manifest(labels)
+    counts = [
+        Finding(track_id, Task(task), Kind(kind), count)
+        for track_id, tasks in manifest["tracks"].items()
+        for task, kinds in tasks.items()
+        for kind, count in kinds.items()
+    ]
+    return counts + [Finding.of_row(row) for row in manifest["findings"]]
+
+
+def _counts(tasks: Mapping[Task, TaskLabels]) -> dict[str, dict[str, int]]:
+    missing = {task: np.isnan(rows.values_NC) for task, rows in tasks.items()}
+    return {
+        task.value: {
+            Kind.ROWS.value: len(missing_NC),
+            Kind.LABELLED.value: int((~missing_NC.all(axis=1)).sum()),
+            Kind.MISSING_VALUES.value: int(missing_NC.sum()),
+        }
+        for task, missing_NC in missing.items()
+    }
+
+
+def _split_of(official: Splits, chosen: Splits) -> dict[str, dict[str, dict[str, str]]]:
+    splits: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for (track_id, task), split in official.items():
+        splits[track_id][task.value] = {"official": split.value, "used": chosen[track_id, task].value}
+    return splits
+
+
+def _tables(labels: Labels, video_ids: Mapping[str, str], splits: Splits, edition: Edition) -> Iterator[pa.Table]:
+    """The rows of all tracks, by track and frame, a row group or more at a time."""
+    tables: list[pa.Table] = []
+    for track_id, tasks in sorted(labels.tracks.items()):
+        tables.append(_track_table(track_id, video_ids[track_id], tasks, splits, edition))
+        if sum(table.num_rows for table in tables) >= ROWS_PER_GROUP:
+            yield pa.concat_tables(tables)
+            tables = []
+    if tables:
+        yield pa.concat_tables(tables)
 
 
 def _track_table(
-    track_id: str, video_id: str, values: dict[Task, NDArray[np.float32]], splits: Splits, edition: Edition
+    track_id: str, video_id: str, tasks: Mapping[Task, TaskLabels], splits: Splits, edition: Edition
 ) -> pa.Table:
-    num_rows = max(len(rows) for rows in values.values())
-    columns: dict[str, Any] = {
-        "track_id": [track_id] * num_rows,
-        "video_id": [video_id] * num_rows,
-        "frame_index": np.arange(num_rows, dtype=np.int32),
-        "edition": [edition.value] * num_rows,
-    }
-    names = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}
-    for task, rows in values.items():
-        padded = np.full((num_rows, rows.shape[1]), np.nan, np.float32)
-        padded[: len(rows)] = rows
-        columns |= dict(zip(names[task], padded.T, strict=True))
-        split: Split = splits[track_id, task]
-        columns[f"split_{task}"] = [split.value] * len(rows) + [None] * (num_rows - len(rows))
-    return pa.table({field.name: _column(columns.get(field.name), field, num_rows) for field in LABELS}, schema=LABELS)
+    frame_index_N = np.unique(np.concatenate([rows.frame_index_N for rows in tasks.values()]))
+    num_rows = len(frame_index_N)
+    names = {"track_id": track_id, "video_id": video_id, "edition": edition.value}
+    columns: dict[str, Any] = {name: pa.repeat(pa.scalar(value), num_rows) for name, value in names.items()}
+    columns["frame_index"] = pa.array(frame_index_N)
+    for task, rows in tasks.items():
+        # of each row of the table the row of this task, or none
+        row_N = np.full(num_rows, -1)
+        row_N[np.searchsorted(frame_index_N, rows.frame_index_N)] = np.arange(len(rows.frame_index_N))
+        absent_N = row_N < 0
+        for name, values_N in zip(task_columns(edition)[task], rows.values_NC.T, strict=True):
+            columns[name] = _nullable(values_N[row_N], absent_N, LABELS.field(name).type)
+        columns[f"split_{task}"] = pa.array(np.full(num_rows, splits[track_id, task].value), pa.string(), mask=absent_N)
+    arrays = [columns.get(field.name, pa.nulls(num_rows, field.type)) for field in LABELS]
+    return pa.table(arrays, schema=LABELS)
 
 
-def _column(values: Any, field: pa.Field, num_rows: int) -> pa.Array:
-    if values is None:
-        return pa.nulls(num_rows, field.type)
-    if isinstance(values, np.ndarray) and values.dtype == np.float32:
-        missing = np.isnan(values)
-        return pa.array(np.nan_to_num(values), mask=missing).cast(field.type)
-    return pa.array(values, field.type)
+def _nullable(values_N: Floats, absent_N: NDArray[np.bool_], of: pa.DataType) -> pa.Array:
+    missing_N = absent_N | np.isnan(values_N)
+    return pa.array(np.where(missing_N, 0, values_N).astype(np.float32), mask=missing_N).cast(of)

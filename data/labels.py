@@ -22,8 +22,10 @@ class Task(StrEnum):
 class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
+    TEST = "test"
+    """In a list of the challenge's test set: faces and predictions, but no labels."""
     HELD_OUT = "held_out"
-    """Officially training, but trains nothing here, because another task validates on the same video."""
+    """Officially training, but trains nothing here, because another task holds out the same video."""
 
 
 _SEVEN = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -55,3 +57,8 @@ def action_unit_column(unit: int) -> str:
 def action_unit_columns(edition: Edition) -> tuple[str, ...]:
     """The columns of an edition's action units, in the order of its files."""
     return tuple(action_unit_column(unit) for unit in ACTION_UNITS[edition])
+
+
+def task_columns(edition: Edition) -> dict[Task, tuple[str, ...]]:
+    """The columns of each task's labels, in the order of its files."""
+    return {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}

@@ -66,10 +66,10 @@ def write_file(path: Path, content: bytes | str) -> None:
     partial.replace(path)
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Writes a table whole or not at all, in groups of `ROWS_PER_GROUP` rows."""
+def write_parquet(table: pa.Table, path: Path, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
+    """Writes a table whole or not at all, in groups of so many rows."""
     with parquet_writer(path, table.schema) as writer:
-        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        writer.write_table(table, row_group_size=rows_per_group)
 
 
 @contextmanager

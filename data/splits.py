@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Literal
 
 from data.labels import Split, Task
 
 Splits = dict[tuple[str, Task], Split]
-"""The split of each (track, task) that has an annotation file."""
+"""The split of each (track, task) that has labels or is in a test list."""
+
+SplitRule = Literal["guarded", "official", "subject_disjoint"]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Videos that one task has in one split and another task (or person) in another: a row of the overlap table."""
+
+    task: Task
+    split: Split
+    other_task: Task
+    other_split: Split
+    num_videos: int
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether one of the two trains on what the other holds out."""
+        sides = {self.split, self.other_split}
+        return Split.TRAIN in sides and bool(sides & {Split.VALIDATION, Split.TEST})
+
+    def __str__(self) -> str:
+        videos = "1 video" if self.num_videos == 1 else f"{self.num_videos} videos"
+        return f"{videos}: {self.task} {self.split}, {self.other_task} {self.other_split}"
+
+
+def choose_splits(
+    official: Splits, video_ids: Mapping[str, str], rule: SplitRule, *, seed: int, validation_share: float
+) -> Splits:
+    """The splits that a rule makes of the official ones.
+
+    Args:
+        official: Each task's own split.
+        video_ids: The video of every track.
+        rule: `official` leaves them as they are; see `guarded` and `subject_disjoint`.
+        seed: Of `subject_disjoint`.
+        validation_share: Of `subject_disjoint`.
+    """
+    if rule == "official":
+        return dict(official)
+    if rule == "guarded":
+        return guarded(official, video_ids)
+    return subject_disjoint(official, video_ids, seed=seed, validation_share=validation_share)
 
 
 def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
@@ -27,17 +76,59 @@ def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
     }
 
 
-def overlap(official: Splits, video_ids: Mapping[str, str]) -> list[tuple[Task, Task, int]]:
-    """How many videos train the first task and are held out by the second, for each pair that shares any."""
-    videos = {
-        (task, trains): {
-            video_ids[track_id]
-            for (track_id, of), split in official.items()
-            if of is task and (split is Split.TRAIN) == trains
-        }
-        for task in Task
-        for trains in (True, False)
-    }
-    pairs: Iterable[tuple[Task, Task]] = ((one, other) for one in Task for other in Task)
-    counts = [(one, other, len(videos[one, True] & videos[other, False])) for one, other in pairs]
-    return [row for row in counts if row[2]]
+def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: int, validation_share: float) -> Splits:
+    """New splits in which all tracks and tasks of a recording are on one side, drawn anew for each seed.
+
+    Every combination of tasks is divided in about the same proportion. Recordings that some task has in its test set
+    stay there, and are `held_out` for the other tasks.
+
+    Args:
+        official: Each task's own split.
+        video_ids: The video of every track.
+        seed: Other seeds give other splits.
+        validation_share: Share of the recordings that validate, between 0 and 1; at least one does, and one trains.
+
+    Raises:
+        ValueError: There are fewer than two recordings to divide.
+    """
+    tasks_of: dict[str, set[Task]] = defaultdict(set)
+    for track_id, task in official:
+        tasks_of[recording_of(video_ids[track_id])].add(task)
+    tests = {recording_of(video_ids[track_id]) for (track_id, _), split in official.items() if split is Split.TEST}
+    drawn = sorted(tasks_of.keys() - tests, key=lambda name: (sorted(tasks_of[name]), _draw(seed, name)))
+    if len(drawn) < 2:
+        raise ValueError(f"subject_disjoint needs two recordings to divide, found {len(drawn)}; use another split")
+    # Walking the combinations in turn, every (1 / share)-th one validates: each gets its share, to within one.
+    steps = [math.floor(_draw(seed, "") + index * validation_share) for index in range(len(drawn) + 1)]
+    validate = {name for index, name in enumerate(drawn) if steps[index + 1] > steps[index]}
+    by_chance = sorted(drawn, key=lambda name: _draw(seed, name))
+    validate = validate or {by_chance[0]}
+    validate -= {by_chance[-1]} if len(validate) == len(drawn) else set()
+
+    def side(track_id: str, split: Split) -> Split:
+        recording = recording_of(video_ids[track_id])
+        if recording in tests:
+            return Split.TEST if split is Split.TEST else Split.HELD_OUT
+        return Split.VALIDATION if recording in validate else Split.TRAIN
+
+    return {(track_id, task): side(track_id, split) for (track_id, task), split in official.items()}
+
+
+def recording_of(video_id: str) -> str:
+    """What a video is a part of: `video45_1` to `video45_7`, or `2-30-640x360-1` and `-2`, show the same people."""
+    return re.sub(r"^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$", r"\1\2", video_id)
+
+
+def overlap(splits: Splits, video_ids: Mapping[str, str]) -> list[Overlap]:
+    """The table of videos that two tasks share, or that one task has in two splits with different people."""
+    videos: dict[tuple[Task, Split], set[str]] = defaultdict(set)
+    for (track_id, task), split in splits.items():
+        videos[task, split].add(video_ids[track_id])
+    pairs = combinations(product(Task, Split), 2)
+    rows = [Overlap(*one, *other, len(videos[one] & videos[other])) for one, other in pairs]
+    return [row for row in rows if row.num_videos]
+
+
+def _draw(seed: int, name: str) -> float:
+    """A number in [0, 1) for a name, the same on every machine and whatever other names there are."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6], "big") / 2**48

@@ -32,6 +32,8 @@ DOORS = {
         "data/schema.py",
         "data/shards.py",
         "data/annotations.py",
+        "data/mtl.py",
+        "data/parsing.py",
         "data/detections.py",
         "data/extraction.py",
         "data/frames.py",

@@ -1,0 +1,132 @@
+"""Which edition of the annotations a tree holds: what its folders and headers say, and whether they agree."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+
+FileKind = Literal[Task.VA, Task.EXPR, Task.AU, "mtl"]
+
+MTL_EDITION = Edition.ABAW_2022
+"""Multi-task files came with the third challenge, and have its expressions and action units."""
+MTL_NAMES = ("image", "valence", "arousal", "expression", "aus")
+
+_CHALLENGES = {Edition.ABAW_2020: 1, Edition.ABAW_2021: 2, Edition.ABAW_2022: 3}
+"""The challenge that brought an edition; later ones have the last."""
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_CHALLENGE_FOLDER = re.compile(
+    rf"\b(?:({'|'.join(_ORDINALS)}) ?abaw|(\d{{1,2}})(?:st|nd|rd|th) ?abaw|abaw ?(20\d\d|\d{{1,2}})(?!\d))"
+)
+"""In a folder's name, lower case and with single spaces."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Something seen in a tree and the editions that it fits; it fits none if it is unknown."""
+
+    seen: str
+    fits: tuple[Edition, ...]
+    num_files: int
+    example: str
+    """One of the files, below the root."""
+
+    def __str__(self) -> str:
+        number = "1 file" if self.num_files == 1 else f"{self.num_files} files"
+        return f"{self.seen} ({number}, such as {self.example}): {', '.join(self.fits) or 'no edition'}"
+
+
+@dataclass(frozen=True)
+class Recognised:
+    edition: Edition
+    evidence: tuple[Evidence, ...]
+
+
+def plain(name: str) -> str:
+    """A folder's or column's name without case, spaces and underscores."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def header_names(header: str) -> tuple[str, ...]:
+    """The names in a header line without case, spaces and quotes, a trailing comma aside."""
+    names = [re.sub(r"[\s_\"']", "", name.lower()) for name in header.split(",")]
+    return tuple(names[:-1] if len(names) > 1 and not names[-1] else names)
+
+
+def names_of(kind: FileKind, edition: Edition) -> tuple[str, ...]:
+    """The names that a file's header has in an edition."""
+    if kind == "mtl":
+        return MTL_NAMES
+    return {Task.VA: ("valence", "arousal"), Task.EXPR: EXPRESSIONS[edition], Task.AU: action_unit_columns(edition)}[
+        kind
+    ]
+
+
+def header_of(kind: FileKind, edition: Edition) -> str:
+    """The header as the data set writes it."""
+    names = names_of(kind, edition)
+    if kind is Task.EXPR:
+        names = tuple(name.capitalize() for name in names)
+    return ",".join(names).upper() if kind is Task.AU else ",".join(names)
+
+
+def editions_of(kind: FileKind, header: str) -> tuple[Edition, ...]:
+    """The editions in which a file of the kind has this header, whatever its spelling."""
+    editions = (MTL_EDITION,) if kind == "mtl" else tuple(Edition)
+    return tuple(edition for edition in editions if names_of(kind, edition) == header_names(header))
+
+
+def first_line(path: Path) -> str:
+    """The first line of a text file; as much of it as a header needs."""
+    with path.open("rb") as file:
+        start = file.read(1024).removeprefix(b"\xef\xbb\xbf")
+    return (re.split(rb"[\r\n]", start, maxsplit=1)[0]).decode("utf-8", "replace").strip()
+
+
+def recognise(root: Path, files: Iterable[tuple[Path, FileKind]], given: Edition | None) -> Recognised:
+    """The edition of the annotation files under a root, with what tells it.
+
+    Args:
+        root: Its own name counts too.
+        files: Each annotation file and of what it is.
+        given: Settles it, whatever was seen.
+
+    Raises:
+        ValueError: What was seen fits no edition or several, and none is given.
+    """
+    evidence = _gather(root, files)
+    telling = [row for row in evidence if row.fits]
+    fitting = [edition for edition in Edition if telling and all(edition in row.fits for row in telling)]
+    if given is None and len(fitting) != 1:
+        raise ValueError(
+            f"{root}: the edition cannot be told: what was seen fits {', '.join(fitting) or 'no edition'}; say it with "
+            f"ingest.edition, or give a folder with one edition only. Seen: {'; '.join(map(str, evidence))}"
+        )
+    return Recognised(given or fitting[0], evidence)
+
+
+def _gather(root: Path, files: Iterable[tuple[Path, FileKind]]) -> tuple[Evidence, ...]:
+    seen: dict[tuple[str, tuple[Edition, ...]], list[str]] = defaultdict(list)
+    for path, kind in files:
+        below = path.relative_to(root)
+        for folder in (root.resolve().name, *below.parts[:-1]):
+            if match := _CHALLENGE_FOLDER.search(re.sub(r"[^a-z0-9]+", " ", folder.lower())):
+                seen[f"folder {folder!r}", _editions_of_challenge(match)].append(below.as_posix())
+        header = first_line(path)
+        fits = editions_of(kind, header)
+        what = f"with {len(header_names(header))} names" if fits else repr(header[:60])
+        seen[f"{kind.upper()} header {what}", fits].append(below.as_posix())
+    return tuple(Evidence(what, fits, len(paths), paths[0]) for (what, fits), paths in sorted(seen.items()))
+
+
+def _editions_of_challenge(match: re.Match[str]) -> tuple[Edition, ...]:
+    """Challenges are counted (`Third ABAW`, `5th ABAW`, `ABAW3`) or called by their year (`ABAW2020`)."""
+    said = match[1] or match[2] or match[3]
+    number = _ORDINALS.index(said) + 1 if said in _ORDINALS else int(said)
+    number = number - 2019 if number >= 2020 else number
+    return tuple(edition for edition, first in _CHALLENGES.items() if first == min(number, 3))

@@ -1,0 +1,208 @@
+"""The text of one label file: rows of numbers, NaN where one is missing, and all that is wrong or odd about it.
+
+A strict, fast reader takes the files that are as they should be. What it refuses is read again line by line, which
+tolerates what is harmless and names the line of what is not. No row is left out in between: row n is row n.
+Letters: N rows, C columns.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from data.editions import FileKind, editions_of, header_of
+from data.findings import Kind
+from data.labels import EXPRESSIONS, Edition, Task
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Text:
+    """A label file without what does not matter, and notes on that."""
+
+    header: str
+    body: bytes
+    """The rows, each ended by a line feed."""
+    oddities: Counter[Kind] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    """As `line 3: ...`."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file; those with a problem are left out, since a file with problems is refused as a whole."""
+
+    names: pa.StringArray | None
+    """The texts in front of the values, if there are any."""
+    values_NC: Floats
+    lines_N: NDArray[np.int64]
+    """Where each row stands in the file, counted from 1."""
+
+
+def open_text(content: bytes, kind: FileKind, edition: Edition) -> Text:
+    """The header and rows of a file, whatever its line ends; says whether the header is the edition's."""
+    oddities: Counter[Kind] = Counter()
+    if content.startswith(codecs.BOM_UTF8):
+        oddities[Kind.BYTE_ORDER_MARK] = 1
+        content = content.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in content:
+        oddities[Kind.OTHER_LINE_ENDS] = 1
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if content and not content.endswith(b"\n"):
+        oddities[Kind.NO_LAST_NEWLINE] = 1
+        content += b"\n"
+    header, _, body = content.partition(b"\n")
+    end = body.find(b"\n", len(body.rstrip())) + 1 if body.strip() else 0
+    oddities[Kind.TRAILING_BLANK_LINES] = body.count(b"\n", end)
+    text = Text(header.decode("utf-8", "replace"), body[:end], oddities)
+    _check_header(text, kind, edition)
+    return text
+
+
+def _check_header(text: Text, kind: FileKind, edition: Edition) -> None:
+    expected, found = header_of(kind, edition), text.header[:80]
+    editions = editions_of(kind, text.header)
+    if not text.header.strip():
+        what = "found a blank line" if text.body else "the file is empty; copy it again or remove it"
+        text.problems.append(f"line 1: expected the header {expected!r}, {what}")
+        text.body = b""
+    elif not editions and _is_number(text.header.split(",")[0]):
+        row = f"found the row {found!r}; put the header in its place, or each label would stand a frame early"
+        text.problems.append(f"line 1: expected the header {expected!r}, {row}")
+    elif not editions or (edition not in editions and kind is not Task.EXPR):
+        text.problems.append(f"line 1: expected the header {expected!r} of edition {edition}, found {found!r}")
+        text.body = b"" if editions else text.body  # every row would be too short or too long
+    elif not text.body:
+        text.problems.append("line 2: expected a row per frame, found none; copy the file again or remove it")
+    elif edition not in editions:
+        text.oddities[Kind.HEADER_OF_ANOTHER_EDITION] = 1
+    elif text.header != expected:
+        text.oddities[Kind.HEADER_SPELLING] = 1
+
+
+def read_rows(text: Text, tasks: Sequence[Task], edition: Edition, *, named: bool = False) -> Rows:
+    """The rows of a file's body; what is odd or wrong about them is added to the text's notes.
+
+    Args:
+        text: What `open_text` gave.
+        tasks: Of each column, the task whose labels it holds.
+        edition: Says which values there are.
+        named: Rows have a text in front of their values.
+    """
+    allowed = [_allowed(task, edition) for task in tasks]
+    rows = _read_strictly(text.body, len(tasks), named)
+    if rows is None or not _are_allowed(rows.values_NC, allowed).all():
+        rows = _read_line_by_line(text, allowed, named)
+    first_class = next((column for column, of in enumerate(allowed) if of.is_whole), None)
+    if first_class is not None and not text.problems:
+        text.oddities[Kind.FLOATS] += _num_points(text.body, first_class + named)
+    rows.values_NC[rows.values_NC == [of.missing for of in allowed]] = np.nan
+    return rows
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """The values of a column."""
+
+    lowest: float
+    highest: float
+    missing: float
+    is_whole: bool
+    said: str
+
+    def has(self, value: float) -> bool:
+        is_valid = self.lowest <= value <= self.highest and not (self.is_whole and value % 1)
+        return is_valid or value == self.missing
+
+
+def _allowed(task: Task, edition: Edition) -> _Allowed:
+    if task is Task.VA:
+        return _Allowed(-1, 1, -5, False, "valence or arousal in [-1, 1] (or -5)")
+    if task is Task.EXPR:
+        last = len(EXPRESSIONS[edition]) - 1
+        return _Allowed(0, last, -1, True, f"expression from 0 to {last} (or -1)")
+    return _Allowed(0, 1, -1, True, "action unit, 0 or 1 (or -1)")
+
+
+def _are_allowed(values_NC: Floats, allowed: Sequence[_Allowed]) -> NDArray[np.bool_]:
+    """As `_Allowed.has`, for all values; NaN is none."""
+    lowest_C, highest_C, missing_C, is_whole_C = np.array(
+        [(of.lowest, of.highest, of.missing, of.is_whole) for of in allowed]
+    ).T
+    in_range_NC = (values_NC >= lowest_C) & (values_NC <= highest_C)
+    is_value_NC = in_range_NC & ((is_whole_C == 0) | (values_NC == np.floor(values_NC)))
+    allowed_NC: NDArray[np.bool_] = is_value_NC | (values_NC == missing_C)
+    return allowed_NC
+
+
+def _read_strictly(body: bytes, num_columns: int, named: bool) -> Rows | None:
+    """None unless every row has its columns, every value is a number, and nothing stands around it."""
+    if not body or b" " in body or b"\t" in body:
+        return None
+    types = {**({"name": pa.string()} if named else {}), **{str(i): pa.float64() for i in range(num_columns)}}
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(body),
+            # one block, and blank lines kept: no row may get lost between two
+            read_options=pa.csv.ReadOptions(use_threads=False, block_size=len(body) + 1, column_names=list(types)),
+            parse_options=pa.csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False),
+            convert_options=pa.csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pa.ArrowInvalid:
+        return None
+    values_NC = np.stack([table[str(i)].to_numpy() for i in range(num_columns)], axis=1)
+    return Rows(table["name"].combine_chunks() if named else None, values_NC, np.arange(2, len(values_NC) + 2))
+
+
+def _read_line_by_line(text: Text, allowed: Sequence[_Allowed], named: bool) -> Rows:
+    names, values, lines = [], [], []
+    num_cells = len(allowed) + named
+    for number, line in enumerate(text.body.decode("utf-8", "replace").split("\n")[:-1], start=2):
+        cells = [cell.strip() for cell in line.split(",")]
+        has_comma = len(cells) == num_cells + 1 and not cells[-1]
+        cells = cells[:-1] if has_comma else cells
+        if problem := _problem_of(cells, allowed, named):
+            text.problems.append(f"line {number}: {problem}")
+            continue
+        text.oddities[Kind.TRAILING_COMMAS] += has_comma
+        text.oddities[Kind.SPACES] += any(cell != cell.strip() for cell in line.split(","))
+        names += cells[:named]
+        values.append([float(cell) for cell in cells[named:]])
+        lines.append(number)
+    values_NC = np.array(values, np.float64).reshape(-1, len(allowed))
+    return Rows(pa.array(names, pa.string()) if named else None, values_NC, np.array(lines, np.int64))
+
+
+def _problem_of(cells: Sequence[str], allowed: Sequence[_Allowed], named: bool) -> str | None:
+    if len(cells) != len(allowed) + named:
+        return f"expected {len(allowed) + named} values, found {','.join(cells)[:80]!r}"
+    for cell, of in zip(cells[named:], allowed, strict=True):
+        if not _is_number(cell):
+            return f"{cell[:80]!r} is not a number; correct the file"
+        if not of.has(float(cell)):
+            return f"{cell!r} is no {of.said}; mend the file"
+    return None
+
+
+def _is_number(cell: str) -> bool:
+    """Whether it is one as label files write it; Python alone would take `1_0` and other scripts' digits too."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.isascii() and "_" not in cell
+
+
+def _num_points(body: bytes, first: int) -> int:
+    """How many points the rows have from cell `first` on."""
+    if first == 0 or b"." not in body:
+        return body.count(b".")
+    return sum(cell.count(b".") for line in body.split(b"\n") for cell in line.split(b",")[first:])

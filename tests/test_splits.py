@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.labels import Split, Task
+from data.splits import Overlap, Splits, choose_splits, guarded, overlap, recording_of, subject_disjoint
+from data.testlists import video_of
+
+TRAIN, VALIDATION, TEST, HELD_OUT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.HELD_OUT
+
+
+def videos_of(splits: Mapping[tuple[str, Task], Split]) -> dict[str, str]:
+    return {track_id: video_of(track_id, {}) for track_id, _ in splits}
+
+
+def test_the_guard_holds_out_for_all_tasks_what_one_task_holds_out() -> None:
+    official = {
+        ("107", Task.VA): TRAIN,
+        ("107", Task.EXPR): VALIDATION,
+        ("video59", Task.VA): TRAIN,
+        ("video59_right", Task.VA): VALIDATION,
+        ("108", Task.AU): TRAIN,
+        ("108", Task.VA): TEST,
+        ("109", Task.AU): TRAIN,
+    }
+    assert guarded(official, videos_of(official)) == {
+        ("107", Task.VA): HELD_OUT,
+        ("107", Task.EXPR): VALIDATION,
+        ("video59", Task.VA): HELD_OUT,
+        ("video59_right", Task.VA): VALIDATION,
+        ("108", Task.AU): HELD_OUT,
+        ("108", Task.VA): TEST,
+        ("109", Task.AU): TRAIN,
+    }
+
+
+def test_the_overlap_table_counts_the_videos_of_each_pair() -> None:
+    official: Splits = {}
+    for number, (va, expr) in enumerate(
+        [(TRAIN, VALIDATION)] * 3 + [(VALIDATION, TRAIN)] * 2 + [(TEST, TRAIN)] + [(TRAIN, TRAIN)] * 4
+    ):
+        official |= {(f"video{number}", Task.VA): va, (f"video{number}", Task.EXPR): expr}
+    rows = overlap(official, videos_of(official))
+    assert rows == [
+        Overlap(Task.VA, TRAIN, Task.EXPR, TRAIN, 4),
+        Overlap(Task.VA, TRAIN, Task.EXPR, VALIDATION, 3),
+        Overlap(Task.VA, VALIDATION, Task.EXPR, TRAIN, 2),
+        Overlap(Task.VA, TEST, Task.EXPR, TRAIN, 1),
+    ]
+    assert [row.is_leak for row in rows] == [False, True, True, True]
+    assert str(rows[1]) == "3 videos: va train, expr validation"
+
+
+def test_two_people_of_a_video_on_two_sides_are_a_leak_within_a_task() -> None:
+    official = {("video59", Task.VA): TRAIN, ("video59_right", Task.VA): VALIDATION}
+    (row,) = overlap(official, videos_of(official))
+    assert row == Overlap(Task.VA, TRAIN, Task.VA, VALIDATION, 1)
+    assert row.is_leak
+
+
+@pytest.mark.parametrize(
+    ("video_id", "recording"),
+    [
+        ("video45_1", "video45"),
+        ("video45_7", "video45"),
+        ("video45", "video45"),
+        ("122-60-1920x1080-1", "122-60-1920x1080"),
+        ("122-60-1920x1080", "122-60-1920x1080"),
+        ("107", "107"),
+        ("10-60-1280x720", "10-60-1280x720"),
+    ],
+)
+def test_parts_of_a_recording_belong_together(video_id: str, recording: str) -> None:
+    assert recording_of(video_id) == recording
+
+
+tracks = st.sampled_from(
+    [f"{video}{suffix}" for video in ("1", "2", "video3", "video4_1", "video4_2") for suffix in ("", "_left", "_right")]
+)
+official_splits = st.dictionaries(
+    st.tuples(tracks, st.sampled_from(Task)), st.sampled_from([TRAIN, VALIDATION, TEST]), min_size=1
+)
+
+
+@given(official_splits)
+def test_guarded_splits_never_train_on_what_is_held_out(official: Splits) -> None:
+    video_ids = videos_of(official)
+    splits = choose_splits(official, video_ids, "guarded", seed=0, validation_share=0.2)
+    assert not any(row.is_leak for row in overlap(splits, video_ids))
+    assert {key: split for key, split in splits.items() if official[key] is not TRAIN} == {
+        key: split for key, split in official.items() if split is not TRAIN
+    }
+
+
+@given(official_splits, st.integers(0, 99), st.floats(0.01, 0.99))
+def test_drawn_splits_have_each_recording_on_one_side(official: Splits, seed: int, share: float) -> None:
+    video_ids = videos_of(official)
+    free = {recording_of(video) for video in video_ids.values()} - {
+        recording_of(video_ids[track_id]) for (track_id, _), split in official.items() if split is TEST
+    }
+    if len(free) < 2:
+        with pytest.raises(ValueError, match=f"two recordings to divide, found {len(free)}; use another split"):
+            subject_disjoint(official, video_ids, seed=seed, validation_share=share)
+        return
+    splits = choose_splits(official, video_ids, "subject_disjoint", seed=seed, validation_share=share)
+    sides: dict[str, set[Split]] = {}
+    for (track_id, _), split in splits.items():
+        sides.setdefault(recording_of(video_ids[track_id]), set()).add(split)
+    assert all(len(sides[recording]) == 1 for recording in free)
+    assert {split for recording in free for split in sides[recording]} == {TRAIN, VALIDATION}
+    assert all(sides[recording] <= {TEST, HELD_OUT} for recording in sides.keys() - free)
+    assert {key for key, split in splits.items() if split is TEST} == {
+        key for key, split in official.items() if split is TEST
+    }
+
+
+def test_a_drawn_split_has_the_share_asked_for_in_every_combination_of_tasks() -> None:
+    combinations = {(Task.VA,): 50, (Task.VA, Task.EXPR): 30, (Task.AU,): 20}
+    official = {
+        (f"{'-'.join(tasks)}{number}", task): TRAIN
+        for tasks, count in combinations.items()
+        for number in range(count)
+        for task in tasks
+    }
+    splits = subject_disjoint(official, videos_of(official), seed=3, validation_share=0.2)
+    for tasks, count in combinations.items():
+        held = [f"{'-'.join(tasks)}{number}" for number in range(count)]
+        validate = [name for name in held if splits[name, tasks[0]] is VALIDATION]
+        assert abs(len(validate) - count / 5) <= 1
+    other = subject_disjoint(official, videos_of(official), seed=4, validation_share=0.2)
+    assert other != splits
+    assert splits == subject_disjoint(
+        dict(reversed(official.items())), videos_of(official), seed=3, validation_share=0.2
+    )

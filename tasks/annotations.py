@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data import affwild2
-from data.annotations import read_counts, write_labels
+from data import affwild2, quality
+from data.annotations import read_overlap, write_labels
+from data.findings import Kind
 from data.labels import Task
-from data.schema import Status
-from data.shards import parquet_files, read_manifest, read_table
+from data.shards import parquet_files, read_manifest
 from tasks.catalogue import Dataset, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.progress import log
@@ -29,18 +29,39 @@ def discover(ingest: IngestConfig) -> affwild2.AffWild2:
     """
     if ingest.root is None:
         raise ValueError("no data: give the folder of Aff-Wild2 as ingest.root (`--root`), or an experiment [sample]")
-    tree = affwild2.discover(ingest.root, ingest.edition)
+    tree = affwild2.discover(ingest.root, ingest.edition, faces_from=ingest.faces_from, annotations=ingest.annotations)
     log.info(
-        "%s: %d videos, %d annotation files, edition %s",
-        ingest.root, len(tree.videos), len(tree.annotations), tree.edition,
-    )  # fmt: skip
+        "%s: %d videos%s, %d annotation files, edition %s",
+        ingest.root,
+        len(tree.videos),
+        " as crops" if tree.are_crops else "",
+        len(tree.annotations) + len(tree.mtl),
+        tree.edition,
+    )
+    for evidence in tree.evidence:
+        log.info("edition %s: %s", tree.edition, evidence)
+    for tests in tree.tests:
+        known, unknown = len(tests.track_ids), tests.num_without_video
+        log.info("%s: %d test tracks, %d more without a video", tests.path.name, known, unknown)
+    if tree.unused:
+        log.warning("not used, though they look like annotations: %s", ", ".join(map(str, tree.unused[:10])))
     return tree
 
 
 @task(task_run_name="labels", cache_policy=NO_CACHE)
 def align_labels(tree: affwild2.AffWild2, ingest: IngestConfig, machine: MachineConfig) -> Path:
     """The labels folder of a root."""
-    return write_labels(tree, machine.store, splits=ingest.splits)
+    folder = write_labels(
+        tree,
+        machine.store,
+        splits=ingest.splits,
+        split_seed=ingest.split_seed,
+        validation_share=ingest.validation_share,
+        mtl_conflicts=ingest.mtl_conflicts,
+    )
+    for row in read_overlap(folder):
+        log.info("tasks share %s%s", row, f" (a leak, unless guarded; splits = {ingest.splits})" if row.is_leak else "")
+    return folder
 
 
 @task(task_run_name="catalogue", cache_policy=NO_CACHE)
@@ -74,21 +95,25 @@ def catalogue(
 
 def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
     """Per track: frames by status, labelled rows by task, and how many rows the labels have beyond the last frame."""
-    counts = read_counts(dataset.labels_file(store).parent) if dataset.labels else {}
+    labels = dataset.labels_file(store).parent if dataset.labels else None
+    counts: dict[str, Counter[tuple[Task | None, Kind]]] = defaultdict(Counter)
+    for finding in quality.dataset_findings(dataset.faces_files(store), labels):
+        if finding.track_id is not None:
+            counts[finding.track_id][finding.task, finding.kind] = finding.count
     rows = []
     for file in dataset.faces_files(store):
-        statuses = Counter(read_table([file], ["status"])["status"].to_pylist())
-        num_frames = sum(statuses.values())
-        tasks = counts.get(file.stem, {})
-        surplus = max(task["rows"] for task in tasks.values()) - num_frames if tasks else 0
+        of = counts[file.stem]
+        beyond = [max(of[task, kind] for task in Task) for kind in (Kind.ONE_ROW_MORE, Kind.ROWS_BEYOND_VIDEO)]
+        without_rows = [of[task, Kind.FRAMES_BEYOND_ROWS] for task in Task if of[task, Kind.ROWS]]
         rows.append(
             {
                 "track": file.stem,
-                "frames": num_frames,
-                **{status.value: statuses[status.value] for status in Status},
-                **{f"{task} labels": tasks.get(task, {}).get("labelled", 0) for task in Task},
-                "label rows beyond the video": max(0, surplus),
-                "frames beyond the labels": max(0, -surplus),
+                "frames": of[None, Kind.FRAMES],
+                "ok": of[None, Kind.FACES] - of[None, Kind.INTERPOLATED],
+                **{kind.value: of[None, kind] for kind in (Kind.NO_FACE, Kind.INTERPOLATED, Kind.DECODE_ERROR)},
+                **{f"{task} labels": of[task, Kind.LABELLED] for task in Task},
+                "label rows beyond the video": max(beyond),
+                "frames beyond the labels": min(without_rows, default=0),
             }
         )
     return rows

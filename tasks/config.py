@@ -51,7 +51,13 @@ class IngestConfig(Knobs):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     """Name of the data set in the store; by default that of the root folder."""
     edition: Edition | None = None
-    """Edition of the annotations; by default recognised from their headers."""
+    """Edition of the annotations; by default recognised from their folders and headers."""
+    annotations: Literal["auto", "per_task", "mtl"] = "auto"
+    """Where there are both files per track and task and multi-task files: which of them count."""
+    mtl_conflicts: Literal["error", "drop"] = "error"
+    """A frame that multi-task files label in two ways is an error, or has no labels (`drop`)."""
+    faces_from: Literal["auto", "videos", "crops"] = "auto"
+    """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos where there are any."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
     """What decodes: NVDEC through DALI on a GPU and PyAV on a CPU (`auto`), or one of them always."""
     min_score: Annotated[float, Field(gt=0, lt=1)] = 0.7
@@ -60,8 +66,13 @@ class IngestConfig(Knobs):
     """Longer side, in px, to which a frame is resized for the detector; crops are cut from the full frame."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     """Quality of the stored crops, as libjpeg counts it."""
-    splits: Literal["guarded", "official"] = "guarded"
-    """`guarded`: no video that any task holds out trains another task. `official`: each task's own split."""
+    splits: Literal["guarded", "official", "subject_disjoint"] = "guarded"
+    """`guarded`: no video that any task holds out trains another task. `official`: each task's own split.
+    `subject_disjoint`: drawn anew, each recording with all its people and tasks on one side."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Of `subject_disjoint`: another seed, another draw."""
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Of `subject_disjoint`: share of the recordings that validate, in (0, 1)."""
 
 
 class TrainConfig(Knobs):

@@ -45,20 +45,28 @@ def action_unit_bars(scores: Mapping[str, float], guess: Mapping[str, float], ed
     axes.bar(position - 0.2, [scores[f"f1_{name}"] for name in columns], 0.4, color=MODEL, label="model")
     axes.bar(position + 0.2, [guess.get(f"f1_{name}", 0) for name in columns], 0.4, color=GUESS, label="constant guess")
     axes.set_xticks(position, [name.upper() for name in columns])
-    axes.set(ylim=(0, 1), ylabel="F1", title="Action units")
-    axes.legend(frameon=False)
+    axes.set(ylim=(0, 1), ylabel="F1")
+    axes.set_title("Action units", loc="left")
+    axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 
 def timelines(tracks: Mapping[str, Timeline]) -> Figure:
-    """Valence and arousal over the frames of some tracks."""
+    """Valence and arousal over the frames of some tracks; frames that are not there are gaps in the lines."""
     figure = Figure(figsize=(10, 2.2 * len(tracks)), layout="constrained")
     axes = figure.subplots(len(tracks), 2, squeeze=False, sharey=True)
     for row, (track_id, (frame_index_N, predicted, truth)) in zip(axes, tracks.items(), strict=True):
         for axis, name in zip(row, ("valence", "arousal"), strict=True):
-            axis.plot(frame_index_N, truth[name], color=TRUTH, linewidth=1.5, label="label")
-            axis.plot(frame_index_N, predicted[name], color=MODEL, linewidth=1, label="model")
+            axis.plot(_every_frame(frame_index_N, truth[name]), color=TRUTH, linewidth=1.5, label="label")
+            axis.plot(_every_frame(frame_index_N, predicted[name]), color=MODEL, linewidth=1, label="model")
             axis.axhline(0, color=GUESS, linewidth=0.5)
             axis.set(ylim=(-1.05, 1.05), title=f"{track_id}: {name}", xlabel="frame")
     axes[0][0].legend(frameon=False, loc="upper right")
     return figure
+
+
+def _every_frame(frame_index_N: NDArray[np.int64], values_N: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values by frame index from 0 on, NaN for frames that are not given: a line over them would be made up."""
+    values = np.full(frame_index_N.max() + 1, np.nan, np.float32)
+    values[frame_index_N] = values_N
+    return values

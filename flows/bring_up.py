@@ -14,11 +14,19 @@ from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
 from rich.console import Console
 
 from flows.environment import prefect_api, wait_for
@@ -37,6 +45,7 @@ def main() -> None:
         ensure_pool(client)
         client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, os.cpu_count() or 1)
         ensure_zombie_automation(client)
+        crash_leftovers(client)
     deploy_all()
     wait_for(f"http://127.0.0.1:{mlflow_port}/health")
     say_where(store, mlflow_port)
@@ -74,6 +83,19 @@ def ensure_zombie_automation(client: SyncPrefectClient) -> None:
         actions=[crashed],
     )
     client.create_automation(automation)
+
+
+def crash_leftovers(client: SyncPrefectClient) -> None:
+    """Ends the runs that an earlier worker took with it: until then they would hold the one place of their deployment.
+
+    The server listens on this machine alone, and this is its worker: what runs in the pool before it starts is dead.
+    """
+    alive = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    for run in client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=alive)),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
+    ):
+        client.set_flow_run_state(run.id, Crashed(message="its worker ended; run it again to go on"), force=True)
 
 
 def deploy_all() -> None:

@@ -204,7 +204,7 @@ def up(
     """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
     from flows.up import up as serve
 
-    raise typer.Exit(serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port))
+    serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
 @app.command()

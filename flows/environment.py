@@ -32,6 +32,7 @@ def set_environment(store: Path, *, verbose: bool = False) -> None:
     defaults = {
         "PREFECT_HOME": str((store / "prefect").resolve()),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "mtanet",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": level,
         "PREFECT_LOGGING_INTERNAL_LEVEL": level,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

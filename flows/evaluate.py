@@ -22,8 +22,8 @@ def evaluate_mtanet(
     machine: MachineConfig = MachineConfig(),
 ) -> Evaluation:
     """Scores a version (its number or alias) on a split of a data set in the store."""
-    version = tracking.find_version(machine.store, model)
     known = read_catalogue(machine.store, dataset)
+    version = tracking.find_version(machine.store, model)
     predict_dataset(version, known, machine)
     evaluation = evaluate(version, known, split, machine)
     report_scores(evaluation, compare_with_champion(evaluation, known, machine))

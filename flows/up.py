@@ -8,31 +8,42 @@ import sys
 from pathlib import Path
 
 from honcho.manager import Manager
+from honcho.printer import Printer
+from rich.console import Console
 
 from flows.environment import is_free, set_environment
 
 ROOT = Path(__file__).parent.parent
 """The project's folder: deployments and Prefect's settings lie there, and flow runs start there."""
+ENDED_BY_CTRL_C, ENDED_BY_SIGTERM = 130, 143
 
 
-def up(store: Path, *, prefect_port: int, mlflow_port: int) -> int:
-    """Runs the servers and the worker until Ctrl-C, or until one of them ends; gives the exit code.
+def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
+    """Runs the servers and the worker until Ctrl-C.
 
     Raises:
         ValueError: A port is taken, or this is not the project's folder.
+        RuntimeError: A server or the worker ended by itself.
     """
     if not (ROOT / "prefect.yaml").is_file():
         raise ValueError(f"{ROOT} has no prefect.yaml: install mtanet from its folder with `pip install -e .`")
     check_ports({"the Prefect server": prefect_port, "MLflow": mlflow_port})
-    (store / "mlflow").mkdir(parents=True, exist_ok=True)
     set_environment(store, verbose=True)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{prefect_port}/api"
-    manager = Manager()
+    os.environ["MTANET_STORE"] = str(store.resolve())  # the default of the flows that the worker runs
+    logs = store.resolve() / "logs"
+    for folder in (logs, store / "mlflow"):
+        folder.mkdir(parents=True, exist_ok=True)
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"starting a Prefect server, MLflow and a worker, which takes a minute the first time; logs in {logs}")
+    manager = Manager(Printer(sys.stdout, width=len("worker")))
     for name, command in commands(store, prefect_port=prefect_port, mlflow_port=mlflow_port).items():
-        manager.add_process(name, shlex.join(command), cwd=str(ROOT), env=_environment(name))
+        # The servers talk of themselves all the time; the worker shows what its runs say.
+        to = "" if name == "worker" else f" >> {shlex.quote(str(logs / f'{name}.log'))} 2>&1"
+        manager.add_process(name, f"exec {shlex.join(command)}{to}", cwd=str(ROOT), env=_environment(name))
     manager.loop()
-    # 130 and 143: ended by Ctrl-C or SIGTERM, which is how it is meant to end.
-    return 0 if manager.returncode in (130, 143) else int(manager.returncode or 1)
+    if manager.returncode not in (ENDED_BY_CTRL_C, ENDED_BY_SIGTERM):
+        raise RuntimeError(f"one of them ended by itself, with exit code {manager.returncode}: see above, and {logs}")
 
 
 def check_ports(ports: dict[str, int]) -> None:

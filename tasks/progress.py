@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 LOG_EVERY_S = 15.0
-ARTIFACT_EVERY_S = 3.0
-"""The artifact is a call to the server each time."""
+ARTIFACT_EVERY_S = 15.0
+"""Each time it is a call to the server, and a line for whoever watches the run."""
 
 log = logging.getLogger("mtanet.progress")
 _terminal: Progress | None = None

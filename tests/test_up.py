@@ -16,9 +16,11 @@ import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.states import Running
 
-from flows.bring_up import POOL, ZOMBIES, deploy_all, ensure_pool, ensure_zombie_automation
+from flows.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
 from flows.environment import ensure_prefect_server, free_port, is_free, wait_for
+from flows.evaluate import evaluate_mtanet
 from flows.up import ROOT, check_ports, commands, up
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -105,6 +107,31 @@ def test_what_is_made_ready_twice_is_there_once(monkeypatch: pytest.MonkeyPatch)
         deploy_all()
 
 
+@pytest.mark.usefixtures("prefect_api")
+def test_a_run_of_a_worker_that_ended_does_not_run_for_ever() -> None:
+    with get_client(sync_client=True) as client:
+        ensure_pool(client)
+        flow_id = client.create_flow(evaluate_mtanet)
+        deployment = client.create_deployment(flow_id, "leftover", work_pool_name=POOL)
+        dead, waiting = (client.create_flow_run_from_deployment(deployment) for _ in range(2))
+        client.set_flow_run_state(dead.id, Running(), force=True)
+        crash_leftovers(client)
+        assert client.read_flow_run(dead.id).state_name == "Crashed"
+        assert client.read_flow_run(waiting.id).state_name == "Scheduled"
+        client.delete_deployment(deployment)
+
+
+def test_a_server_that_ends_by_itself_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> dict[str, list[str]]:
+        return {"prefect": [sys.executable, "-c", "raise SystemExit(7)"], "worker": ["sleep", "60"]}
+
+    monkeypatch.setattr("flows.up.commands", broken)
+    for name in ("PREFECT_API_URL", "MTANET_STORE"):
+        monkeypatch.setenv(name, "")  # `up` sets them; restored afterwards
+    with pytest.raises(RuntimeError, match=r"one of them ended by itself, with exit code 7: see above, and .*logs"):
+        up(tmp_path, prefect_port=free_port(), mlflow_port=free_port())
+
+
 @pytest.mark.timeout(400)
 def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     prefect_port, mlflow_port = free_port(), free_port()
@@ -128,7 +155,7 @@ def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) ->
             limit = httpx.get(f"{api}/v2/concurrency_limits/decode").json()
             assert limit["limit"] == os.cpu_count()
             _wait_for_scheduled_run(api)
-            _run_without_a_model(api, environment)
+            _run_without_data(api, environment, tmp_path / "store")
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 0
@@ -155,17 +182,12 @@ def _wait_for_scheduled_run(api: str) -> None:
     raise AssertionError("the schedule of nightly makes no run")
 
 
-def _run_without_a_model(api: str, environment: dict[str, str]) -> None:
-    """The worker finds the flow, and the flow finds the store, in which there is no model yet."""
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "predict-videos/on-demand", "--watch"]
-    watched = subprocess.run(
-        [*command, "--param", 'videos="tests"'],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**environment, "PREFECT_API_URL": api},
-    )
+def _run_without_data(api: str, environment: dict[str, str], store: Path) -> None:
+    """The worker finds the flow, and the flow finds the store, in which there is nothing yet."""
+    command = [sys.executable, "-m", "prefect", "deployment", "run", "evaluate-mtanet/on-demand", "--watch"]
+    environment = {**environment, "PREFECT_API_URL": api}
+    watched = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert watched.returncode == 1, watched.stdout + watched.stderr
     wanted = {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
     (run,) = httpx.post(f"{api}/flow_runs/filter", json=wanted).json()
-    assert "no model 'champion'" in run["state"]["message"]
+    assert f"no data set 'sample' in {store}" in run["state"]["message"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +55,8 @@ class AffWild2:
     """What told the edition."""
     videos: Mapping[str, Path]
     """Files, or in a set of crops the folder of one of the video's tracks."""
-    are_crops: bool
+    crops: Mapping[str, Path]
+    """Of a set without videos: the folder of each track's crops."""
     annotations: tuple[AnnotationFile, ...]
     mtl: tuple[MtlFile, ...]
     tests: tuple[ListedTracks, ...]
@@ -67,7 +68,7 @@ class AffWild2:
         return video_of(track_id, self.videos)
 
     def tracks(self, video_id: str) -> list[str]:
-        """The tracks of a video that are annotated or in a test list, by name."""
+        """The tracks of a video that are annotated, in a test list or there as crops, by name."""
         return self._tracks.get(video_id, [])
 
     @cached_property
@@ -80,7 +81,7 @@ class AffWild2:
     @cached_property
     def _tracks(self) -> dict[str, list[str]]:
         tracks = defaultdict(list)
-        for track_id in sorted({track_id for track_id, _ in self.splits}):
+        for track_id in sorted({*self.crops, *(track_id for track_id, _ in self.splits)}):
             tracks[self.video_id(track_id)].append(track_id)
         return dict(tracks)
 
@@ -120,6 +121,7 @@ def discover(
     listing = list_folder(root)
     are_crops = faces_from == "crops" or (faces_from == "auto" and not listing.videos and bool(listing.crops))
     videos = _videos_of_crops(listing) if are_crops else discover_videos(root)
+    crops = {track_id: paths[0] for track_id, paths in sorted(listing.crops.items())} if are_crops else {}
     per_task, mtl, unused = _annotation_files(listing)
     if per_task and mtl and annotations == "auto":
         raise ValueError(
@@ -136,8 +138,12 @@ def discover(
             "VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task files such as "
             "train_set.txt"
         )
-    tests = read_test_lists(listing.texts, videos, of_mtl=bool(mtl))
-    refuse(_problems(root, videos, per_task, mtl, tests), str(root))
+
+    def is_there(track_id: str) -> bool:
+        return track_id in crops if are_crops else video_of(track_id, videos) in videos
+
+    tests = read_test_lists(listing.texts, is_there, of_mtl=bool(mtl))
+    refuse(_problems(root, is_there, per_task, mtl, tests), str(root))
     kinds: list[tuple[Path, FileKind]] = [(file.path, file.task) for file in per_task]
     recognised = recognise(root, kinds + [(file.path, "mtl") for file in mtl], edition)
     return AffWild2(
@@ -145,7 +151,7 @@ def discover(
         edition=recognised.edition,
         evidence=recognised.evidence,
         videos=videos,
-        are_crops=are_crops,
+        crops=crops,
         annotations=tuple(per_task),
         mtl=tuple(mtl),
         tests=tuple(tests),
@@ -194,7 +200,7 @@ def _annotation_files(listing: Listing) -> tuple[list[AnnotationFile], list[MtlF
 
 def _problems(
     root: Path,
-    videos: Mapping[str, Path],
+    is_there: Callable[[str], bool],
     per_task: Sequence[AnnotationFile],
     mtl: Sequence[MtlFile],
     tests: Sequence[ListedTracks],
@@ -205,10 +211,12 @@ def _problems(
     claims: list[tuple[Path, str, tuple[Task, ...]]]
     claims = [(file.path, file.track_id, (file.task,)) for file in per_task]
     claims += [(file.path, track_id, tuple(Task)) for file in mtl for track_id in file.track_ids]
-    orphans = [(path, track_id) for path, track_id, _ in claims if video_of(track_id, videos) not in videos]
+    orphans = [(path, track_id) for path, track_id, _ in claims if not is_there(track_id)]
     for path, track_id in orphans:
         of = "" if path.stem == track_id else f" ({track_id})"
-        problems.append(f"{path}: annotates a video{of} that is not under {root}; add the video or remove the file")
+        problems.append(
+            f"{path}: annotates a video{of} that is not under {root}; add the video (or its crops) or remove the file"
+        )
     claims += [(file.path, track_id, file.tasks) for file in tests for track_id in file.track_ids]
     for path, track_id, tasks in claims:
         for task in tasks:

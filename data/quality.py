@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.annotations import read_findings
+from data.cropped import SOURCE
 from data.findings import Finding, Kind
 from data.frames import WITH_FACE
 from data.labels import ALL_ACTION_UNITS, Task, action_unit_column
@@ -81,7 +82,7 @@ def read_track_frames(faces_file: Path) -> tuple[str, TrackFrames]:
     manifest = read_manifest(faces_file.parent)
     time_s_F = table["time_s"].to_numpy().astype(np.float64)
     status_F = np.array(table["status"].to_pylist(), dtype=np.str_)
-    return manifest["video_id"], TrackFrames(status_F, time_s_F, is_video=manifest.get("source") != "crops")
+    return manifest["video_id"], TrackFrames(status_F, time_s_F, is_video=manifest.get("source") != SOURCE)
 
 
 def read_task_rows(labels: Path) -> Iterator[tuple[str, dict[Task, TaskRows]]]:

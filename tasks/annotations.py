@@ -34,7 +34,7 @@ def discover(ingest: IngestConfig) -> affwild2.AffWild2:
         "%s: %d videos%s, %d annotation files, edition %s",
         ingest.root,
         len(tree.videos),
-        " as crops" if tree.are_crops else "",
+        " as crops" if tree.crops else "",
         len(tree.annotations) + len(tree.mtl),
         tree.edition,
     )

@@ -16,7 +16,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from data import extraction, video
+from data import cropped, extraction, video
 from tasks.config import IngestConfig, MachineConfig
 from tasks.progress import stage
 
@@ -96,7 +96,11 @@ def extract_video(
     count: Callable[[int], None],
     done: Callable[[], None],
 ) -> Path:
-    """The faces folder of a video, made if it is not there."""
+    """The faces folder of a video, made if it is not there; of a set of crops `path` is a folder of them."""
+    if path.is_dir():
+        folder = cropped.take_crops(path, machine.store, track_ids=track_ids or [path.name], progress=count)
+        done()
+        return folder
     with concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext():
         folder = extraction.extract_video(
             path,

@@ -32,6 +32,7 @@ DOORS = {
         "data/schema.py",
         "data/shards.py",
         "data/annotations.py",
+        "data/cropped.py",
         "data/mtl.py",
         "data/parsing.py",
         "data/detections.py",
@@ -44,7 +45,7 @@ DOORS = {
     ),
     "duckdb": ("data/warehouse.py",),
     "onnx": ("data/faces.py",),
-    "simplejpeg": ("data/crops.py",),
+    "simplejpeg": ("data/crops.py", "data/cropped.py"),
 }
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

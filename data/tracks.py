@@ -1,9 +1,11 @@
-"""The people of a video -> the person of each of its tracks."""
+"""The people of a video -> the person of each of its tracks, by which rule and by what margin."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -14,27 +16,64 @@ _FEWEST_FACES = 12
 _PERSON_SUFFIX = re.compile(r"_(left|right)$")
 
 
+class Rule(StrEnum):
+    """Why a person is a track's."""
+
+    MOST_PROMINENT = "most_prominent"
+    SIDE = "side"
+    OTHER_SIDE = "other_side"
+    """A track without suffix is whoever is left over when the one with a suffix has its person."""
+    HALF_OF_FRAME = "half_of_frame"
+    """Only one person was found for two tracks."""
+    HINT = "hint"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whose a track is. A margin is 0 for a toss-up and 1 where there was nothing to choose; None if not asked for."""
+
+    person: Person | None
+    rule: Rule
+    runner_up: Person | None = None
+    """The most prominent person without a track."""
+    prominence_margin: float | None = None
+    """1 less the runner-up's prominence as a share of this person's."""
+    side_margin: float | None = None
+    """Of the frames with both people, the share with this one on the track's side less the share with it on the other;
+    where no frame has both, their distance in faces, up to 1. For `half_of_frame` the distance from the middle as a
+    share of the half."""
+
+
 def assign_tracks(
-    track_ids: Sequence[str], people: Sequence[Person], frame_width_px: float
-) -> dict[str, Person | None]:
-    """The person of each annotated track of a video, or None where nobody is left for it.
+    track_ids: Sequence[str],
+    people: Sequence[Person],
+    frame_width_px: float,
+    hinted: Mapping[str, Person] | None = None,
+) -> dict[str, Choice]:
+    """The person of each annotated track of a video.
 
     One track is the most prominent person. Two tracks are the two most prominent; `_left` and `_right` are told apart
-    by their mean position in the frames that show both, and a track without suffix is the one that is left over. With
-    only one person found for two tracks, the half of the frame decides.
+    by their place in the frames that show both, and a track without suffix is the one that is left over. With only one
+    person found for two tracks, the half of the frame decides. What is `hinted` is taken as it is; the other track is
+    then the most prominent of those left.
 
     Raises:
         ValueError: The names do not say who is who.
     """
     check_names(track_ids)
+    hinted = hinted or {}
     sides = {track_id: _side(track_id) for track_id in track_ids}
-    if not people:
-        return dict.fromkeys(track_ids)
-    if len(track_ids) == 1 and (sides[track_ids[0]] is None or len(people) == 1):
-        return {track_ids[0]: people[0]}
-    by_side = _left_and_right(people, frame_width_px)
-    left_over = "right" if "left" in sides.values() else "left"
-    return {track_id: by_side[side or left_over] for track_id, side in sides.items()}
+    free = _without(people, list(hinted.values()))
+    choices = {track_id: Choice(person, Rule.HINT) for track_id, person in hinted.items()}
+    left = [track_id for track_id in track_ids if track_id not in hinted]
+    if not free:
+        choices |= {track_id: Choice(None, Rule.NOBODY) for track_id in left}
+    elif len(left) == 1 and (hinted or sides[left[0]] is None or len(free) == 1):
+        choices[left[0]] = _most_prominent(free)
+    elif left:
+        choices |= _by_side({track_id: sides[track_id] for track_id in left}, free, frame_width_px)
+    return {track_id: choices[track_id] for track_id in track_ids}
 
 
 def check_names(track_ids: Sequence[str]) -> None:
@@ -51,16 +90,17 @@ def check_names(track_ids: Sequence[str]) -> None:
         )
 
 
-def name_people(video_id: str, people: Sequence[Person]) -> dict[str, Person | None]:
+def name_people(video_id: str, people: Sequence[Person]) -> dict[str, Choice]:
     """Tracks for a video without annotations: a person each, named by the video, numbered if there are several.
 
     Who is seen for a moment only is left out; a video without anybody has one empty track.
     """
     most = max((len(person.faces) for person in people), default=0)
     seen = [person for person in people if len(person.faces) >= min(_FEWEST_FACES, most / 2)]
-    if len(seen) < 2:
-        return {video_id: seen[0] if seen else None}
-    return {f"{video_id}_person{number}": person for number, person in enumerate(seen, start=1)}
+    if not seen:
+        return {video_id: Choice(None, Rule.NOBODY)}
+    names = [video_id] if len(seen) == 1 else [f"{video_id}_person{number}" for number in range(1, len(seen) + 1)]
+    return {name: Choice(person, Rule.MOST_PROMINENT) for name, person in zip(names, seen, strict=True)}
 
 
 def _side(track_id: str) -> str | None:
@@ -68,12 +108,58 @@ def _side(track_id: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _left_and_right(people: Sequence[Person], frame_width_px: float) -> dict[str, Person | None]:
+def _without(people: Sequence[Person], taken: Sequence[Person]) -> list[Person]:
+    rows = {face.row for person in taken for face in person.faces}
+    return [person for person in people if person.faces[0].row not in rows]
+
+
+def _most_prominent(people: Sequence[Person]) -> Choice:
+    chosen, runner_up = people[0], people[1] if len(people) > 1 else None
+    return Choice(chosen, Rule.MOST_PROMINENT, runner_up, _prominence_margin(chosen, runner_up))
+
+
+def _prominence_margin(chosen: Person, runner_up: Person | None) -> float:
+    return 1 - runner_up.prominence_px / chosen.prominence_px if runner_up else 1.0
+
+
+def _by_side(sides: Mapping[str, str | None], people: Sequence[Person], frame_width_px: float) -> dict[str, Choice]:
     if len(people) == 1:
-        side, other = ("left", "right") if people[0].x_px < frame_width_px / 2 else ("right", "left")
-        return {side: people[0], other: None}
-    first, second = ({face.frame_index: face.x_px for face in person.faces} for person in people[:2])
-    both = first.keys() & second.keys()
-    x_first, x_second = (np.mean([x[index] for index in sorted(both or x)]) for x in (first, second))
-    left, right = (people[0], people[1]) if x_first <= x_second else (people[1], people[0])
-    return {"left": left, "right": right}
+        return _by_half(sides, people[0], frame_width_px)
+    runner_up = people[2] if len(people) > 2 else None
+    prominence_margin = _prominence_margin(people[1], runner_up)
+    lead = _lead(people[0], people[1])
+    left, right = (people[0], people[1]) if lead >= 0 else (people[1], people[0])
+    left_over = "right" if "left" in sides.values() else "left"
+    return {
+        track_id: Choice(
+            left if (side or left_over) == "left" else right,
+            Rule.SIDE if side else Rule.OTHER_SIDE,
+            runner_up,
+            prominence_margin,
+            abs(lead),
+        )
+        for track_id, side in sides.items()
+    }
+
+
+def _by_half(sides: Mapping[str, str | None], person: Person, frame_width_px: float) -> dict[str, Choice]:
+    from_middle = person.x_px / (frame_width_px / 2) - 1
+    half = "left" if from_middle < 0 else "right"
+    left_over = "right" if "left" in sides.values() else "left"
+    found = Choice(person, Rule.HALF_OF_FRAME, None, 1.0, min(1.0, abs(from_middle)))
+    return {
+        track_id: found if (side or left_over) == half else Choice(None, Rule.NOBODY)
+        for track_id, side in sides.items()
+    }
+
+
+def _lead(first: Person, second: Person) -> float:
+    """How much more of the frames with both have the first to the left of the second than to the right, -1 to 1.
+
+    Where no frame shows both it is the distance of their mean places, in faces.
+    """
+    x_first, x_second = ({face.frame_index: face.x_px for face in person.faces} for person in (first, second))
+    both = sorted(x_first.keys() & x_second.keys())
+    if not both:
+        return float(np.clip((second.x_px - first.x_px) / np.sqrt(first.size_px * second.size_px), -1, 1))
+    return float(np.mean([np.sign(x_second[index] - x_first[index]) for index in both]))

@@ -36,7 +36,7 @@ DOORS = {
         "data/mtl.py",
         "data/parsing.py",
         "data/detections.py",
-        "data/extraction.py",
+        "data/assembly.py",
         "data/frames.py",
         "data/loader.py",
         "data/predictions.py",

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.people import Face, FrameFaces, Person, find_people
-from data.tracks import assign_tracks, name_people
+from data.fragments import Face, FrameFaces
+from data.people import Person, find_people
+from data.tracks import Choice, assign_tracks, name_people
 
 HZ = 25
 RED, BLUE = 0, 1
@@ -100,7 +101,11 @@ def test_every_face_belongs_to_one_person_who_has_one_face_a_frame(faces: list[l
 
 
 def person(x_px: float, size_px: float = 50, seen: range = range(100)) -> Person:
-    return Person([Face(index, index, index / HZ, x_px, 50, size_px) for index in seen])
+    return Person([Face(index, index, index / HZ, x_px, 50, size_px, size_px) for index in seen])
+
+
+def owners(choices: dict[str, Choice]) -> dict[str, Person | None]:
+    return {track_id: choice.person for track_id, choice in choices.items()}
 
 
 LEFT, RIGHT, BYSTANDER = person(100, 50), person(500, 60), person(300, 10)
@@ -126,14 +131,15 @@ LEFT, RIGHT, BYSTANDER = person(100, 50), person(500, 60), person(300, 10)
 def test_each_track_gets_its_person(
     track_ids: list[str], people: list[Person], expected: dict[str, Person | None]
 ) -> None:
-    assert assign_tracks(track_ids, people, frame_width_px=640) == expected
+    assert owners(assign_tracks(track_ids, people, frame_width_px=640)) == expected
 
 
 def test_left_and_right_are_told_apart_where_both_are_seen() -> None:
     wanders = Person([*person(100, seen=range(50)).faces, *person(630, seen=range(50, 200)).faces])
     stays = person(300, seen=range(50))
     assert wanders.x_px > stays.x_px
-    assert assign_tracks(["v_left", "v_right"], [wanders, stays], 640) == {"v_left": wanders, "v_right": stays}
+    choices = assign_tracks(["v_left", "v_right"], [wanders, stays], 640)
+    assert owners(choices) == {"v_left": wanders, "v_right": stays}
 
 
 @pytest.mark.parametrize("track_ids", [[], ["a", "b"], ["a_left", "b_left"], ["v", "v_left", "v_right"]])
@@ -144,7 +150,7 @@ def test_names_that_do_not_say_who_is_who_are_refused(track_ids: list[str]) -> N
 
 def test_people_of_a_video_without_annotations_are_numbered_by_prominence() -> None:
     passer_by = person(300, 10, seen=range(5))
-    assert name_people("v", []) == {"v": None}
-    assert name_people("v", [LEFT, passer_by]) == {"v": LEFT}
-    assert name_people("v", [RIGHT, LEFT, passer_by]) == {"v_person1": RIGHT, "v_person2": LEFT}
-    assert name_people("v", [passer_by]) == {"v": passer_by}
+    assert owners(name_people("v", [])) == {"v": None}
+    assert owners(name_people("v", [LEFT, passer_by])) == {"v": LEFT}
+    assert owners(name_people("v", [RIGHT, LEFT, passer_by])) == {"v_person1": RIGHT, "v_person2": LEFT}
+    assert owners(name_people("v", [passer_by])) == {"v": passer_by}

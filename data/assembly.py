@@ -1,0 +1,240 @@
+"""Detections of a video -> a file of faces per track, a row a frame, and a manifest of who was chosen and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data.detections import CHUNK_FRAMES
+from data.doubts import doubts
+from data.fragments import FrameFaces
+from data.gaps import Filled, between, cut_gaps, find_gaps
+from data.hints import Hint, hinted_people
+from data.people import Person, find_people
+from data.schema import FACES, Status
+from data.shards import (
+    ROWS_PER_GROUP,
+    parquet_files,
+    parquet_writer,
+    read_manifest,
+    read_table,
+    write_folder,
+    write_manifest,
+)
+from data.tracks import Choice, assign_tracks, name_people
+from data.video import Device
+
+ASSUMED_HZ = 25.0
+"""Frame rate for following people where a file has no timestamps; it is not stored."""
+_DESCRIBED = 50
+"""So many people are in the manifest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Casting:
+    """What decides the faces of a video's tracks, beside its detections."""
+
+    track_ids: Sequence[str] | None
+    """None: a track per person found."""
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+    fill_gaps_s: float = 0.0
+
+    @property
+    def key(self) -> list[Any]:
+        """What the result depends on."""
+        tracks = None if self.track_ids is None else sorted(self.track_ids)
+        return [tracks, {track_id: hint.key for track_id, hint in self.hints.items()}, self.fill_gaps_s]
+
+
+def write_tracks(video: Path, found: Path, folder: Path, casting: Casting, *, device: Device) -> None:
+    """Fills the folder with a file per track, from the whole folder of the video's detections.
+
+    Raises:
+        ValueError: A hint does not fit, or the video cannot be read again for its gaps.
+    """
+    manifest, files = read_manifest(found), parquet_files(found)
+    people = find_people(_frames(files))
+    if casting.track_ids is None:
+        choices = name_people(video.stem, people)
+    else:
+        hinted = hinted_people(casting.hints, people)
+        choices = assign_tracks(sorted(casting.track_ids), people, manifest["width_px"], hinted)
+    gaps = _gaps(files, people, choices, casting.fill_gaps_s)
+    jpegs = cut_gaps(
+        video,
+        gaps,
+        device=device,
+        decoder=manifest["decoder"],
+        chunk=CHUNK_FRAMES,
+        jpeg_quality=manifest["jpeg_quality"],
+    )
+    with write_folder(folder) as partial:
+        counts = {
+            track_id: _write_track(
+                partial, files, (track_id, video.stem), choice.person, _Patches(track_id, gaps[track_id], jpegs)
+            )
+            for track_id, choice in choices.items()
+        }
+        facts = {key: value for key, value in manifest.items() if key != "files"}
+        about = {
+            "video_id": video.stem,
+            "file": video.name,
+            "detections": found.name,
+            "tracks": counts,
+            "fill_gaps_s": casting.fill_gaps_s,
+            "people": _describe(people, choices),
+            "choices": {track_id: _explain(choice, people) for track_id, choice in choices.items()},
+            "doubts": doubts(people, choices),
+        }
+        write_manifest(partial, {**facts, **about})
+
+
+def _gaps(
+    files: Sequence[Path], people: Sequence[Person], choices: Mapping[str, Choice], longest_s: float
+) -> dict[str, dict[int, Filled]]:
+    """The faces to be put between others, by track and frame."""
+    pairs = {
+        track_id: find_gaps(choice.person, people, longest_s=longest_s) if choice.person and longest_s else []
+        for track_id, choice in choices.items()
+    }
+    rows = sorted({face.row for ends in pairs.values() for pair in ends for face in pair})
+    landmarks: dict[int, np.ndarray] = {}
+    if rows:
+        faces = read_table(files, ["status", "landmarks"])
+        faces = faces.filter(pa.compute.equal(faces["status"], Status.OK.value))["landmarks"]
+        landmarks = {row: np.array(faces[row].as_py()).reshape(5, 2) for row in rows}
+    return {
+        track_id: {index: face for ends in of_track for index, face in between(*ends, landmarks).items()}
+        for track_id, of_track in pairs.items()
+    }
+
+
+def _describe(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[dict[str, Any]]:
+    """The most prominent people, in plain numbers; hints name them by their `number`."""
+    owners = {face.row: name for name, choice in choices.items() if choice.person for face in choice.person.faces}
+    return [
+        {
+            "number": number,
+            "track_id": owners.get(person.faces[0].row),
+            "num_frames": len(person.faces),
+            "first_frame": person.faces[0].frame_index,
+            "last_frame": person.faces[-1].frame_index,
+            "x_px": round(person.x_px, 1),
+            "size_px": round(person.size_px, 1),
+            "prominence": _rounded(person.prominence_px / people[0].prominence_px),
+            "num_fragments": person.num_fragments,
+            "join_margin": _rounded(person.join_margin),
+            "rival_margin": _rounded(person.rival_margin),
+            "split_margin": _rounded(person.split_margin),
+            "most_similar": None if person.most_similar is None else person.most_similar + 1,
+        }
+        for number, person in enumerate(people[:_DESCRIBED], start=1)
+    ]
+
+
+def _explain(choice: Choice, people: Sequence[Person]) -> dict[str, Any]:
+    def numbers(person: Person | None) -> list[int]:
+        rows = {face.row for face in person.faces} if person else set()
+        return [number for number, other in enumerate(people, start=1) if other.faces[0].row in rows]
+
+    return {
+        "people": numbers(choice.person),
+        "rule": choice.rule.value,
+        "runner_up": next(iter(numbers(choice.runner_up)), None),
+        "prominence_margin": _rounded(choice.prominence_margin),
+        "side_margin": _rounded(choice.side_margin),
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    """JSON knows no infinity."""
+    return None if number is None or math.isinf(number) else round(number, 3)
+
+
+def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:
+    """The frames that have faces, one part in memory at a time."""
+    for file in files:
+        table = read_table([file], ["frame_index", "time_s", "status", "box", "appearance"])
+        table = table.filter(pa.compute.equal(table["status"], Status.OK.value))
+        boxes_N4 = np.stack([table["box"].combine_chunks().field(name).to_numpy() for name in "xywh"], axis=1)
+        looks_N = table["appearance"].combine_chunks()
+        looks_NL = looks_N.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.empty((0, 1))
+        start = 0
+        times_s = table["time_s"].to_pylist()
+        for frame_index, group in groupby(table["frame_index"].to_pylist()):
+            end = start + len(list(group))
+            time_s = frame_index / ASSUMED_HZ if times_s[start] is None else times_s[start]
+            yield FrameFaces(frame_index, time_s, boxes_N4[start:end], looks_NL[start:end])
+            start = end
+
+
+@dataclass(frozen=True, eq=False)
+class _Patches:
+    """What a track's rows have in their gaps."""
+
+    track_id: str
+    faces: Mapping[int, Filled]
+    jpegs: Mapping[tuple[str, int], bytes]
+
+    def row(self, frame_index: int) -> dict[str, Any]:
+        face = self.faces[frame_index]
+        return {
+            "status": Status.INTERPOLATED.value,
+            "box": dict(zip("xywh", face.box_4.tolist(), strict=True)),
+            "landmarks": face.landmarks_52.ravel().tolist(),
+            "score": None,
+            "face_jpeg": self.jpegs[self.track_id, frame_index],
+        }
+
+
+_OF_FACE = ("status", "box", "landmarks", "score", "face_jpeg")
+
+
+def _write_track(
+    folder: Path, files: Sequence[Path], names: tuple[str, str], person: Person | None, patches: _Patches
+) -> dict[str, int]:
+    """Writes a row for every frame, with the person's face where there is one; returns the rows by status."""
+    track_id, video_id = names
+    row_of_frame = {face.frame_index: face.row for face in person.faces} if person else {}
+    counts = dict.fromkeys((status.value for status in Status), 0)
+    first_row = 0
+    with parquet_writer(folder / f"{track_id}.parquet", FACES) as writer:
+        for file in files:
+            part = read_table([file])
+            rows = np.flatnonzero(part["status"].to_numpy() == Status.OK.value)
+            frame_index_N, first_N = np.unique(part["frame_index"].to_numpy(), return_index=True)
+            numbers = [row_of_frame.get(frame_index) for frame_index in frame_index_N.tolist()]
+            chosen = pa.array([None if number is None else rows[number - first_row] for number in numbers], pa.int64())
+            faces = _patched(part.take(chosen).select(_OF_FACE), frame_index_N.tolist(), patches)
+            columns = {
+                "track_id": pa.array([track_id] * len(numbers)),
+                "video_id": pa.array([video_id] * len(numbers)),
+                "frame_index": pa.array(frame_index_N),
+                "time_s": part["time_s"].take(pa.array(first_N)),
+                "status": faces["status"].fill_null(Status.NO_FACE.value),
+                **{name: faces[name] for name in _OF_FACE[1:]},
+            }
+            writer.write_table(pa.table(columns, schema=FACES), row_group_size=ROWS_PER_GROUP)
+            for value in columns["status"].to_pylist():
+                counts[value] += 1
+            first_row += len(rows)
+    return counts
+
+
+def _patched(faces: pa.Table, frame_indices: Sequence[int], patches: _Patches) -> pa.Table:
+    """The faces of a part with those of the gaps among them; frames that are in no gap keep theirs."""
+    places = {index: place for place, index in enumerate(frame_indices) if index in patches.faces}
+    if not places:
+        return faces
+    order = list(range(len(faces)))
+    for number, place in enumerate(places.values()):
+        order[place] = len(faces) + number
+    added = pa.Table.from_pylist([patches.row(index) for index in places], schema=faces.schema)
+    return pa.concat_tables([faces, added]).take(pa.array(order))

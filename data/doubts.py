@@ -1,0 +1,93 @@
+"""What of the choice of people for tracks a user should look at, in sentences that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from data.people import Person
+from data.tracks import Choice, Rule
+
+_PROMINENCE = 0.5
+"""Whoever has more than this share of a chosen person's prominence might have been chosen."""
+_SIDE = 0.5
+"""A side that holds in less than three of four frames."""
+_JOIN, _RIVAL, _SPLIT = 0.04, 0.04, 0.04
+"""Margins of looks and place, of which the limit for joining is 0.24: see `data.people.Person`."""
+_NOTABLE = 0.1
+"""Who has less than this share of the most prominent person's prominence is not spoken of."""
+_AS_LARGE = 0.7
+
+
+def doubts(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[str]:
+    """A sentence for everything that may be wrong; none is the normal case."""
+    numbers = {person.faces[0].row: number for number, person in enumerate(people, start=1)}
+    return [
+        *(line for track_id, choice in choices.items() for line in _of_choice(track_id, choice, numbers)),
+        *(line for track_id, choice in choices.items() for line in _of_person(track_id, choice, people)),
+        *_left_over(people, choices),
+    ]
+
+
+def _of_choice(track_id: str, choice: Choice, numbers: Mapping[int, int]) -> Iterator[str]:
+    if choice.rule is Rule.HINT:
+        return
+    settle = f"look at its faces; if they are another's, name the right person under [{track_id}] in --track-hints"
+    if choice.person is None:
+        yield f"{track_id}: nobody was found for it, so no frame of it has a face; a lower min_score finds more"
+        return
+    number = numbers[choice.person.faces[0].row]
+    if choice.rule is Rule.HALF_OF_FRAME:
+        yield f"{track_id}: only person {number} was found for two tracks, chosen by the half of the frame; {settle}"
+    elif choice.side_margin is not None and choice.side_margin < _SIDE:
+        share = f"{50 + 50 * choice.side_margin:.0f} %"
+        yield f"{track_id}: person {number} is on its side in only {share} of the frames with both; {settle}"
+    if choice.runner_up and choice.prominence_margin is not None and choice.prominence_margin < 1 - _PROMINENCE:
+        share = f"{100 - 100 * choice.prominence_margin:.0f} %"
+        rival = numbers[choice.runner_up.faces[0].row]
+        yield f"{track_id}: person {rival} has no track, but {share} of the prominence of one who has; {settle}"
+
+
+def _of_person(track_id: str, choice: Choice, people: Sequence[Person]) -> Iterator[str]:
+    person = choice.person
+    if person is None or choice.rule is Rule.HINT:
+        return
+    look = "look at its faces all along; a lower min_score leaves fewer stretches to join"
+    if person.join_margin < _JOIN:
+        yield f"{track_id}: stretches hardly alike were joined (margin {person.join_margin:.3f} of 0.24); {look}"
+    if person.rival_margin < _RIVAL:
+        yield f"{track_id}: a stretch of it fits another person as well (margin {person.rival_margin:.3f}); {look}"
+    if person.most_similar is not None and _may_be_same(person, people):
+        frames = f"seen in {len(people[person.most_similar].faces)} other frames"
+        margin = f"margin {person.split_margin:.3f}"
+        yield (
+            f"{track_id}: person {person.most_similar + 1}, {frames}, may be the same ({margin}); if so, name both under "
+            f"[{track_id}] in --track-hints"
+        )
+
+
+def _may_be_same(person: Person, people: Sequence[Person]) -> bool:
+    """Whether the most similar person is hardly another one, and seen for long enough to matter."""
+    if person.most_similar is None or person.split_margin >= _SPLIT:
+        return False
+    return people[person.most_similar].prominence_px >= _NOTABLE * person.prominence_px
+
+
+def _left_over(people: Sequence[Person], choices: Mapping[str, Choice]) -> Iterator[str]:
+    """Who could fill the frames that a track lacks: as large, and never seen beside its person."""
+    taken = {face.row for choice in choices.values() if choice.person for face in choice.person.faces}
+    for number, person in enumerate(people, start=1):
+        frames = {face.frame_index for face in person.faces}
+        for track_id, choice in choices.items():
+            owner = choice.person
+            if (
+                owner is not None
+                and person.faces[0].row not in taken
+                and person.prominence_px >= _NOTABLE * people[0].prominence_px
+                and person.size_px >= _AS_LARGE * owner.size_px
+                and frames.isdisjoint(face.frame_index for face in owner.faces)
+                and not (owner.most_similar == number - 1 and _may_be_same(owner, people))
+            ):
+                yield (
+                    f"{track_id}: person {number} has no track and is seen only ({len(frames)} frames) where this "
+                    f"track has no face; if they are the same, name both under [{track_id}] in --track-hints"
+                )

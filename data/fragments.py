@@ -1,0 +1,126 @@
+"""Faces found in the frames of a video -> fragments: stretches of faces that follow each other.
+
+Each frame's faces are assigned to the fragments so far, as is best over all of them together. Lengths are in units of
+the face's own size, so that a video's resolution does not matter. Shapes: F faces of a frame, L length of the
+descriptor of looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+_LONGEST_GAP_S = 2.0
+"""For longer a face cannot be missed within a fragment."""
+_REACH, _REACH_PER_S = 1.0, 2.0
+"""How far a face can be from where it was last, in faces, and how much further per second without it."""
+_GROWTH, _GROWTH_PER_S = 1.4, 0.5
+"""By which factor its size can differ, and how much more so per second."""
+_SAME_LOOK_NEXT = 0.35
+"""Largest difference of looks within a fragment: measured 0.20 at most between a person's frames and their mean."""
+_MEMORY = 0.9
+"""Share of the remembered look that stays when the next face is added to a fragment."""
+_IMPOSSIBLE = 1e6
+
+
+class FrameFaces(NamedTuple):
+    """What is known of the faces of a frame."""
+
+    frame_index: int
+    time_s: float
+    boxes_F4: np.ndarray
+    looks_FL: np.ndarray
+    """Square roots of histograms, of length 1: see `data.crops.appearances`."""
+
+
+class Face(NamedTuple):
+    row: int
+    """Number of the face among all faces of the video."""
+    frame_index: int
+    time_s: float
+    x_px: float
+    y_px: float
+    """Of the middle of its box."""
+    w_px: float
+    h_px: float
+
+    @property
+    def size_px(self) -> float:
+        return math.sqrt(self.w_px * self.h_px)
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Faces that follow each other."""
+
+    faces: list[Face]
+    recent_look_L: np.ndarray
+    summed_look_L: np.ndarray
+
+
+def link(frames: Iterable[FrameFaces]) -> list[Fragment]:
+    """The fragments of a video in the order of their first faces; every face belongs to one of them."""
+    fragments: list[Fragment] = []
+    recent: list[Fragment] = []
+    row = 0
+    for frame in frames:
+        faces = [
+            Face(row + number, frame.frame_index, frame.time_s, float(x + w / 2), float(y + h / 2), float(w), float(h))
+            for number, (x, y, w, h) in enumerate(frame.boxes_F4)
+        ]
+        row += len(faces)
+        recent = [fragment for fragment in recent if frame.time_s - fragment.faces[-1].time_s <= _LONGEST_GAP_S]
+        partners = _partners(recent, faces, frame.looks_FL)
+        for number, (face, look_L) in enumerate(zip(faces, frame.looks_FL, strict=True)):
+            if number in partners:
+                _extend(recent[partners[number]], face, look_L)
+            else:
+                fragments.append(Fragment([face], look_L.copy(), look_L.astype(np.float64)))
+                recent.append(fragments[-1])
+    return fragments
+
+
+def _extend(fragment: Fragment, face: Face, look_L: np.ndarray) -> None:
+    fragment.faces.append(face)
+    fragment.summed_look_L[:] += look_L
+    fragment.recent_look_L[:] = _MEMORY * fragment.recent_look_L + (1 - _MEMORY) * look_L
+
+
+def _partners(recent: Sequence[Fragment], faces: Sequence[Face], looks_FL: np.ndarray) -> dict[int, int]:
+    """Which fragment each face goes on with, by their numbers: the cheapest assignment, without those out of reach."""
+    if not recent or not faces:
+        return {}
+    last = np.array([moment(fragment.faces[-1]) for fragment in recent])[:, None]
+    now = np.array([moment(face) for face in faces])[None]
+    gap_s = now[..., 0] - last[..., 0]
+    size_px = np.sqrt(now[..., 3] * last[..., 3])
+    shift = np.hypot(now[..., 1] - last[..., 1], now[..., 2] - last[..., 2]) / size_px
+    growth = np.abs(np.log(now[..., 3] / last[..., 3]))
+    look = difference(np.stack([fragment.recent_look_L for fragment in recent]), looks_FL)
+    shares = np.stack(
+        [
+            shift / (_REACH + _REACH_PER_S * gap_s),
+            growth / np.log(_GROWTH + _GROWTH_PER_S * gap_s),
+            look / _SAME_LOOK_NEXT,
+        ]
+    )
+    cost = np.where((shares <= 1).all(0), shares.sum(0), _IMPOSSIBLE)
+    pairs = zip(*linear_sum_assignment(cost), strict=True)
+    return {int(number): int(fragment) for fragment, number in pairs if cost[fragment, number] < _IMPOSSIBLE}
+
+
+def moment(face: Face) -> tuple[float, float, float, float]:
+    return face.time_s, face.x_px, face.y_px, face.size_px
+
+
+def difference(looks_NL: np.ndarray, others_ML: np.ndarray) -> np.ndarray:
+    """Hellinger distance of every pair of looks, in [0, 1]."""
+    scale = np.linalg.norm(looks_NL, axis=1)[:, None] * np.linalg.norm(others_ML, axis=1)
+    common: np.ndarray = looks_NL @ others_ML.T / scale
+    difference: np.ndarray = np.sqrt((1 - common).clip(0))
+    return difference

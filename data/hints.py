@@ -1,0 +1,139 @@
+"""What a user says of whose a track is, where the choice made for it is wrong.
+
+A TOML file with a table per track, which names people by their numbers in the manifest of the video's faces, or one of
+them by a point in a frame that only their face covers:
+
+    [video55_left]
+    people = [2]
+
+    [video55_right]
+    frame_index = 120
+    x_px = 411
+    y_px = 93
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from data.fragments import Face
+from data.people import Person
+
+_POINT = ("frame_index", "x_px", "y_px")
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Either the numbers of people, counted from 1, or a frame and x and y in px of it."""
+
+    source: str = field(compare=False)
+    """File and table, for messages."""
+    people: tuple[int, ...] = ()
+    point: tuple[int, float, float] | None = None
+
+    @property
+    def key(self) -> list[Any]:
+        """What the result depends on."""
+        return [self.people, self.point]
+
+
+def read_hints(path: Path, track_ids: Sequence[str]) -> dict[str, Hint]:
+    """The hints of a file, by track.
+
+    Raises:
+        ValueError: There is no such file, it is not TOML, what it says of a track is not a hint, or a track is not one
+            of `track_ids`.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file with track hints, found none")
+    try:
+        tables = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}") from error
+    unknown = sorted(set(tables) - set(track_ids))
+    if unknown:
+        raise ValueError(f"{path}: no track {', '.join(unknown)}; there are {', '.join(sorted(track_ids)) or 'none'}")
+    return {track_id: _hint(f"{path} [{track_id}]", table) for track_id, table in tables.items()}
+
+
+def _hint(source: str, table: Any) -> Hint:
+    names = set(table) if isinstance(table, dict) else set()
+    if names == {"people"} and _are_numbers(table["people"]):
+        return Hint(source, people=tuple(sorted(set(table["people"]))))
+    if names == set(_POINT) and all(type(table[name]) in (int, float) for name in _POINT):
+        return Hint(source, point=(int(table["frame_index"]), float(table["x_px"]), float(table["y_px"])))
+    raise ValueError(f"{source}: expected people = [1] or frame_index, x_px and y_px, all numbers; found {table}")
+
+
+def _are_numbers(people: Any) -> bool:
+    return isinstance(people, list) and bool(people) and all(type(number) is int for number in people)
+
+
+def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[str, Person]:
+    """The person of each hinted track; people who are said to be one become one.
+
+    Raises:
+        ValueError: There is nobody of that number or at that point, the people of a hint are seen together, or two
+            hints mean the same person.
+    """
+    numbers = {track_id: _numbers(hint, people) for track_id, hint in hints.items()}
+    for (one, ones), (other, others) in pairwise(numbers.items()):
+        for number in sorted(set(ones) & set(others)):
+            raise ValueError(f"{hints[other].source}: person {number} is that of {one} already; a person has one track")
+    return {
+        track_id: _as_one([people[number - 1] for number in numbers[track_id]], hint)
+        for track_id, hint in hints.items()
+    }
+
+
+def _numbers(hint: Hint, people: Sequence[Person]) -> tuple[int, ...]:
+    absent = [number for number in hint.people if not 1 <= number <= len(people)]
+    if absent:
+        raise ValueError(f"{hint.source}: no person {absent[0]}; found were {_listed(people)}")
+    return hint.people if hint.point is None else (_at(hint, hint.point, people),)
+
+
+def _at(hint: Hint, point: tuple[int, float, float], people: Sequence[Person]) -> int:
+    frame_index, x_px, y_px = point
+    faces = {number: face for number, person in enumerate(people, 1) if (face := _face_in(person, frame_index))}
+    distances = {
+        math.hypot(face.x_px - x_px, face.y_px - y_px): number
+        for number, face in faces.items()
+        if abs(face.x_px - x_px) <= face.w_px / 2 and abs(face.y_px - y_px) <= face.h_px / 2
+    }
+    if not distances:
+        there = "; ".join(f"person {number} at x {face.x_px:.0f}, y {face.y_px:.0f}" for number, face in faces.items())
+        raise ValueError(
+            f"{hint.source}: no face at x {x_px:g}, y {y_px:g} of frame {frame_index}; there is {there or 'none'}"
+        )
+    return distances[min(distances)]
+
+
+def _face_in(person: Person, frame_index: int) -> Face | None:
+    return next((face for face in person.faces if face.frame_index == frame_index), None)
+
+
+def _as_one(people: Sequence[Person], hint: Hint) -> Person:
+    if len(people) == 1:
+        return people[0]
+    faces = sorted(face for person in people for face in person.faces)
+    for one, other in pairwise(faces):
+        if one.frame_index == other.frame_index:
+            raise ValueError(f"{hint.source}: these people are seen together in frame {one.frame_index}; name one")
+    return Person(faces, sum(person.num_fragments for person in people))
+
+
+def _listed(people: Sequence[Person]) -> str:
+    return (
+        "; ".join(
+            f"{number} ({len(person.faces)} frames, about x {person.x_px:.0f})"
+            for number, person in enumerate(people, 1)
+        )
+        or "nobody"
+    )

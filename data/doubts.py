@@ -60,8 +60,8 @@ def _of_person(track_id: str, choice: Choice, people: Sequence[Person]) -> Itera
         frames = f"seen in {len(people[person.most_similar].faces)} other frames"
         margin = f"margin {person.split_margin:.3f}"
         yield (
-            f"{track_id}: person {person.most_similar + 1}, {frames}, may be the same ({margin}); if so, name both under "
-            f"[{track_id}] in --track-hints"
+            f"{track_id}: person {person.most_similar + 1}, {frames}, may be the same ({margin}); if so, name both "
+            f"under [{track_id}] in --track-hints"
         )
 
 

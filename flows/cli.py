@@ -120,6 +120,7 @@ def ingest(
     root: Annotated[Path, typer.Argument(help="Folder with the videos and annotations of Aff-Wild2, at any depth.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the folder's")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as min_score=0.8.")] = None,
+    track_hints: Annotated[Path | None, typer.Option(help="TOML file that says whose a doubtful track is.")] = None,
     store: Store = STORE,
     device: OnDevice = Device.AUTO,
     workers: Workers = CORES,
@@ -127,7 +128,7 @@ def ingest(
     """Videos to face shards, annotations to labels aligned with them."""
     from tasks.config import IngestConfig, with_knobs
 
-    knobs = with_knobs(IngestConfig(root=root, name=name), set_ or [])
+    knobs = with_knobs(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
     with _prefect(store):
         from flows.ingest import ingest_aff_wild2
 

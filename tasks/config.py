@@ -66,6 +66,11 @@ class IngestConfig(Knobs):
     """Longer side, in px, to which a frame is resized for the detector; crops are cut from the full frame."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     """Quality of the stored crops, as libjpeg counts it."""
+    track_hints: Path | None = None
+    """TOML file that says whose a track is where the choice made for it is wrong: see docs/people.md."""
+    fill_gaps_s: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """A frame without a face gets an interpolated one, cut from its own pixels, where the same person's faces before
+    and after are at most so many seconds apart. 0 fills none."""
     splits: Literal["guarded", "official", "subject_disjoint"] = "guarded"
     """`guarded`: no video that any task holds out trains another task. `official`: each task's own split.
     `subject_disjoint`: drawn anew, each recording with all its people and tasks on one side."""

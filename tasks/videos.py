@@ -17,11 +17,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from data import cropped, extraction, video
+from data.hints import Hint, read_hints
+from data.shards import read_manifest
 from tasks.config import IngestConfig, MachineConfig
-from tasks.progress import stage
+from tasks.progress import log, stage
 
 DECODE_LIMIT = "decode"
 """Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
+_DOUBTS_SHOWN = 20
 
 
 def extract_videos(
@@ -39,13 +42,15 @@ def extract_videos(
         machine: Where.
 
     Raises:
-        ValueError: Some videos failed; the others are done.
+        ValueError: Some videos failed; the others are done. Or the track hints are not hints, or of other tracks.
     """
+    known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
     common = {
         "ingest": ingest,
         "machine": machine,
         "device": video.resolve_device(machine.device),
         "limited": _decode_limit_exists(),
+        "hints": read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {},
     }
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(max_workers=machine.workers)
@@ -69,7 +74,18 @@ def extract_videos(
     failed = {video_id: result for video_id, result in results.items() if not isinstance(result, Path)}
     if failed:
         raise ValueError(_failure(videos, failed))
-    return {video_id: folder for video_id, folder in results.items() if isinstance(folder, Path)}
+    folders = {video_id: folder for video_id, folder in results.items() if isinstance(folder, Path)}
+    _tell_doubts(folders)
+    return folders
+
+
+def _tell_doubts(folders: Mapping[str, Path]) -> None:
+    """What a user should look at; the manifests have all of it."""
+    doubts = [doubt for folder in folders.values() for doubt in read_manifest(folder).get("doubts", ())]
+    for doubt in doubts[:_DOUBTS_SHOWN]:
+        log.warning("doubtful: %s", doubt)
+    if len(doubts) > _DOUBTS_SHOWN:
+        log.warning("doubtful: %d more, in the manifests under faces", len(doubts) - _DOUBTS_SHOWN)
 
 
 def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
@@ -93,6 +109,7 @@ def extract_video(
     machine: MachineConfig,
     device: video.Device,
     limited: bool,
+    hints: Mapping[str, Hint],
     count: Callable[[int], None],
     done: Callable[[], None],
 ) -> Path:
@@ -112,6 +129,8 @@ def extract_video(
             detection_size=ingest.detection_size,
             jpeg_quality=ingest.jpeg_quality,
             threads=max(1, (os.cpu_count() or 1) // machine.workers),
+            hints=hints,
+            fill_gaps_s=ingest.fill_gaps_s,
             progress=count,
         )
     done()

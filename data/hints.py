@@ -122,7 +122,7 @@ def _face_in(person: Person, frame_index: int) -> Face | None:
 def _as_one(people: Sequence[Person], hint: Hint) -> Person:
     if len(people) == 1:
         return people[0]
-    faces = sorted(face for person in people for face in person.faces)
+    faces = sorted((face for person in people for face in person.faces), key=lambda face: face.frame_index)
     for one, other in pairwise(faces):
         if one.frame_index == other.frame_index:
             raise ValueError(f"{hint.source}: these people are seen together in frame {one.frame_index}; name one")

@@ -21,6 +21,7 @@ from data import detections
 from data.crops import SIZE_PX, alignment
 from data.extraction import extract_video
 from data.faces import FaceDetector
+from data.hints import Hint
 from data.schema import FACES
 from data.shards import file_sha256, read_manifest
 
@@ -239,6 +240,120 @@ def test_videos_at_once_give_the_same_bytes_as_one_after_another(
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda clip: extract(clip, tmp_path / "many"), clips))
     assert files_under(tmp_path / "many") == files_under(tmp_path / "one")
+
+
+@pytest.fixture(scope="module")
+def gap_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames 20 to 23 hide the face, but not the number above it."""
+    frames = numbered_faces(40)
+    for frame in frames[20:24]:
+        frame[hidden_rows(frame)] = 90
+    return write_clip(tmp_path_factory.mktemp("clips") / "107.mp4", frames)
+
+
+def hidden_rows(frame: np.ndarray) -> slice:
+    """From the eyes down, below the band of the number."""
+    (faces,) = FaceDetector(device="cpu", min_score=0.7, detection_size=320).detect(torch.from_numpy(frame)[None])
+    return slice(int(faces.landmarks_F52[0, :2, 1].mean()) - 8, None)
+
+
+def test_a_short_gap_is_filled_from_its_own_frames_and_marked(gap_clip: Path, tmp_path: Path) -> None:
+    done: list[int] = []
+    plain = table(extract(gap_clip, tmp_path, ["107"], progress=done.append), "107")
+    folder = extract(gap_clip, tmp_path, ["107"], fill_gaps_s=0.25, progress=done.append)
+    filled = table(folder, "107")
+    assert sum(done) == 40, "only the second pass is done again"
+    assert read_manifest(folder)["tracks"]["107"]["interpolated"] == 4
+    assert filled.schema == FACES
+    for before, after in zip(plain.to_pylist(), filled.to_pylist(), strict=True):
+        if before["frame_index"] in range(20, 24):
+            assert (before["status"], after["status"], after["score"]) == ("no_face", "interpolated", None)
+            assert number_in(after["face_jpeg"]) == after["frame_index"]
+            ends = [plain["box"][index].as_py()["x"] for index in (19, 24)]
+            assert min(ends) <= after["box"]["x"] <= max(ends)
+        else:
+            assert after == before
+
+
+def test_a_gap_longer_than_allowed_stays(gap_clip: Path, tmp_path: Path) -> None:
+    counts = read_manifest(extract(gap_clip, tmp_path, ["107"], fill_gaps_s=0.1))["tracks"]["107"]
+    assert (counts["interpolated"], counts["no_face"]) == (0, 4)
+
+
+def test_hints_settle_whose_a_track_is_without_decoding_again(pair_clip: Path, tmp_path: Path) -> None:
+    done: list[int] = []
+    plain = extract(pair_clip, tmp_path, ["video55_left", "video55_right"], progress=done.append)
+    people = {person["track_id"]: person["number"] for person in read_manifest(plain)["people"]}
+    x, y, w, h = two_people()[1][1]
+    hints = {
+        "video55_left": Hint("hints", point=(2, x + w / 2, y + h / 2)),
+        "video55_right": Hint("hints", people=(people["video55_left"],)),
+        "another_video": Hint("hints", people=(9,)),
+    }
+    folder = extract(pair_clip, tmp_path, ["video55_left", "video55_right"], hints=hints, progress=done.append)
+    assert sum(done) == 4
+    assert folder != plain
+    assert table(folder, "video55_left")["face_jpeg"] == table(plain, "video55_right")["face_jpeg"]
+    assert table(folder, "video55_right")["face_jpeg"] == table(plain, "video55_left")["face_jpeg"]
+    assert read_manifest(folder)["choices"]["video55_left"]["rule"] == "hint"
+
+
+def test_the_manifest_says_by_what_rule_and_margin_and_that_nothing_is_doubtful(
+    pair_clip: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(extract(pair_clip, tmp_path, ["video55", "video55_right"]))
+    assert manifest["doubts"] == []
+    assert {name: (choice["rule"], choice["side_margin"]) for name, choice in manifest["choices"].items()} == {
+        "video55": ("other_side", 1.0),
+        "video55_right": ("side", 1.0),
+    }
+    (left,) = (person for person in manifest["people"] if person["track_id"] == "video55")
+    assert (left["num_frames"], left["first_frame"], left["last_frame"], left["num_fragments"]) == (4, 0, 3, 1)
+    assert manifest["choices"]["video55"]["people"] == [left["number"]]
+
+
+def test_two_tracks_and_one_person_is_a_doubt(face_clip: Path, tmp_path: Path) -> None:
+    doubts = read_manifest(extract(face_clip, tmp_path, ["107_left", "107_right"]))["doubts"]
+    assert any(doubt.startswith("107_left: only person 1 was found for two tracks") for doubt in doubts)
+    assert any(doubt.startswith("107_right: nobody was found for it") for doubt in doubts)
+
+
+KILLED_IN_PASS_2 = """
+import json, os, signal, sys
+from pathlib import Path
+import pyarrow.parquet as pq
+from data import detections
+from data.extraction import extract_video
+
+detections.PART_FRAMES = 16
+video, store, knobs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+write_table, written = pq.ParquetWriter.write_table, 0
+
+def write_and_die(self, *arguments, **options):
+    global written
+    write_table(self, *arguments, **options)
+    written += 1
+    if written == 5:  # three parts of detections, and two of three of the track
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pq.ParquetWriter.write_table = write_and_die
+extract_video(video, store, track_ids=["107"], **knobs)
+"""
+
+
+def test_a_run_killed_while_writing_faces_ends_in_the_same_bytes(
+    face_clip: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    arguments = [str(face_clip), str(tmp_path / "killed"), json.dumps(KNOBS)]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_PASS_2, *arguments], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "killed" / "faces").rglob("*.parquet*")] == ["107.parquet.partial"]
+    done: list[int] = []
+    extract(face_clip, tmp_path / "killed", ["107"], progress=done.append)
+    assert done == []
+    assert files_under(tmp_path / "killed") == files_under(unbroken)
 
 
 KILLED = """

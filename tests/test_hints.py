@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.fragments import Face
+from data.hints import Hint, hinted_people, read_hints
+from data.people import Person
+from data.tracks import Rule, assign_tracks
+
+TRACKS = ["v_left", "v_right", "107"]
+
+
+def hints(tmp_path: Path, text: str) -> dict[str, Hint]:
+    path = tmp_path / "hints.toml"
+    path.write_text(text)
+    return read_hints(path, TRACKS)
+
+
+def test_people_are_named_by_number_or_by_a_point(tmp_path: Path) -> None:
+    text = "[v_left]\npeople = [3, 1, 3]\n[v_right]\nframe_index = 12\nx_px = 40\ny_px = 50.5\n"
+    found = hints(tmp_path, text)
+    assert (found["v_left"].people, found["v_left"].point) == ((1, 3), None)
+    assert (found["v_right"].people, found["v_right"].point) == ((), (12, 40.0, 50.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[v_left\n", r"hints\.toml: not valid TOML"),
+        ("[v_lft]\npeople = [1]\n", r"hints\.toml: no track v_lft; there are 107, v_left, v_right"),
+        ("[107]\npeople = []\n", r"hints\.toml \[107\]: expected people = \[1\] or frame_index, x_px and y_px"),
+        ("[107]\npeople = [1.5]\n", r"found \{'people': \[1\.5\]\}"),
+        ("[107]\nframe_index = 3\n", r"expected people = \[1\] or"),
+        ("107 = 2\n", r"\[107\]: expected people = \[1\] or .* found 2"),
+    ],
+)
+def test_what_is_not_a_hint_is_refused_with_file_and_table(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        hints(tmp_path, text)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none\.toml: expected a file with track hints, found none"):
+        read_hints(tmp_path / "none.toml", TRACKS)
+
+
+def person(x_px: float, seen: range, first_row: int) -> Person:
+    return Person([Face(first_row + index, index, index / 25, x_px, 50, 40, 60) for index in seen])
+
+
+ONE, TWO, LATER = person(100, range(20), 0), person(300, range(20), 100), person(110, range(30, 40), 200)
+PEOPLE = [ONE, TWO, LATER]
+
+
+def hint(*people: int, point: tuple[int, float, float] | None = None) -> Hint:
+    return Hint("h.toml [t]", people, point)
+
+
+def test_a_point_is_whoever_s_box_holds_it() -> None:
+    assert hinted_people({"v_left": hint(point=(5, 318, 78))}, PEOPLE) == {"v_left": TWO}
+
+
+def test_two_people_who_are_one_become_one() -> None:
+    found = hinted_people({"v_left": hint(1, 3)}, PEOPLE)["v_left"]
+    assert [face.frame_index for face in found.faces] == [*range(20), *range(30, 40)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"a": hint(4)}, r"h\.toml \[t\]: no person 4; found were 1 \(20 frames, about x 100\); 2 \("),
+        (
+            {"a": hint(point=(5, 200, 50))},
+            "no face at x 200, y 50 of frame 5; there is person 1 at x 100, y 50; person 2",
+        ),
+        ({"a": hint(point=(25, 100, 50))}, "of frame 25; there is none"),
+        ({"a": hint(1, 2)}, "these people are seen together in frame 0; name one"),
+        ({"a": hint(1, 3), "b": hint(3)}, "person 3 is that of a already; a person has one track"),
+    ],
+)
+def test_a_hint_that_does_not_fit_says_what_is_there(given: dict[str, Hint], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        hinted_people(given, PEOPLE)
+
+
+def test_a_hint_for_a_video_without_anybody_says_so() -> None:
+    with pytest.raises(ValueError, match="no person 1; found were nobody"):
+        hinted_people({"a": hint(1)}, [])
+
+
+def test_a_hinted_track_is_taken_as_said_and_the_other_is_the_most_prominent_left() -> None:
+    choices = assign_tracks(["v_left", "v_right"], PEOPLE, 640, {"v_left": TWO})
+    assert {name: (choice.person, choice.rule) for name, choice in choices.items()} == {
+        "v_left": (TWO, Rule.HINT),
+        "v_right": (ONE, Rule.MOST_PROMINENT),
+    }

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from data.editions import Evidence, FileKind, editions_of, first_line, plain, recognise
+from data.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
 from data.findings import refuse
 from data.labels import Edition, Split, Task
 from data.listing import VIDEO_SUFFIXES, Listing, list_folder
@@ -110,7 +110,8 @@ def discover(
 
     Args:
         root: Holds the annotations and the videos or crops, at any depth.
-        edition: Settles what the tree does not tell.
+        edition: Settles what the tree does not tell. Where a folder says that it holds this edition, files in folders
+            that say another are passed over.
         faces_from: `auto` takes the videos where there are any, otherwise the folders of crops.
         annotations: Which files count where there are both kinds: a file per track and task, or multi-task files.
 
@@ -123,6 +124,8 @@ def discover(
     videos = _videos_of_crops(listing) if are_crops else discover_videos(root)
     crops = {track_id: paths[0] for track_id, paths in sorted(listing.crops.items())} if are_crops else {}
     per_task, mtl, unused = _annotation_files(listing)
+    per_task, others = _of_edition(root, per_task, edition)
+    unused += others
     if per_task and mtl and annotations == "auto":
         raise ValueError(
             f"{root}: annotations per task ({len(per_task)} files, such as {per_task[0].path}) and multi-task files "
@@ -198,6 +201,17 @@ def _annotation_files(listing: Listing) -> tuple[list[AnnotationFile], list[MtlF
     return per_task, mtl, unused
 
 
+def _of_edition(
+    root: Path, files: Sequence[AnnotationFile], edition: Edition | None
+) -> tuple[list[AnnotationFile], list[Path]]:
+    """The files of the edition asked for where releases lie side by side, and the paths of the others."""
+    said = {file: {of for editions in folder_editions(root, file.path).values() for of in editions} for file in files}
+    if edition is None or not any(edition in editions for editions in said.values()):
+        return list(files), []
+    kept = [file for file in files if not said[file] or edition in said[file]]
+    return kept, [file.path for file in files if file not in set(kept)]
+
+
 def _problems(
     root: Path,
     is_there: Callable[[str], bool],
@@ -222,6 +236,9 @@ def _problems(
         for task in tasks:
             other = places.setdefault((track_id, task), path)
             if other != path:
-                problems.append(f"track {track_id} has two files for {task}: {other} and {path}; keep one")
+                problems.append(
+                    f"track {track_id} has two files for {task}: {other} and {path}; keep one"
+                    " or, of two releases, choose with ingest.edition"
+                )
                 break
     return problems

@@ -110,17 +110,25 @@ def recognise(root: Path, files: Iterable[tuple[Path, FileKind]], given: Edition
     return Recognised(given or fitting[0], evidence)
 
 
+def folder_editions(root: Path, path: Path) -> dict[str, tuple[Edition, ...]]:
+    """The folders above a file, the root included, that are called after a challenge, and the edition of each."""
+    found = {}
+    for folder in (root.resolve().name, *path.relative_to(root).parts[:-1]):
+        if match := _CHALLENGE_FOLDER.search(re.sub(r"[^a-z0-9]+", " ", folder.lower())):
+            found[folder] = _editions_of_challenge(match)
+    return found
+
+
 def _gather(root: Path, files: Iterable[tuple[Path, FileKind]]) -> tuple[Evidence, ...]:
     seen: dict[tuple[str, tuple[Edition, ...]], list[str]] = defaultdict(list)
     for path, kind in files:
-        below = path.relative_to(root)
-        for folder in (root.resolve().name, *below.parts[:-1]):
-            if match := _CHALLENGE_FOLDER.search(re.sub(r"[^a-z0-9]+", " ", folder.lower())):
-                seen[f"folder {folder!r}", _editions_of_challenge(match)].append(below.as_posix())
+        below = path.relative_to(root).as_posix()
+        for folder, editions in folder_editions(root, path).items():
+            seen[f"folder {folder!r}", editions].append(below)
         header = first_line(path)
         fits = editions_of(kind, header)
         what = f"with {len(header_names(header))} names" if fits else repr(header[:60])
-        seen[f"{kind.upper()} header {what}", fits].append(below.as_posix())
+        seen[f"{kind.upper()} header {what}", fits].append(below)
     return tuple(Evidence(what, fits, len(paths), paths[0]) for (what, fits), paths in sorted(seen.items()))
 
 

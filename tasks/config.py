@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from data.labels import Edition
 from data.shards import digest
@@ -25,6 +25,11 @@ class Knobs(BaseModel):
     @property
     def digest(self) -> str:
         return digest(type(self).__name__, self.model_dump(mode="json"))
+
+
+def _as_text(value: object) -> object:
+    """An edition is called after its year, which TOML and `--set` read as a number."""
+    return str(value) if isinstance(value, int) else value
 
 
 AnyKnobs = TypeVar("AnyKnobs", bound=Knobs)
@@ -50,7 +55,7 @@ class IngestConfig(Knobs):
     """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed where a sample is made."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     """Name of the data set in the store; by default that of the root folder."""
-    edition: Edition | None = None
+    edition: Annotated[Edition, BeforeValidator(_as_text)] | None = None
     """Edition of the annotations; by default recognised from their folders and headers."""
     annotations: Literal["auto", "per_task", "mtl"] = "auto"
     """Where there are both files per track and task and multi-task files: which of them count."""

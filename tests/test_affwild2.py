@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,20 @@ def test_a_mixed_tree_is_refused_with_all_that_was_seen(make_tree: MakeTree) -> 
     with pytest.raises(ValueError, match=message):
         discover(root)
     assert discover(root, Edition.ABAW_2020).edition is Edition.ABAW_2020
+
+
+def test_of_releases_side_by_side_the_edition_asked_for_is_taken(make_tree: MakeTree) -> None:
+    root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
+    old = (root / "annotations").rename(root / "2nd ABAW annotations")
+    shutil.copytree(old, root / "Third ABAW Annotations")
+    with pytest.raises(
+        ValueError, match=r"track 107 has two files for va: .*2nd ABAW .* and .*Third ABAW .*; keep one"
+    ):
+        discover(root)
+    tree = discover(root, Edition.ABAW_2022)
+    assert [file.path.relative_to(root).parts[0] for file in tree.annotations] == ["Third ABAW Annotations"]
+    assert tree.unused == (old / "VA_Set" / "Training_Set" / "107.txt",)
+    assert discover(root, Edition.ABAW_2021).annotations[0].path == tree.unused[0]
 
 
 def test_unknown_headers_tell_no_edition(make_tree: MakeTree) -> None:

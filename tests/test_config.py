@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tasks.config import EXPERIMENTS, Experiment, TrainConfig, load_experiment
+from tasks.config import EXPERIMENTS, Experiment, IngestConfig, TrainConfig, load_experiment, with_knobs
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
@@ -53,3 +53,10 @@ def test_every_knob_says_what_it_means() -> None:
     schema = Experiment.model_json_schema()
     assert undescribed(schema) == []
     assert [undescribed(part) for part in schema["$defs"].values() if "properties" in part] == [[]] * 3
+
+
+def test_an_edition_may_be_written_as_a_number() -> None:
+    assert with_knobs(IngestConfig(), ["edition=2022"]).edition == "2022"
+    assert with_knobs(IngestConfig(), ['edition="2021"']).edition == "2021"
+    with pytest.raises(ValueError, match="edition: Input should be '2020', '2021' or '2022', found '2019'"):
+        with_knobs(IngestConfig(), ["edition=2019"])

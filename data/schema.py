@@ -70,6 +70,17 @@ LABELS = pa.schema(
 )
 """A labelled frame of a track. A split is null where the track has no file for that task."""
 
+QUALITY = pa.schema(
+    [
+        pa.field("track_id", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+        pa.field("file", pa.string()),
+    ]
+)
+"""A finding of `data.quality`: how often something is so, of a track, a task or an annotation file."""
+
 PREDICTIONS = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),

@@ -26,7 +26,7 @@ from data.quality import (
     time_findings,
     totals,
 )
-from data.schema import Status
+from data.schema import QUALITY, Status
 from data.shards import write_manifest
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
@@ -197,7 +197,7 @@ def test_findings_are_rows_of_a_table(tmp_path: Path) -> None:
     labels = write_labels(discover(tree.root), tmp_path / "store", splits="guarded")
     for finding in dataset_findings([], labels):
         assert Finding.of_row(finding.as_row()) == finding
-        assert finding.as_row().keys() == {"track_id", "task", "kind", "count", "file"}
+        assert list(finding.as_row()) == QUALITY.names
 
 
 def test_of_the_longest_gaps_the_longest_is_the_total() -> None:

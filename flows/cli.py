@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from flows.environment import MLFLOW_PORT, PREFECT_PORT, ensure_prefect_server, set_environment
+from flows.environment import MLFLOW_PORT, PREFECT_PORT
+from flows.terminal import VERBOSE, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
+    from flows.train import Trained
     from tasks.config import Experiment, MachineConfig
 
 app = typer.Typer(
@@ -25,8 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Raw Aff-Wild2 face videos to trained multi-task affect models, and their predictions in SQL.",
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 EXPECTED = (ValueError, RuntimeError, OSError, ModuleNotFoundError, FloatingPointError)
 """What a user can do something about: shown as one sentence."""
 
@@ -52,7 +48,6 @@ OnDevice = Annotated[Device, typer.Option(help="`gpu` refuses to go on without o
 Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
 CORES = os.cpu_count() or 1
 STORE = Path("store")
-VERBOSE = "MTANET_VERBOSE"
 
 
 @app.callback()
@@ -61,10 +56,6 @@ def _verbosity(
 ) -> None:
     if verbose:
         os.environ[VERBOSE] = "1"
-
-
-def _is_verbose() -> bool:
-    return bool(os.environ.get(VERBOSE))
 
 
 @app.command()
@@ -108,7 +99,7 @@ def sample(
     from tasks.config import SampleConfig
 
     knobs = SampleConfig(clips=clips, seconds=seconds, seed=seed)
-    with _prefect(store):
+    with prefect(store):
         from tasks.sample import make_sample
 
         folder = make_sample(knobs, _machine(store, Device.AUTO, workers))
@@ -129,7 +120,7 @@ def ingest(
     from tasks.config import IngestConfig, with_knobs
 
     knobs = with_knobs(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
-    with _prefect(store):
+    with prefect(store):
         from flows.ingest import ingest_aff_wild2
 
         dataset = ingest_aff_wild2(knobs, _machine(store, device, workers))
@@ -140,7 +131,7 @@ def ingest(
 def evaluate(
     model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
     dataset: Annotated[str, typer.Option(help="A data set in the store.")] = "sample",
-    split: Annotated[str, typer.Option(help="train, validation or held_out.")] = "validation",
+    split: Annotated[str, typer.Option(help="train, validation, test or held_out.")] = "validation",
     store: Store = STORE,
     device: OnDevice = Device.AUTO,
 ) -> None:
@@ -150,7 +141,7 @@ def evaluate(
 
     if split not in list(Split):
         raise ValueError(f"no split '{split}': expected one of {', '.join(Split)}")
-    with _prefect(store):
+    with prefect(store):
         from flows.evaluate import evaluate_mtanet
 
         print_scores(evaluate_mtanet(model, dataset, Split(split), _machine(store, device, CORES)), out)
@@ -165,7 +156,7 @@ def predict(
     workers: Workers = CORES,
 ) -> None:
     """Predict every frame of every person in your own videos, into SQL."""
-    with _prefect(store):
+    with prefect(store):
         from flows.predict import predict_videos
 
         dataset = predict_videos(videos, model, _machine(store, device, workers))
@@ -224,7 +215,7 @@ def main() -> None:
         err.print("interrupted; the same command goes on from here")
         sys.exit(130)
     except EXPECTED as error:
-        if _is_verbose():
+        if is_verbose():
             raise
         err.print(f"[red]error:[/red] {_escaped(error)}")
         sys.exit(1)
@@ -242,42 +233,11 @@ def _machine(store: Path, device: Device, workers: int) -> MachineConfig:
     return MachineConfig(store=store, device=device.value, workers=workers)
 
 
-def _train(experiment: str | Experiment, machine: MachineConfig):  # type: ignore[no-untyped-def]
-    with _prefect(machine.store):
+def _train(experiment: str | Experiment, machine: MachineConfig) -> Trained:
+    with prefect(machine.store):
         from flows.train import train_mtanet
 
         return train_mtanet(experiment, machine)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _prefect(store: Path) -> Iterator[None]:
-    """A place to run flows: environment, server, and progress in the terminal."""
-    set_environment(store, verbose=_is_verbose())
-    os.environ["MTANET_STORE"] = str(store)
-    _show_logs()
-    ensure_prefect_server(store)
-    from tasks.progress import bars_in_terminal
-
-    if not err.is_terminal:
-        yield
-        return
-    with bars_in_terminal(err):
-        yield
-
-
-def _show_logs() -> None:
-    """What the stages say, without what Prefect adds to it."""
-    from rich.logging import RichHandler
-
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    if err.is_terminal:
-        handler = RichHandler(console=err, show_level=False, show_path=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("mtanet")
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

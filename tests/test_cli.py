@@ -14,6 +14,7 @@ from data.shards import read_table
 from data.warehouse import publish
 from flows import cli
 from flows.cli import app, main
+from flows.terminal import VERBOSE, out
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,7 +64,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
         (["train", "--set", "train.epohcs=3"], "error: train.epohcs: Extra inputs are not permitted, found 3"),
         (["train", "--set", "train.epochs"], "error: train.epochs: expected <knob>=<value>, such as train.epochs=3"),
         (["train", "--root", "x"], "both [sample] and ingest.root are given"),
-        (["evaluate", "--split", "dev"], "error: no split 'dev': expected one of train, validation, held_out"),
+        (["evaluate", "--split", "dev"], "error: no split 'dev': expected one of train, validation"),
         (["sql"], 'error: give a query, such as "SELECT * FROM runs", or --list for what there is'),
         (["sql", "SELECT 1", "--store", "nowhere"], "error: nowhere/warehouse.duckdb: no warehouse yet"),
     ],
@@ -87,7 +88,7 @@ def test_a_wrong_query_is_refused(
 
 def test_a_traceback_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["mtanet", "--verbose", "train", "--experiment", "smaple"])
-    monkeypatch.setenv(cli.VERBOSE, "")
+    monkeypatch.setenv(VERBOSE, "")
     with pytest.raises(ValueError, match="no experiment 'smaple'"):
         main()
 
@@ -127,7 +128,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(store: Path, monkeypatch: 
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     with pytest.raises(ValueError, match="Parquet is no text for a terminal"):
-        write_answer(read_table([_saved(piped, store)]), "parquet", None, cli.out)
+        write_answer(read_table([_saved(piped, store)]), "parquet", None, out)
 
 
 def _saved(content: bytes, folder: Path) -> Path:

@@ -1,0 +1,53 @@
+"""Where the command prints, and how it shows what a flow does meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.environment import ensure_prefect_server, set_environment
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+VERBOSE = "MTANET_VERBOSE"
+
+
+def is_verbose() -> bool:
+    return bool(os.environ.get(VERBOSE))
+
+
+@contextmanager
+def prefect(store: Path) -> Iterator[None]:
+    """A place to run flows: environment, server, and progress in the terminal."""
+    set_environment(store, verbose=is_verbose())
+    os.environ["MTANET_STORE"] = str(store)
+    _show_logs()
+    ensure_prefect_server(store)
+    from tasks.progress import bars_in_terminal
+
+    if not err.is_terminal:
+        yield
+        return
+    with bars_in_terminal(err):
+        yield
+
+
+def _show_logs() -> None:
+    """What the stages say, without what Prefect adds to it."""
+    from rich.logging import RichHandler
+
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    if err.is_terminal:
+        handler = RichHandler(console=err, show_level=False, show_path=False, log_time_format="%H:%M:%S")
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("mtanet")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)

@@ -123,24 +123,7 @@ def discover(
     are_crops = faces_from == "crops" or (faces_from == "auto" and not listing.videos and bool(listing.crops))
     videos = _videos_of_crops(listing) if are_crops else discover_videos(root)
     crops = {track_id: paths[0] for track_id, paths in sorted(listing.crops.items())} if are_crops else {}
-    per_task, mtl, unused = _annotation_files(listing)
-    per_task, others = _of_edition(root, per_task, edition)
-    unused += others
-    if per_task and mtl and annotations == "auto":
-        raise ValueError(
-            f"{root}: annotations per task ({len(per_task)} files, such as {per_task[0].path}) and multi-task files "
-            f'({", ".join(str(file.path) for file in mtl)}); say which count: ingest.annotations = "per_task" or "mtl"'
-        )
-    if annotations == "mtl":
-        per_task, unused = [], unused + [file.path for file in per_task]
-    elif annotations == "per_task":
-        mtl, unused = [], unused + [file.path for file in mtl]
-    if not per_task and not mtl:
-        raise ValueError(
-            f"{root}: no annotation files; expected <task folder>/<split folder>/<track>.txt, a task folder being "
-            "VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task files such as "
-            "train_set.txt"
-        )
+    per_task, mtl, unused = _choose_annotations(listing, edition, annotations)
 
     def is_there(track_id: str) -> bool:
         return track_id in crops if are_crops else video_of(track_id, videos) in videos
@@ -183,6 +166,32 @@ def _repeated(found: Mapping[str, Sequence[Path]], what: str) -> list[str]:
         for name, paths in sorted(found.items())
         if len(paths) > 1
     ]
+
+
+def _choose_annotations(
+    listing: Listing, edition: Edition | None, annotations: Literal["auto", "per_task", "mtl"]
+) -> tuple[list[AnnotationFile], list[MtlFile], list[Path]]:
+    """The annotations that count, of one kind, and what else looks like some."""
+    per_task, mtl, unused = _annotation_files(listing)
+    per_task, others = _of_edition(listing.root, per_task, edition)
+    unused += others
+    if per_task and mtl and annotations == "auto":
+        raise ValueError(
+            f"{listing.root}: annotations per task ({len(per_task)} files, such as {per_task[0].path}) and multi-task "
+            f"files ({', '.join(str(file.path) for file in mtl)}); say which count: ingest.annotations = "
+            '"per_task" or "mtl"'
+        )
+    if annotations == "mtl":
+        per_task, unused = [], unused + [file.path for file in per_task]
+    elif annotations == "per_task":
+        mtl, unused = [], unused + [file.path for file in mtl]
+    if not per_task and not mtl:
+        raise ValueError(
+            f"{listing.root}: no annotation files; expected <task folder>/<split folder>/<track>.txt, a task folder "
+            "being VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task files "
+            "such as train_set.txt"
+        )
+    return per_task, mtl, unused
 
 
 def _annotation_files(listing: Listing) -> tuple[list[AnnotationFile], list[MtlFile], list[Path]]:

@@ -91,20 +91,12 @@ def write_labels(
         with parquet_writer(partial / "labels.parquet", LABELS) as writer:
             for table in _tables(labels, video_ids, chosen, tree.edition):
                 writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-        write_manifest(
-            partial,
-            {
-                "edition": tree.edition,
-                "annotations": "mtl" if tree.mtl else "per_task",
-                "evidence": [asdict(row) for row in tree.evidence],
-                "splits": rule,
-                "split_of": _split_of(tree.splits, chosen),
-                "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
-                "sources": hashes,
-                "tracks": {track_id: _counts(tasks) for track_id, tasks in sorted(labels.tracks.items())},
-                "findings": [finding.as_row() for finding in labels.findings],
-            },
-        )
+        made_of = {
+            "splits": rule,
+            "sources": hashes,
+            "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
+        }
+        write_manifest(partial, {**made_of, **_facts(tree, labels, chosen)})
     return folder
 
 
@@ -189,6 +181,17 @@ def _counts(tasks: Mapping[Task, TaskLabels]) -> dict[str, dict[str, int]]:
             Kind.MISSING_VALUES.value: int(missing_NC.sum()),
         }
         for task, missing_NC in missing.items()
+    }
+
+
+def _facts(tree: AffWild2, labels: Labels, chosen: Splits) -> dict[str, Any]:
+    return {
+        "edition": tree.edition,
+        "evidence": [asdict(row) for row in tree.evidence],
+        "annotations": "mtl" if tree.mtl else "per_task",
+        "split_of": _split_of(tree.splits, chosen),
+        "tracks": {track_id: _counts(tasks) for track_id, tasks in sorted(labels.tracks.items())},
+        "findings": [finding.as_row() for finding in labels.findings],
     }
 
 

@@ -76,13 +76,10 @@ def parse_mtl(content: bytes, edition: Edition, conflicts: Conflicts) -> MtlLabe
     track_N, frame_index_N = _pictures(rows, text)
     if text.problems:
         return MtlLabels({}, text, {})
-    order_N = np.lexsort((rows.lines_N, frame_index_N, track_N.indices))
+    track_ids, track_N = track_N.dictionary.to_pylist(), track_N.indices.to_numpy()
+    order_N = np.lexsort((rows.lines_N, frame_index_N, track_N))
     ordered = replace(rows, values_NC=rows.values_NC[order_N], lines_N=rows.lines_N[order_N])
-    track_ids, track_N, frame_index_N = (
-        track_N.dictionary.to_pylist(),
-        track_N.indices.to_numpy()[order_N],
-        frame_index_N[order_N],
-    )
+    track_N, frame_index_N = track_N[order_N], frame_index_N[order_N]
     is_first_N = np.diff(track_N, prepend=-1).astype(bool) | np.diff(frame_index_N, prepend=-1).astype(bool)
     is_contradictory_N = _contradictory(ordered.values_NC, is_first_N)
     if conflicts == "error":
@@ -90,15 +87,15 @@ def parse_mtl(content: bytes, edition: Edition, conflicts: Conflicts) -> MtlLabe
         for start in starts.tolist():
             picture = f"{track_ids[track_N[start]]}/{frame_index_N[start] + 1:05d}.jpg"
             text.problems.append(_contradiction(picture, start, ordered.lines_N, is_first_N))
-    keep_N = is_first_N & ~is_contradictory_N
-    tracks, left_out = {}, {}
+    labels = MtlLabels({}, text, {})
     for code, track_id in enumerate(track_ids):
         own_N = track_N == code
-        kept_N = own_N & keep_N
-        tracks[track_id] = TrackRows(frame_index_N[kept_N], ordered.values_NC[kept_N])
-        left_out[track_id, Kind.REPEATED_ROWS] = int((own_N & ~is_first_N & ~is_contradictory_N).sum())
-        left_out[track_id, Kind.CONTRADICTORY_ROWS] = int((own_N & is_contradictory_N).sum())
-    return MtlLabels(tracks, text, left_out)
+        kept_N = own_N & is_first_N & ~is_contradictory_N
+        labels.tracks[track_id] = TrackRows(frame_index_N[kept_N], ordered.values_NC[kept_N])
+        repeated_N = own_N & ~is_first_N & ~is_contradictory_N
+        labels.left_out[track_id, Kind.REPEATED_ROWS] = int(repeated_N.sum())
+        labels.left_out[track_id, Kind.CONTRADICTORY_ROWS] = int((own_N & is_contradictory_N).sum())
+    return labels
 
 
 def _pictures(rows: Rows, text: Text) -> tuple[pa.DictionaryArray, NDArray[np.int32]]:

@@ -156,12 +156,14 @@ def predict(
     workers: Workers = CORES,
 ) -> None:
     """Predict every frame of every person in your own videos, into SQL."""
+    from flows.show import store_option
+
     with prefect(store):
         from flows.predict import predict_videos
 
         dataset = predict_videos(videos, model, _machine(store, device, workers))
     out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted; ask for them with, for example,")
-    out.print(f'  mtanet sql "{EXAMPLE.format(dataset=dataset.name)}"')
+    out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
 
 
 EXAMPLE = (

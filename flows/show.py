@@ -70,6 +70,11 @@ def _write_parquet(table: Any, to: Path | None) -> None:
         sys.stdout.buffer.write((Path(folder) / "answer.parquet").read_bytes())
 
 
+def store_option(store: Path) -> str:
+    """What a command needs to find the store: nothing if it is where it always is."""
+    return "" if store == Path("store") else f" --store {store}"
+
+
 def print_table(table: Any, console: Console) -> None:
     """The first rows of an Arrow table, and how many there are."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -123,7 +128,7 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     console.print(f"\n[bold]SQL over its predictions[/bold]\n{escape(query)}\n")
     print_table(warehouse.query(store, query), console)
     console.print("\n[bold]Go on with[/bold]")
-    where = "" if store == Path("store") else f" --store {store}"
+    where = store_option(store)
     steps = {
         f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
         f'mtanet sql{where} "SELECT * FROM runs"': "any question; `mtanet sql --list` says of what",

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from flows.environment import ensure_prefect_server, set_environment
 
-out = Console(highlight=False, soft_wrap=True)
+# A pipe or a file has no width, and an identifier must not be broken for the sake of one.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 VERBOSE = "MTANET_VERBOSE"
 

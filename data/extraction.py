@@ -23,7 +23,7 @@ from data.shards import digest, file_sha256, is_whole, write_file
 from data.tracks import check_names
 from data.video import Device, VideoFacts, choose_decoder, probe
 
-VERSION = 2
+VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
 KNOWN_VIDEOS = "videos.json"
 """In the store: hash and facts of each video file, so that a rerun need not read it."""

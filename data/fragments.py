@@ -18,7 +18,9 @@ from scipy.optimize import linear_sum_assignment
 _LONGEST_GAP_S = 2.0
 """For longer a face cannot be missed within a fragment."""
 _REACH, _REACH_PER_S = 1.0, 2.0
-"""How far a face can be from where it was last, in faces, and how much further per second without it."""
+"""How far, in faces, a face can be from where its last speed takes it, and how much further per second without it."""
+_SPEED_OVER_S, _LONGEST_AHEAD_S = 0.06, 0.25
+"""From how long ago its speed is taken, at least, and for how long a face is expected to go on with it, at most."""
 _GROWTH, _GROWTH_PER_S = 1.4, 0.5
 """By which factor its size can differ, and how much more so per second."""
 _SAME_LOOK_NEXT = 0.35
@@ -96,10 +98,12 @@ def _partners(recent: Sequence[Fragment], faces: Sequence[Face], looks_FL: np.nd
     if not recent or not faces:
         return {}
     last = np.array([moment(fragment.faces[-1]) for fragment in recent])[:, None]
+    speed_F2 = np.array([_speed(fragment.faces) for fragment in recent])[:, None]
     now = np.array([moment(face) for face in faces])[None]
     gap_s = now[..., 0] - last[..., 0]
     size_px = np.sqrt(now[..., 3] * last[..., 3])
-    shift = np.hypot(now[..., 1] - last[..., 1], now[..., 2] - last[..., 2]) / size_px
+    ahead = last[..., 1:3] + speed_F2 * gap_s[..., None].clip(max=_LONGEST_AHEAD_S)
+    shift = np.linalg.norm(now[..., 1:3] - ahead, axis=-1) / size_px
     growth = np.abs(np.log(now[..., 3] / last[..., 3]))
     look = difference(np.stack([fragment.recent_look_L for fragment in recent]), looks_FL)
     shares = np.stack(
@@ -112,6 +116,16 @@ def _partners(recent: Sequence[Fragment], faces: Sequence[Face], looks_FL: np.nd
     cost = np.where((shares <= 1).all(0), shares.sum(0), _IMPOSSIBLE)
     pairs = zip(*linear_sum_assignment(cost), strict=True)
     return {int(number): int(fragment) for fragment, number in pairs if cost[fragment, number] < _IMPOSSIBLE}
+
+
+def _speed(faces: Sequence[Face]) -> tuple[float, float]:
+    """How fast a face last moved, in px per second."""
+    last = faces[-1]
+    before = next((face for face in faces[-2:-5:-1] if last.time_s - face.time_s >= _SPEED_OVER_S), None)
+    if before is None or last.time_s - before.time_s > _LONGEST_AHEAD_S:
+        return 0.0, 0.0
+    passed_s = last.time_s - before.time_s
+    return (last.x_px - before.x_px) / passed_s, (last.y_px - before.y_px) / passed_s
 
 
 def moment(face: Face) -> tuple[float, float, float, float]:

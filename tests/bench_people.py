@@ -2,8 +2,8 @@
 
     python tests/bench_people.py --store /tmp/people-store --clips 30 --seconds 6 --seed 11
 
-The sample knows the true box of everybody in every frame, bystanders included. A row of a track is right if the centre of
-its box is inside the true box of its person, and nobody else's true centre is nearer. What was rendered and found
+The sample knows the true box of everybody in every frame, bystanders included. A row of a track is right if the centre
+of its box is inside the true box of its person, and nobody else's true centre is nearer. What was rendered and found
 already is not made again.
 """
 

@@ -16,7 +16,7 @@ from data.sample.moves import Move, shift, turn
 from data.sample.people import make_person
 from data.sample.plan import Cast, ClipPlan, Codec, plan_clip
 from data.sample.raster import rasterize, vertex_normals
-from data.sample.render import Box
+from data.sample.render import Box, Light, Pose, render
 from data.sample.scenes import covered_share, visible_share
 
 
@@ -170,6 +170,18 @@ def test_the_visible_share_of_a_box_is_what_lies_in_the_picture(box: Box, share:
 )
 def test_the_covered_share_of_a_box_is_what_lies_behind_a_nearer_one(nearer: Box, share: float) -> None:
     assert covered_share(Box(10, 10, 50, 50), nearer) == share
+
+
+def test_who_is_just_out_of_the_picture_leaves_it_as_it_is() -> None:
+    """A vertex reaches into the window of a few pixels, but covers no pixel's middle."""
+    head = load_head()
+    someone = make_person(head, (1, 0, 0))
+    light = Light(torch.tensor([0.0, 0, 1]), torch.ones(3), torch.tensor([0.0, 0, 1]), torch.ones(3), 0.2)
+    for x_px in np.linspace(-2, -1, 12):
+        pose = Pose(torch.zeros(len(UNITS)), 0, 0, 0, 0, 0, float(x_px), 4, 0.6)
+        picture = torch.zeros(8, 8, 3, dtype=torch.uint8)
+        render(someone, pose, light, picture)
+        assert picture[:, 2:].sum() == 0
 
 
 def test_every_action_unit_moves_the_face() -> None:

@@ -50,6 +50,15 @@ def test_two_people_who_cross_keep_their_own_faces() -> None:
     assert [len(colours(person, video)) for person in people] == [1, 1]
 
 
+def test_two_alike_who_cross_fast_while_one_is_hidden_are_told_apart_by_their_speed() -> None:
+    """They come to where the other was last: only where they were going to says who is who."""
+    x = [100 + 20 * i for i in range(20)]
+    video = frames(*[[(x[i], 50, 40, RED)] + ([] if 8 <= i < 12 else [(480 - 20 * i, 52, 40, RED)]) for i in range(20)])
+    people = find_people(video)
+    assert [[face.x_px for face in person.faces][-1] for person in people] == [480, 100]
+    assert [len(person.faces) for person in people] == [20, 16]
+
+
 def test_who_is_hidden_for_a_second_while_crossing_stays_one_person() -> None:
     video = frames(
         *[[(10 + 4 * i, 50, 40, RED)] + ([] if 40 <= i < 65 else [(410 - 4 * i, 55, 40, BLUE)]) for i in range(100)]

@@ -73,9 +73,10 @@ def render(person: Person, pose: Pose, light: Light, picture_HWC: Tensor) -> Box
         rows, columns, _ = window_HWC.shape
         nearness_V = 3 * _CAMERA_DISTANCE - distance_V
         hits = rasterize(xy_V2 - corner, nearness_V, head.triangles_T3, rows, columns)
-        colour_M3 = _shade(person, vertices_V3, eyeball_V3, light, hits)
-        row_M, column_M = torch.div(hits.pixel_M, columns, rounding_mode="floor"), hits.pixel_M % columns
-        window_HWC[row_M, column_M] = (colour_M3.clamp_(0, 1) * 255).byte()
+        if len(hits.pixel_M):
+            colour_M3 = _shade(person, vertices_V3, eyeball_V3, light, hits)
+            row_M, column_M = torch.div(hits.pixel_M, columns, rounding_mode="floor"), hits.pixel_M % columns
+            window_HWC[row_M, column_M] = (colour_M3.clamp_(0, 1) * 255).byte()
     return Box(left, top, width, height)
 
 

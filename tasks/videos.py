@@ -37,7 +37,7 @@ def extract_videos(
 
     Args:
         videos: Their files, by id.
-        tracks: The annotated tracks of each; without, tracks are the people found.
+        tracks: The annotated tracks of each; where there is none, tracks are the people found.
         ingest: How to look.
         machine: Where.
 
@@ -61,7 +61,7 @@ def extract_videos(
                     {
                         **common,
                         "path": path,
-                        "track_ids": None if tracks is None else tuple(tracks[video_id]),
+                        "track_ids": tuple((tracks or {}).get(video_id, ())) or None,
                         "count": shown.count,
                         "done": shown.advance,
                     },

@@ -189,6 +189,20 @@ def test_a_bad_video_is_named_and_the_others_are_done(make_tree: MakeTree, machi
     assert "107" in done
 
 
+@pytest.mark.usefixtures("trained")
+def test_a_video_without_annotations_has_a_track_for_each_person(make_tree: MakeTree, machine: MachineConfig) -> None:
+    root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"], "EXPR_Set/Training_Set/107": ["3"]})
+    one, two = (next((machine.store / "sample").rglob(f"{name}*.mp4")) for name in ("1-", "video2"))
+    (root / "videos" / "batch1" / "107.mp4").write_bytes(one.read_bytes())
+    (root / "videos" / "batch1" / "video59.mp4").write_bytes(two.read_bytes())
+    dataset = ingest_aff_wild2(IngestConfig(root=root, name="partly", edition=Edition.ABAW_2020), machine)
+    assert {video.video_id: video.tracks for video in dataset.videos} == {
+        "107": ("107",),
+        "video59": ("video59_person1", "video59_person2"),
+    }
+    (machine.store / "datasets" / "partly.json").unlink()
+
+
 def test_no_data_no_flow(machine: MachineConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no data: give the folder of Aff-Wild2 as ingest\.root"):
         train_mtanet("paper", machine)

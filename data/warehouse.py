@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from data.labels import ALL_EXPRESSIONS
+from data.quality_rows import read_quality
 from data.schema import FACES, LABELS, PREDICTIONS
 from data.shards import parquet_files, read_manifest
 
@@ -65,6 +66,19 @@ RUNS = pa.schema(
 )
 """A score of a model version on a split of a data set, with what made the model."""
 
+QUALITY = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("track_id", pa.string()),
+        ("task", pa.string()),
+        ("kind", pa.string()),
+        ("count", pa.int64()),
+        ("file", pa.string()),
+        ("note", pa.string()),
+    ]
+)
+"""What is worth saying about a track, or, without `track_id`, about a file; what is not there was not found."""
+
 
 def publish(store: Path) -> Path:
     """Builds `store/warehouse.duckdb` anew from the data sets, predictions and runs in the store; gives its path.
@@ -89,6 +103,7 @@ def publish(store: Path) -> Path:
         _create_view(connection, "predictions", current, PREDICTIONS)
         _create_table(connection, "videos", _video_rows(store, catalogues), VIDEOS)
         _create_table(connection, "runs", _run_rows(store), RUNS)
+        _create_table(connection, "quality", _quality_rows(store, catalogues), QUALITY)
         expressions = [{"expression": number, "name": name} for number, name in enumerate(ALL_EXPRESSIONS)]
         _create_table(
             connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
@@ -150,6 +165,16 @@ def _video_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[d
         known = {field.name: facts.get(field.name) for field in VIDEOS}
         rows.append({**known, **entry, "dataset": name, "labels": catalogues[name].get("labels")})
     return rows
+
+
+def _quality_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**row, "dataset": name}
+        for name, catalogue in catalogues.items()
+        for row in read_quality(
+            store, [entry["faces"] for entry in catalogue["videos"].values()], catalogue.get("labels")
+        )
+    ]
 
 
 def _run_rows(store: Path) -> list[dict[str, Any]]:

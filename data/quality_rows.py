@@ -1,0 +1,65 @@
+"""The rows of the table `quality`: found once for a data set and kept, so that whoever shows them only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from data.quality import dataset_findings
+from data.schema import VERSION
+from data.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
+
+STAGE_VERSION = 1
+"""Part of the digest: raised when the same shards give other findings."""
+
+Row = dict[str, Any]
+"""`track_id`, `task`, `kind`, `count`, `file` and `note`, as in the table."""
+
+
+class VideoKind(StrEnum):
+    """What is counted beside the findings of labels and faces: it is known of the video."""
+
+    DOUBTFUL_PERSON = "doubtful_person"
+    """A sentence of the row's `note`."""
+    DAMAGED_PACKETS = "damaged_packets"
+    """Of the video `file`; of no track, since all tracks of a video share them."""
+
+
+def quality_folder(store: Path, faces: Iterable[str], labels: str | None) -> Path:
+    """Where the findings of a data set lie, which is made of the faces and labels of these digests."""
+    return store / "quality" / digest("quality", VERSION, STAGE_VERSION, sorted(faces), labels)
+
+
+def write_quality(store: Path, faces: Sequence[str], labels: str | None) -> list[Row]:
+    """The findings of a data set, looked for if they are not kept yet."""
+    folder = quality_folder(store, faces, labels)
+    if not is_whole(folder):
+        folders = [store / "faces" / name for name in faces]
+        files = [file for of_video in folders for file in parquet_files(of_video)]
+        findings = dataset_findings(files, store / "labels" / labels if labels else None)
+        rows = [{**finding.as_row(), "note": None} for finding in findings]
+        rows += [row for of_video in folders for row in video_rows(read_manifest(of_video))]
+        with write_folder(folder) as partial:
+            write_manifest(partial, {"rows": rows})
+    return read_quality(store, faces, labels)
+
+
+def read_quality(store: Path, faces: Iterable[str], labels: str | None) -> list[Row]:
+    """The findings that are kept of a data set; none if nobody has looked for them."""
+    folder = quality_folder(store, faces, labels)
+    rows: list[Row] = read_manifest(folder)["rows"] if is_whole(folder) else []
+    return rows
+
+
+def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
+    """What the manifest of a faces folder says of its video."""
+    tracks = sorted((Path(name).stem for name in manifest["files"]), key=len, reverse=True)
+    nothing: Row = {"track_id": None, "task": None, "file": None, "note": None}
+    for doubt in manifest.get("doubts", ()):
+        track_id = next((name for name in tracks if doubt.startswith(f"{name}: ")), None)
+        yield {**nothing, "track_id": track_id, "kind": VideoKind.DOUBTFUL_PERSON.value, "count": 1, "note": doubt}
+    if num_damaged := manifest.get("damaged_packets"):
+        name = manifest.get("file", manifest["video_id"])
+        yield {**nothing, "kind": VideoKind.DAMAGED_PACKETS.value, "count": num_damaged, "file": name}

@@ -190,6 +190,20 @@ def sql(
 
 
 @app.command()
+def report(
+    dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write.", show_default="STORE/reports/DATASET.html")
+    ] = None,
+    store: Store = STORE,
+) -> None:
+    """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
+    from tasks.quality_report import report_on
+
+    out.print(f"quality report: {report_on(store, dataset, to)}")
+
+
+@app.command()
 def up(
     store: Store = STORE,
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = PREFECT_PORT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data import affwild2, quality
+from data import affwild2
 from data.annotations import read_overlap, write_labels
 from data.findings import Kind
 from data.labels import Task
@@ -18,6 +17,8 @@ from data.shards import parquet_files, read_manifest
 from tasks.catalogue import Dataset, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.progress import log
+from tasks.quality_page import track_counts
+from tasks.quality_report import quality_rows
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)
@@ -95,11 +96,7 @@ def catalogue(
 
 def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
     """Per track: frames by status, labelled rows by task, and how many rows the labels have beyond the last frame."""
-    labels = dataset.labels_file(store).parent if dataset.labels else None
-    counts: dict[str, Counter[tuple[Task | None, Kind]]] = defaultdict(Counter)
-    for finding in quality.dataset_findings(dataset.faces_files(store), labels):
-        if finding.track_id is not None:
-            counts[finding.track_id][finding.task, finding.kind] = finding.count
+    counts = track_counts(quality_rows(dataset, store))
     rows = []
     for file in dataset.faces_files(store):
         of = counts[file.stem]

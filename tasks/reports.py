@@ -8,6 +8,8 @@ from tasks.annotations import quality_summary, quality_table
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.progress import log
+from tasks.quality_page import totals_markdown
+from tasks.quality_report import quality_rows, write_report
 from tasks.scoring import Evaluation
 
 HEADLINES = {
@@ -25,11 +27,15 @@ HEADLINES = {
 
 
 def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
-    """Shows what was found in each track, and says the totals."""
+    """Shows what was found in each track, says the totals, and writes the page of the quality report."""
     rows = quality_table(dataset, machine.store)
     summary = quality_summary(rows)
     create_table_artifact(rows, key="quality", description=f"{dataset.name}: {summary}")
     log.info("%s: %s", dataset.name, summary)
+    page = write_report(dataset, machine.store)
+    markdown = totals_markdown(dataset.name, page, quality_rows(dataset, machine.store))
+    create_markdown_artifact(markdown, key="quality-report", description=dataset.name)
+    log.info("quality report: %s", page)
 
 
 def report_scores(evaluation: Evaluation, verdict: str) -> None:

@@ -1,0 +1,36 @@
+"""A few faces of a track, to be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.schema import Status
+from data.shards import read_table
+
+
+@dataclass(frozen=True)
+class SampleFace:
+    frame_index: int
+    face_jpeg: bytes
+
+
+def sample_faces(faces_file: Path, number: int) -> list[SampleFace]:
+    """At most so many `ok` faces of a track, evenly spaced from its first to its last; reads only their row groups."""
+    is_ok_F = pc.equal(read_table([faces_file], ["status"])["status"], Status.OK.value).to_numpy()
+    ok = np.flatnonzero(is_ok_F)
+    chosen = ok[np.linspace(0, len(ok) - 1, min(number, len(ok))).round().astype(int)] if len(ok) else ok
+    samples = []
+    with pq.ParquetFile(faces_file) as file:
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        starts = np.cumsum([0, *rows])
+        groups = np.searchsorted(starts, chosen, side="right") - 1
+        for group in np.unique(groups):
+            table = file.read_row_group(int(group), columns=["frame_index", "face_jpeg"])
+            for row in table.take(chosen[groups == group] - starts[group]).to_pylist():
+                samples.append(SampleFace(row["frame_index"], row["face_jpeg"]))
+    return samples

@@ -1,0 +1,129 @@
+"""The SQL that lists what a finding counts: a row for each, with the track it is of."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.findings import Kind
+from data.frames import WITH_FACE
+from data.labels import Edition, Task, task_columns
+from data.quality import INTERVAL_TOLERANCE, RATE_TOLERANCE_HZ
+from data.quality_rows import VideoKind
+from data.schema import Status
+
+FILE_KINDS = frozenset(
+    {
+        Kind.BYTE_ORDER_MARK,
+        Kind.OTHER_LINE_ENDS,
+        Kind.NO_LAST_NEWLINE,
+        Kind.HEADER_SPELLING,
+        Kind.HEADER_OF_ANOTHER_EDITION,
+    }
+)
+"""A row of `quality` is a file."""
+_FACE = "({})".format(", ".join(f"'{status.value}'" for status in WITH_FACE))
+_FRAMES = "FROM frames JOIN videos USING (video_id)\nWHERE dataset = {dataset}"
+_LABELS = "FROM labels JOIN videos USING (video_id)\nWHERE dataset = {dataset} AND split_{task} IS NOT NULL"
+_BEYOND = (
+    "SELECT track_id, frame_index, {values}\nFROM labels JOIN videos USING (video_id)"
+    " ANTI JOIN frames USING (track_id, frame_index)\nWHERE dataset = {dataset} AND split_{task} IS NOT NULL"
+)
+_WITH_ROWS = "track_id IN (SELECT track_id FROM labels WHERE split_{task} IS NOT NULL)"
+_GAPS = (
+    "SELECT track_id, before + 1 AS first_frame, frame_index - 1 AS last_frame, frame_index - before - 1 AS num_frames"
+    "\nFROM (SELECT track_id, frame_index, lag(frame_index) OVER (PARTITION BY track_id ORDER BY frame_index) AS before"
+    f"\n{_FRAMES} AND status IN {_FACE})\nWHERE frame_index - before > 1 ORDER BY num_frames DESC, track_id, 2"
+)
+_STATUS = f"SELECT track_id, frame_index, time_s\n{_FRAMES} AND status = '{{status}}'"
+_RECORD = "SELECT track_id, task, count, file, note FROM quality\nWHERE dataset = {dataset} AND kind = '{kind}'"
+
+_QUERIES = {
+    Kind.FRAMES: f"SELECT track_id, frame_index, time_s, status\n{_FRAMES}",
+    Kind.FACES: f"SELECT track_id, frame_index, time_s, status\n{_FRAMES} AND status IN {_FACE}",
+    Kind.NO_FACE: _STATUS.replace("{status}", Status.NO_FACE),
+    Kind.INTERPOLATED: _STATUS.replace("{status}", Status.INTERPOLATED),
+    Kind.DECODE_ERROR: _STATUS.replace("{status}", Status.DECODE_ERROR),
+    Kind.GAPS: _GAPS,
+    Kind.LONGEST_GAP_FRAMES: (
+        f"SELECT track_id, unnest(range(first_frame, last_frame + 1)) AS frame_index FROM (\n{_GAPS} LIMIT 1)"
+    ),
+    Kind.ROWS: f"SELECT track_id, frame_index, {{values}}\n{_LABELS}",
+    Kind.LABELLED: f"SELECT track_id, frame_index, {{values}}\n{_LABELS} AND ({{is_labelled}})",
+    Kind.MISSING_VALUES: (
+        "SELECT * FROM (SELECT track_id, frame_index, unnest([{missing}]) AS missing\n"
+        f"{_LABELS})\nWHERE missing IS NOT NULL"
+    ),
+    Kind.LABEL_WITHOUT_FACE: (
+        "SELECT track_id, frame_index, status\n"
+        "FROM labels JOIN videos USING (video_id) {join} frames USING (track_id, frame_index)\n"
+        f"WHERE dataset = {{dataset}} AND coalesce(status, 'none') NOT IN {_FACE} AND ({{is_labelled}})"
+    ),
+    Kind.FACE_WITHOUT_LABEL: (
+        "SELECT track_id, frame_index, time_s\n"
+        "FROM frames JOIN videos USING (video_id) LEFT JOIN labels USING (track_id, frame_index)\n"
+        f"WHERE dataset = {{dataset}} AND status IN {_FACE} AND NOT ({{is_labelled}})\nAND {_WITH_ROWS}"
+    ),
+    Kind.LABEL_BEYOND_VIDEO: f"{_BEYOND} AND ({{is_labelled}})",
+    Kind.ONE_ROW_MORE: f"{_BEYOND}\nQUALIFY count(*) OVER (PARTITION BY track_id) = 1",
+    Kind.ROWS_BEYOND_VIDEO: f"{_BEYOND}\nQUALIFY count(*) OVER (PARTITION BY track_id) > 1",
+    Kind.ROWS_BEYOND_LAST_CROP: _BEYOND,
+    Kind.FRAMES_BEYOND_ROWS: (
+        "SELECT track_id, frame_index, time_s\nFROM frames JOIN videos USING (video_id)"
+        " ANTI JOIN (FROM labels WHERE split_{task} IS NOT NULL) USING (track_id, frame_index)\n"
+        f"WHERE dataset = {{dataset}}\nAND {_WITH_ROWS}"
+    ),
+    Kind.WRONG_RATE_IN_NAME: (
+        "SELECT track_id, try_cast(regexp_extract(video_id, '^[0-9]+-([0-9]+)-[0-9]+x', 1) AS INTEGER) AS named_hz,"
+        "\n(max(frame_index) - min(frame_index)) / (max(time_s) - min(time_s)) AS real_hz\n"
+        f"{_FRAMES} AND time_s IS NOT NULL\n"
+        f"GROUP BY track_id, video_id HAVING abs(named_hz - real_hz) > {RATE_TOLERANCE_HZ}"
+    ),
+    Kind.VARIABLE_RATE: (
+        "SELECT track_id, frame_index, interval_s FROM (SELECT track_id, frame_index,\n"
+        "time_s - lag(time_s) OVER (PARTITION BY track_id ORDER BY frame_index) AS interval_s\n"
+        f"{_FRAMES})\nQUALIFY abs(interval_s - median(interval_s) OVER (PARTITION BY track_id))\n"
+        f"> {INTERVAL_TOLERANCE} * median(interval_s) OVER (PARTITION BY track_id)"
+    ),
+    Kind.FRAMES_WITHOUT_TIME: f"SELECT track_id, frame_index\n{_FRAMES} AND time_s IS NULL",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the queries are about."""
+
+    dataset: str
+    edition: Edition | None
+    is_crops: bool = False
+    """Whether the faces come from the data set's own crops, so that rows after the last one may have a frame."""
+
+
+def is_listable(kind: str) -> bool:
+    """Whether the query gives a row for each that is counted; if not, a row for each count in `quality`."""
+    return kind in _QUERIES or kind in FILE_KINDS or kind == VideoKind.DOUBTFUL_PERSON
+
+
+def query_of(kind: str, task: Task | None, scope: Scope) -> str:
+    """One SELECT over the warehouse."""
+    query = _QUERIES.get(Kind(kind), _RECORD) if kind in list(Kind) else _RECORD
+    if query is _RECORD and task is not None:
+        query = f"{_RECORD} AND task = '{{task}}'"
+    values = task_columns(scope.edition)[task] if task and scope.edition else ()
+    return query.format(
+        kind=kind,
+        task=task,
+        dataset="'" + scope.dataset.replace("'", "''") + "'",
+        join="LEFT JOIN" if scope.is_crops else "JOIN",
+        values=", ".join(values),
+        is_labelled=" OR ".join(f"{name} IS NOT NULL" for name in values),
+        missing=", ".join(f"CASE WHEN {name} IS NULL THEN '{name}' END" for name in values),
+    )
+
+
+def command_of(query: str, store: Path) -> str:
+    """The command that asks it, ready for a shell."""
+    quoted = f'"{query}"' if not set(query) & set('"\\$`!') else shlex.quote(query)
+    where = "" if store == Path("store") else f" --store {shlex.quote(str(store))}"
+    return f"mtanet sql{where} {quoted}"

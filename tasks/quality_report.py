@@ -1,0 +1,114 @@
+"""What the quality report of a data set tells, gathered from the store, and its page on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.annotations import read_overlap
+from data.cropped import SOURCE
+from data.label_counts import count_labels
+from data.quality_rows import Row, write_quality
+from data.samples import sample_faces
+from data.shards import digest, read_manifest, write_file
+from data.warehouse import publish
+from tasks.catalogue import Dataset, read_catalogue
+from tasks.plots import label_pictures, png
+from tasks.quality_page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render
+from tasks.quality_queries import Scope
+
+PAGE_VERSION = 1
+"""Raised when the same findings give another page; what the template says counts by itself."""
+SHOWN_TRACKS = 200
+SHOWN_FACES = 8
+MARK_BYTES = 1000
+"""The page's mark is in so many bytes from its start."""
+
+
+def quality_rows(dataset: Dataset, store: Path) -> list[Row]:
+    """The findings of a data set, looked for once."""
+    return write_quality(store, [video.faces for video in dataset.videos], dataset.labels)
+
+
+def report_path(dataset: Dataset, store: Path) -> Path:
+    return store / "reports" / f"{dataset.name}.html"
+
+
+def write_report(dataset: Dataset, store: Path, out: Path | None = None) -> Path:
+    """Writes the page of a data set, by default to its place in the store; one that says the same stays."""
+    path = out or report_path(dataset, store)
+    template = TEMPLATE.read_text()
+    mark = digest(PAGE_VERSION, template, dataset.name, dataset.root, dataset.edition, dataset.digest, str(store))
+    if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, render(gather(dataset, store), mark))
+    return path
+
+
+def report_on(store: Path, name: str | None, out: Path | None = None) -> Path:
+    """Writes the page of a data set in the store, and sees to it that the warehouse answers the page's questions.
+
+    Raises:
+        ValueError: There is no data set of that name, or no name is given and there is not just one.
+    """
+    names = sorted(path.stem for path in (store / "datasets").glob("*.json"))
+    if name is None and len(names) > 1:
+        raise ValueError(f"which data set? give --dataset, one of {', '.join(names)}")
+    dataset = read_catalogue(store, name or next(iter(names), ""))
+    quality_rows(dataset, store)
+    publish(store)
+    return write_report(dataset, store, out)
+
+
+def gather(dataset: Dataset, store: Path) -> PageFacts:
+    """What the page tells; of the first tracks with some faces."""
+    labels = dataset.labels_file(store).parent if dataset.labels else None
+    about = read_manifest(labels) if labels else {}
+    manifests = [read_manifest(folder) for folder in dataset.faces_folders(store)]
+    choices = {track_id: choice for manifest in manifests for track_id, choice in manifest.get("choices", {}).items()}
+    tracks = [
+        TrackFacts(
+            track_id=file.stem,
+            split=_split(about.get("split_of", {}).get(file.stem, {})),
+            person=describe_choice(choices.get(file.stem)),
+            faces=sample_faces(file, SHOWN_FACES) if index < SHOWN_TRACKS else (),
+        )
+        for index, file in enumerate(dataset.faces_files(store))
+    ]
+    is_crops = any(manifest.get("source") == SOURCE for manifest in manifests)
+    return PageFacts(
+        scope=Scope(dataset.name, dataset.edition, is_crops),
+        store=store,
+        root=dataset.root,
+        num_videos=len(dataset.videos),
+        tracks=tracks,
+        rows=quality_rows(dataset, store),
+        splits=about.get("splits", {}).get("rule", ""),
+        evidence=[_evidence(row) for row in about.get("evidence", ())],
+        overlaps=read_overlap(labels) if labels else (),
+        pictures=_pictures(dataset, store),
+        num_not_shown=max(0, len(tracks) - SHOWN_TRACKS),
+    )
+
+
+def _pictures(dataset: Dataset, store: Path) -> dict[str, bytes]:
+    if dataset.labels is None or dataset.edition is None:
+        return {}
+    counts = count_labels(dataset.labels_file(store), dataset.edition)
+    return {title: png(figure) for title, figure in label_pictures(counts).items()}
+
+
+def _split(of: Mapping[str, Mapping[str, str]]) -> str:
+    """The split of a track, once if all its tasks are in the same."""
+    used = {task: splits["used"].replace("_", " ") for task, splits in sorted(of.items())}
+    if len(set(used.values())) == 1:
+        return f"{next(iter(used.values()))} ({', '.join(used)})"
+    return ", ".join(f"{task} {split}" for task, split in used.items())
+
+
+def _evidence(row: Mapping[str, Any]) -> str:
+    fits: Sequence[str] = row["fits"]
+    number = "1 file" if row["num_files"] == 1 else f"{row['num_files']} files"
+    return f"{row['seen']} ({number}, such as {row['example']}): {', '.join(fits) or 'no edition'}"

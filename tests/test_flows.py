@@ -92,7 +92,7 @@ def test_a_prediction_leads_back_to_what_made_it(trained: Trained, machine: Mach
     (row,) = query(
         machine.store,
         "SELECT DISTINCT r.run_id, r.code_revision, r.config_digest, v.sha256 FROM predictions p"
-        " JOIN runs r USING (model_version) JOIN videos v USING (video_id) WHERE v.video_id LIKE '1-%'",
+        " JOIN runs r USING (model_version) JOIN videos v USING (video_id) WHERE v.video_id LIKE '901-%'",
     ).to_pylist()
     assert row["run_id"] == trained.model.run_id
     assert row["config_digest"] == TINY.digest
@@ -192,7 +192,7 @@ def test_a_bad_video_is_named_and_the_others_are_done(make_tree: MakeTree, machi
 @pytest.mark.usefixtures("trained")
 def test_a_video_without_annotations_has_a_track_for_each_person(make_tree: MakeTree, machine: MachineConfig) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"], "EXPR_Set/Training_Set/107": ["3"]})
-    one, two = (next((machine.store / "sample").rglob(f"{name}*.mp4")) for name in ("1-", "video2"))
+    one, two = (next((machine.store / "sample").rglob(f"{name}*.mp4")) for name in ("901-", "video902"))
     (root / "videos" / "batch1" / "107.mp4").write_bytes(one.read_bytes())
     (root / "videos" / "batch1" / "video59.mp4").write_bytes(two.read_bytes())
     dataset = ingest_aff_wild2(IngestConfig(root=root, name="partly", edition=Edition.ABAW_2020), machine)

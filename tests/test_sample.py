@@ -68,15 +68,15 @@ def files_of(root: Path) -> dict[str, bytes]:
 def test_the_layout_is_that_of_aff_wild2(sample: Path) -> None:
     names = set(files_of(sample))
     assert {name for name in names if name.startswith("videos")} == {
-        "videos/batch1/1-30-640x360.mp4",
-        "videos/batch1/video2.mp4",
-        "videos/batch1/3-25-640x360.mp4",
-        "videos/batch1/104.mp4",
+        "videos/batch1/901-30-640x360.mp4",
+        "videos/batch1/video902.mp4",
+        "videos/batch1/903-25-640x360.mp4",
+        "videos/batch1/904.mp4",
     }
-    assert "annotations/VA_Set/Training_Set/video2_left.txt" in names
-    assert "annotations/EXPR_Set/Training_Set/video2_right.txt" in names
-    assert "annotations/AU_Set/Validation_Set/3-25-640x360.txt" in names
-    assert "annotations/AU_Set/Training_Set/104.txt" not in names, "this track is without action units"
+    assert "annotations/VA_Set/Training_Set/video902_left.txt" in names
+    assert "annotations/EXPR_Set/Training_Set/video902_right.txt" in names
+    assert "annotations/AU_Set/Validation_Set/903-25-640x360.txt" in names
+    assert "annotations/AU_Set/Training_Set/904.txt" not in names, "this track is without action units"
 
 
 def test_the_headers_are_those_of_edition_2020(sample: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_file_may_have_exactly_a_row_per_frame(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path, Task.VA, plan.video_id)) == plan.num_frames == 3
 
 
-@pytest.mark.parametrize("track_id", ["1-30-640x360", "video2_left", "video2_right", "3-25-640x360"])
+@pytest.mark.parametrize("track_id", ["901-30-640x360", "video902_left", "video902_right", "903-25-640x360"])
 def test_labels_are_the_truth_or_missing_and_always_missing_without_a_face(sample: Path, track_id: str) -> None:
     valence_arousal, expression, units = (rows_of(sample, task, track_id) for task in (Task.VA, Task.EXPR, Task.AU))
     for index, truth in enumerate(truth_of(sample, track_id)):
@@ -133,18 +133,18 @@ def test_labels_are_the_truth_or_missing_and_always_missing_without_a_face(sampl
 
 
 def test_most_labels_are_there(sample: Path) -> None:
-    cells = [cell for task in Task for row in rows_of(sample, task, "video2_left") for cell in row]
+    cells = [cell for task in Task for row in rows_of(sample, task, "video902_left") for cell in row]
     assert sum(cell in ("-5", "-1") for cell in cells) < 0.1 * len(cells)
 
 
 def test_someone_walks_out_and_comes_back(sample: Path) -> None:
-    visible = [row["visible"] for row in truth_of(sample, "1-30-640x360")]
+    visible = [row["visible"] for row in truth_of(sample, "901-30-640x360")]
     assert visible[0] == visible[-1] == 1
     assert 0 in visible
 
 
 def test_left_is_left_of_right_and_they_do_not_overlap(sample: Path) -> None:
-    for left, right in zip(truth_of(sample, "video2_left"), truth_of(sample, "video2_right"), strict=True):
+    for left, right in zip(truth_of(sample, "video902_left"), truth_of(sample, "video902_right"), strict=True):
         assert left["x"] + left["w"] < right["x"]
 
 
@@ -205,8 +205,8 @@ def is_running(process: str) -> bool:
 
 def test_bystanders_have_a_truth_and_no_annotations(tmp_path: Path) -> None:
     film_clip(plan_clip(4, seconds=0.2, seed=SEED, cast=Cast.PEOPLE), tmp_path, on_frame=lambda: None)
-    assert sorted(path.stem for path in (tmp_path / "truth").iterdir()) == ["105", "105_bystander1"]
-    assert {path.stem for path in (tmp_path / "annotations").rglob("*.txt")} == {"105"}
+    assert sorted(path.stem for path in (tmp_path / "truth").iterdir()) == ["905", "905_bystander1"]
+    assert {path.stem for path in (tmp_path / "annotations").rglob("*.txt")} == {"905"}
 
 
 def test_who_is_behind_another_is_not_visible(tmp_path: Path) -> None:

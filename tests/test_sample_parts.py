@@ -64,7 +64,7 @@ def test_the_hard_cast_has_every_move_and_a_bystander_in_half_of_its_clips() -> 
     assert {move for plan in hard for move in (*plan.moves, *plan.bystanders)} == set(Move)
     assert sum(len(plan.track_ids) == 2 for plan in hard) == 6
     assert sum(bool(plan.bystanders) for plan in hard) == 5
-    assert hard[3].everyone == ("4-25-640x360", "4-25-640x360_bystander1")
+    assert hard[3].everyone == ("904-25-640x360", "904-25-640x360_bystander1")
     names = [name for plan in hard for name in plan.everyone]
     assert len(set(names)) == len(names)
 

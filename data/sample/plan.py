@@ -72,6 +72,9 @@ class _Role:
     in_front: bool = False
 
 
+FIRST_NUMBER = 901
+"""Names are in the real set's styles; its own numbers are smaller, so that both can be in one store."""
+
 _NTSC = Fraction(30000, 1001)
 
 # The first three hold both splits, two people, a frame without a face and two codecs, for samples of three clips.
@@ -79,12 +82,12 @@ _ROLES = (
     _Role("{n}-30-640x360", walks_out=True),
     _Role("video{n}", suffixes=("_left", "_right")),
     _Role("{n}-25-640x360", Split.VALIDATION, fps=Fraction(25), codec=Codec.H264),
-    _Role("1{n:02d}", fps=Fraction(24), codec=Codec.HEVC, without=Task.AU),
+    _Role("{n}", fps=Fraction(24), codec=Codec.HEVC, without=Task.AU),
     _Role("{n}-60-640x360", suffixes=("", "_right")),
     _Role("{n}-30-640x360", Split.VALIDATION, suffixes=("_left", "_right"), fps=_NTSC),
     _Role("video{n}_1", codec=Codec.H264, without=Task.VA),
     _Role("{n}-30-640x360", fps=_NTSC, extra_rows=0),
-    _Role("1{n:02d}", Split.VALIDATION, walks_out=True),
+    _Role("{n}", Split.VALIDATION, walks_out=True),
     _Role("{n}-30-640x360-2", fps=Fraction(25), without=Task.EXPR),
 )
 
@@ -95,7 +98,7 @@ _HARD_ROLES = (
     _Role("{n}-30-640x360", suffixes=("", "_right"), moves=(Move.STAYS, Move.LEAVES)),
     _Role("video{n}", Split.VALIDATION, suffixes=("_left", ""), moves=(Move.RETURNS, Move.STAYS)),
     _Role("{n}-25-640x360", fps=Fraction(25), codec=Codec.H264, bystanders=(Move.STAYS,)),
-    _Role("1{n:02d}", fps=Fraction(24), moves=(Move.TURNS,), bystanders=(Move.PASSES,)),
+    _Role("{n}", fps=Fraction(24), moves=(Move.TURNS,), bystanders=(Move.PASSES,)),
     _Role("{n}-30-640x360", Split.VALIDATION, _PAIR, _NTSC, moves=(Move.CROSSES_ONCE, Move.CROSSES_ONCE)),
     _Role("{n}-24-640x360", suffixes=_PAIR, fps=Fraction(24), moves=(Move.TURNS, Move.RETURNS)),
     _Role("video{n}", suffixes=("", "_right"), moves=(Move.STAYS, Move.ARRIVES), bystanders=(Move.LEAVES,)),
@@ -113,7 +116,7 @@ def plan_clip(index: int, *, seconds: float, seed: int, cast: Cast = Cast.DEMO) 
     """
     roles = _ROLES_OF[cast]
     role = roles[index % len(roles)]
-    video_id = role.name.format(n=index + 1)
+    video_id = role.name.format(n=FIRST_NUMBER + index)
     return ClipPlan(
         index=index,
         seed=seed,

@@ -3,8 +3,8 @@
     python tests/bench_people.py --store /tmp/people-store --clips 30 --seconds 6 --seed 11
 
 The sample knows the true box of everybody in every frame, bystanders included. A row of a track is right if the centre
-of its box is inside the true box of its person, and nobody else's true centre is nearer. What was rendered and found
-already is not made again.
+of its box is inside the true box of its person, and nearer to that box's centre than to that of anybody else who is to
+be seen. What was rendered and found already is not made again.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def judge(faces_file: Path, truth: Path, plan: ClipPlan, *, status: Status = Sta
     centres_N2 = found_N4[:, :2] + found_N4[:, 2:] / 2
     true_PN4 = np.stack(boxes)[:, rows_N]
     distance_PN = np.linalg.norm(true_PN4[..., :2] + true_PN4[..., 2:] / 2 - centres_N2, axis=-1)
+    hidden_PN = ~np.stack(visible)[:, rows_N]
+    hidden_PN[person] = False
+    distance_PN[hidden_PN] = np.inf
     own_N4 = true_PN4[person]
     inside_N = ((centres_N2 >= own_N4[:, :2]) & (centres_N2 <= own_N4[:, :2] + own_N4[:, 2:])).all(1)
     right_N = inside_N & (distance_PN.argmin(0) == person)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from data.shards import write_manifest
+from tasks import videos
+
+
+def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(videos.log, "warning", lambda line, *values: told.append(line % values))
+    folders = {}
+    for name, doubts in {"clear": [], "doubtful": [f"v: doubt {number}" for number in range(23)]}.items():
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        write_manifest(folders[name], {"doubts": doubts})
+    (tmp_path / "crops").mkdir()
+    write_manifest(tmp_path / "crops", {"video_id": "107"})
+    videos._tell_doubts({**folders, "crops": tmp_path / "crops"})
+    assert isinstance(videos.log, logging.Logger)
+    assert told[:2] == ["doubtful: v: doubt 0", "doubtful: v: doubt 1"]
+    assert told[20:] == ["doubtful: 3 more, in the manifests under faces"]

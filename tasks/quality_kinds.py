@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         Kind.FRAMES_BEYOND_ROWS: "Frames after the last row: is it the right video?",
     },
     "People": {
-        VideoKind.DOUBTFUL_PERSON: "Reasons to look at whose a track is; `--track-hints` settles it.",
+        VideoKind.DOUBTFUL_PERSON: "Reasons to look at whose a track is; the option --track-hints settles it.",
     },
     "Time": {
         Kind.WRONG_RATE_IN_NAME: "Tracks whose video's name tells another frame rate than its timestamps.",

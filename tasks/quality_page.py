@@ -14,7 +14,7 @@ from jinja2 import Environment
 from data.findings import Kind
 from data.labels import Task
 from data.quality_rows import Row, VideoKind
-from data.samples import SampleFace
+from data.face_samples import SampleFace
 from data.splits import Overlap
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
 from tasks.quality_queries import Scope, command_of, is_listable, query_of
@@ -68,6 +68,11 @@ class Total:
     num_tracks: int
     commands: Sequence[tuple[str, str]]
     """Of each task, or of all: how to list what is counted."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of each task that has it."""
+        return {task or "": count for task, count in zip(COLUMNS, self.cells, strict=True) if count is not None}
 
 
 @dataclass(frozen=True)

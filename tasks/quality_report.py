@@ -10,7 +10,7 @@ from data.annotations import read_overlap
 from data.cropped import SOURCE
 from data.label_counts import count_labels
 from data.quality_rows import Row, write_quality
-from data.samples import sample_faces
+from data.face_samples import sample_faces
 from data.shards import digest, read_manifest, write_file
 from data.warehouse import publish
 from tasks.catalogue import Dataset, read_catalogue

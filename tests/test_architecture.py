@@ -40,7 +40,7 @@ DOORS = {
         "data/frames.py",
         "data/loader.py",
         "data/predictions.py",
-        "data/samples.py",
+        "data/face_samples.py",
         "data/warehouse.py",
         "data/sample/",
     ),

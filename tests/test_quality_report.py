@@ -23,7 +23,7 @@ from data.findings import Kind
 from data.label_counts import BINS, count_labels
 from data.labels import Edition, Task
 from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
-from data.samples import sample_faces
+from data.face_samples import sample_faces
 from data.schema import FACES, Status
 from data.shards import write_folder, write_manifest, write_parquet
 from data.warehouse import publish, query

@@ -8,9 +8,9 @@ from typing import Any
 
 from data.annotations import read_overlap
 from data.cropped import SOURCE
+from data.face_samples import sample_faces
 from data.label_counts import count_labels
 from data.quality_rows import Row, write_quality
-from data.face_samples import sample_faces
 from data.shards import digest, read_manifest, write_file
 from data.warehouse import publish
 from tasks.catalogue import Dataset, read_catalogue

@@ -19,11 +19,11 @@ from little_store import face, jpeg, label, write_labels, write_track
 
 from data.affwild2 import AffWild2, discover
 from data.annotations import write_labels as write_labels_of
+from data.face_samples import sample_faces
 from data.findings import Kind
 from data.label_counts import BINS, count_labels
 from data.labels import Edition, Task
 from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
-from data.face_samples import sample_faces
 from data.schema import FACES, Status
 from data.shards import write_folder, write_manifest, write_parquet
 from data.warehouse import publish, query

@@ -67,7 +67,10 @@ def contents(store: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("prefect_api")
-def test_killed_in_extraction_training_and_prediction_the_shards_are_the_same(tmp_path: Path) -> None:
+def test_killed_in_extraction_training_and_prediction_the_shards_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it where it was used in this process
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     finish(undisturbed)
     shutil.copytree(undisturbed / "sample", disturbed / "sample")

@@ -46,6 +46,7 @@ class PageFacts:
     num_videos: int
     tracks: Sequence[TrackFacts]
     rows: Sequence[Row]
+    is_synthetic: bool = False
     splits: str = ""
     evidence: Sequence[str] = ()
     overlaps: Sequence[Overlap] = ()

@@ -6,6 +6,7 @@ import base64
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tasks import quality_report
 from tasks.catalogue import Dataset, Video, read_catalogue, write_catalogue
 from tasks.plots import label_pictures, png
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
-from tasks.quality_page import describe_choice, total_counts, totals, totals_markdown, track_columns, track_rows
+from tasks.quality_page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
 from tasks.quality_queries import Scope, command_of, is_listable, query_of
 from tasks.quality_report import gather, quality_rows, report_on, report_path, write_report
 
@@ -245,6 +246,14 @@ def test_the_page_has_each_total_and_track_and_needs_nothing_else(odd: tuple[Dat
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     num_faces = sum(min(8, pattern.count(".")) for pattern in TRACKS.values())
     assert page.sources.count("data:image/jpeg;base64," + base64.b64encode(FACE).decode()) == num_faces
+
+
+def test_the_page_of_a_made_sample_calls_it_synthetic(odd: tuple[Dataset, Path]) -> None:
+    dataset, store = odd
+    made = replace(dataset, root=str(store / "sample" / "0123456789abcdef"))
+    assert gather(made, store).is_synthetic
+    assert not gather(dataset, store).is_synthetic
+    assert "<strong>synthetic</strong>" in render(gather(made, store))
 
 
 def test_counts_stand_under_their_kind_and_task(odd: tuple[Dataset, Path]) -> None:

@@ -49,3 +49,8 @@ def prefect_api() -> Iterator[str]:
     with prefect_test_harness(server_startup_timeout=180), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
         yield str(PREFECT_API_URL.value())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Flows come last: Prefect's threads draw from `random`, which Hypothesis takes for the doing of its own tests."""
+    items.sort(key=lambda item: "prefect_api" in getattr(item, "fixturenames", ()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FACE_SIZE_PX = 112
+from data.schema import FACE_SIZE_PX
 
 
 @dataclass(frozen=True, kw_only=True)

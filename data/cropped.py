@@ -18,11 +18,10 @@ from data import schema
 from data.findings import refuse
 from data.hashes import folder_hash
 from data.listing import CROP_SUFFIXES
-from data.schema import FACES, Status
+from data.schema import FACE_SIZE_PX, FACES, Status
 from data.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
 from data.testlists import video_of
 
-SIZE_PX = 112
 SOURCE = "crops"
 """Of a faces folder that was not made from a video."""
 VERSION = 1
@@ -120,7 +119,7 @@ def _read_crop(path: Path | None, problems: list[str]) -> tuple[Status, bytes | 
         simplejpeg.decode_jpeg(jpeg)
     except ValueError:
         return Status.DECODE_ERROR, None
-    if (height_px, width_px) != (SIZE_PX, SIZE_PX) or colours not in ("YCbCr", "RGB"):
-        expected = f"expected {SIZE_PX} x {SIZE_PX} px in colour, as the data set's aligned crops are"
+    if (height_px, width_px) != (FACE_SIZE_PX, FACE_SIZE_PX) or colours not in ("YCbCr", "RGB"):
+        expected = f"expected {FACE_SIZE_PX} x {FACE_SIZE_PX} px in colour, as the data set's aligned crops are"
         problems.append(f"{path}: {expected}, found {width_px} x {height_px} {colours}")
     return Status.OK, jpeg

@@ -14,9 +14,9 @@ import simplejpeg
 import torch
 from torch import Tensor
 
+from data.schema import FACE_SIZE_PX
 from data.video import Device
 
-SIZE_PX = 112
 TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
 """Where the five landmarks lie in a crop: the template of ArcFace, on which public face networks are trained."""
 
@@ -52,12 +52,12 @@ def alignment(landmarks_52: np.ndarray) -> np.ndarray:
 
 
 def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device) -> np.ndarray:
-    """The aligned faces, uint8 `(N, SIZE_PX, SIZE_PX, C)`; face n is cut from frame `owners[n]`.
+    """The aligned faces, uint8 `(N, FACE_SIZE_PX, FACE_SIZE_PX, C)`; face n is cut from frame `owners[n]`.
 
     Where a face reaches beyond its frame the frame's outermost pixels go on.
     """
     if not len(owners):
-        return np.empty((0, SIZE_PX, SIZE_PX, 3), np.uint8)
+        return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
     height, width = frames_FHWC.shape[1:3]
     starts, ends, matrices = zip(
         *(_region(alignment(landmarks_52), (height, width)) for landmarks_52 in landmarks_N52), strict=True
@@ -72,7 +72,11 @@ def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndar
         device=device,
     )
     faces = ndd.warp_affine(
-        regions, matrix=ndd.as_batch(list(matrices)), size=(SIZE_PX, SIZE_PX), inverse_map=False, device=device
+        regions,
+        matrix=ndd.as_batch(list(matrices)),
+        size=(FACE_SIZE_PX, FACE_SIZE_PX),
+        inverse_map=False,
+        device=device,
     )
     crops: np.ndarray = faces.torch().cpu().numpy()
     return crops
@@ -100,7 +104,7 @@ def _region(matrix_23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.ndarray
     """
     to_crop_33 = np.vstack([matrix_23, [0, 0, 1]])
     to_crop_33[:2, 2] += 0.5 - 0.5 * to_crop_33[:2, :2].sum(1)  # pixel centres from whole numbers to halves
-    corners_34 = np.array([[0, SIZE_PX, SIZE_PX, 0], [0, 0, SIZE_PX, SIZE_PX], [1, 1, 1, 1]])
+    corners_34 = np.array([[0, FACE_SIZE_PX, FACE_SIZE_PX, 0], [0, 0, FACE_SIZE_PX, FACE_SIZE_PX], [1, 1, 1, 1]])
     corners_24 = (np.linalg.inv(to_crop_33) @ corners_34)[:2]
     half_px = np.ptp(corners_24, axis=1).max() / 2 * _REGION_MARGIN
     middle_xy = (corners_24.min(1) + corners_24.max(1)) / 2

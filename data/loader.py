@@ -21,9 +21,10 @@ from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
 from torch import Tensor
 
-from data.augment import FACE_SIZE_PX, Augmentation, draw
+from data.augment import Augmentation, draw
 from data.batch import Batch
 from data.frames import WITH_FACE, Integers, LabelledFrames
+from data.schema import FACE_SIZE_PX
 
 Device = Literal["cpu", "gpu"]
 

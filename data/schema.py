@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, Task, action_unit_column
 
+FACE_SIZE_PX = 112
+"""Side of an aligned crop."""
+
 VERSION = 1
 """Part of every digest: a change of meaning or of columns raises it, and the shards are made anew."""
 

@@ -30,9 +30,9 @@ from prefect.states import Crashed
 from rich.console import Console
 
 from flows.environment import prefect_api, wait_for
+from tasks.config import DECODE_LIMIT
 
 POOL = "mtanet"
-DECODE_LIMIT = "decode"
 ZOMBIES = "crash-runs-without-a-heartbeat"
 HEARTBEATS_MISSED_FOR = timedelta(minutes=10)
 """Three heartbeats, which are 180 s apart, and some: with less, healthy trainings were taken for dead."""

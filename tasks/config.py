@@ -18,6 +18,9 @@ from data.shards import digest
 
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 
+DECODE_LIMIT = "decode"
+"""Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
+
 
 class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -19,11 +19,9 @@ from prefect.tasks import exponential_backoff
 from data import cropped, extraction, video
 from data.hints import Hint, read_hints
 from data.shards import read_manifest
-from tasks.config import IngestConfig, MachineConfig
+from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.progress import log, stage
 
-DECODE_LIMIT = "decode"
-"""Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
 _DOUBTS_SHOWN = 20
 
 

@@ -8,7 +8,7 @@ from clips import SIZE, number_in, numbered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.crops import APPEARANCE_LENGTH, SIZE_PX, TEMPLATE_52, alignment, appearances, cut_faces, encode_jpegs
+from data.crops import APPEARANCE_LENGTH, FACE_SIZE_PX, TEMPLATE_52, alignment, appearances, cut_faces, encode_jpegs
 
 
 def similarity(scale: float, turn_deg: float, shift: tuple[float, float]) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_a_crop_shows_the_frame_where_its_matrix_says(scale: float, turn_deg: fl
     matrix_23 = similarity(scale, turn_deg, (0, 0))
     matrix_23[:, 2] = 55.5 - matrix_23[:, :2] @ centre
     (crop,) = cut_faces(ramp(256, 256), [0], landmarks_for(matrix_23)[None], device="cpu")
-    rows, columns = np.mgrid[:SIZE_PX, :SIZE_PX]
+    rows, columns = np.mgrid[:FACE_SIZE_PX, :FACE_SIZE_PX]
     in_crop_2N = np.stack([columns.ravel(), rows.ravel()])
     in_frame_2N = np.linalg.solve(matrix_23[:, :2], in_crop_2N - matrix_23[:, 2:])
     inside_N = ((in_frame_2N > 1) & (in_frame_2N < 254)).all(0)
@@ -85,20 +85,20 @@ def test_a_face_partly_out_of_the_frame_goes_on_with_the_frames_edge() -> None:
 def test_each_face_is_cut_from_the_frame_of_its_owner_and_read_back_from_its_jpeg() -> None:
     owners = [5, 0, 5, 3, 1]
     frames_FHWC = torch.from_numpy(np.stack([numbered(20 + 7 * number) for number in range(6)]))
-    matrix_23 = similarity(SIZE_PX / SIZE[1], 0, (0, 0))
+    matrix_23 = similarity(FACE_SIZE_PX / SIZE[1], 0, (0, 0))
     crops = cut_faces(frames_FHWC, owners, np.stack([landmarks_for(matrix_23)] * len(owners)), device="cpu")
     jpegs = encode_jpegs(crops, quality=95)
-    assert crops.shape == (5, SIZE_PX, SIZE_PX, 3)
+    assert crops.shape == (5, FACE_SIZE_PX, FACE_SIZE_PX, 3)
     assert [len(jpeg) < len(one) for jpeg, one in zip(encode_jpegs(crops, quality=50), jpegs, strict=True)] == [
         True
     ] * 5
     for owner, jpeg in zip(owners, jpegs, strict=True):
-        nearest = np.arange(SIZE[1]) * SIZE_PX // SIZE[1]
+        nearest = np.arange(SIZE[1]) * FACE_SIZE_PX // SIZE[1]
         assert number_in(simplejpeg.decode_jpeg(jpeg)[nearest][:, nearest]) == 20 + 7 * owner
 
 
 def test_no_faces_give_no_crops() -> None:
-    assert cut_faces(ramp(20, 20), [], np.empty((0, 5, 2)), device="cpu").shape == (0, SIZE_PX, SIZE_PX, 3)
+    assert cut_faces(ramp(20, 20), [], np.empty((0, 5, 2)), device="cpu").shape == (0, FACE_SIZE_PX, FACE_SIZE_PX, 3)
     assert appearances(ramp(20, 20), [], np.empty((0, 4))).shape == (0, APPEARANCE_LENGTH)
 
 

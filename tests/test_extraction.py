@@ -18,7 +18,7 @@ import torch
 from clips import one_person, spoil, two_people, write_clip
 
 from data import detections
-from data.crops import SIZE_PX, alignment
+from data.crops import FACE_SIZE_PX, alignment
 from data.extraction import extract_video
 from data.faces import FaceDetector
 from data.hints import Hint
@@ -61,7 +61,7 @@ def numbered_faces(num_frames: int) -> list[np.ndarray]:
     matrix_23 = alignment(faces.landmarks_F52[0])
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
     u, v = np.tensordot(matrix_23[:, :2], np.stack([columns, rows]), 1) + matrix_23[:, 2:, None]
-    band = (v >= -8) & (v < BAND_PX) & (u >= 0) & (u < SIZE_PX)
+    band = (v >= -8) & (v < BAND_PX) & (u >= 0) & (u < FACE_SIZE_PX)
     bits = (u[band] // 14).astype(int)
     frames = [picture.copy() for _ in range(num_frames)]
     for number, frame in enumerate(frames):
@@ -124,7 +124,7 @@ def test_a_stored_face_is_upright_with_its_eyes_where_the_template_has_them(face
     landmarks_52 = np.array(faces[0]["landmarks"]).reshape(5, 2)
     matrix_23 = alignment(landmarks_52)
     assert matrix_23[:, :2] @ landmarks_52[0] + matrix_23[:, 2] == pytest.approx((38.3, 51.7), abs=5)
-    assert simplejpeg.decode_jpeg_header(faces[0]["face_jpeg"])[:2] == (SIZE_PX, SIZE_PX)
+    assert simplejpeg.decode_jpeg_header(faces[0]["face_jpeg"])[:2] == (FACE_SIZE_PX, FACE_SIZE_PX)
 
 
 def test_the_manifest_says_what_was_read_and_found(face_clip: Path, tmp_path: Path) -> None:

@@ -106,12 +106,20 @@ def _gaps(
     }
     rows = sorted({face.row for ends in pairs.values() for pair in ends for face in pair})
     landmarks: dict[int, np.ndarray] = {}
+    lost: set[int] = set()
     if rows:
-        faces = read_table(files, ["status", "landmarks"])
-        faces = faces.filter(pa.compute.equal(faces["status"], Status.OK.value))["landmarks"]
+        faces = read_table(files, ["frame_index", "status", "landmarks"])
+        is_lost = pa.compute.equal(faces["status"], Status.DECODE_ERROR.value)
+        lost = set(faces.filter(is_lost)["frame_index"].to_pylist())
+        faces = faces.filter(faces["landmarks"].is_valid())["landmarks"]
         landmarks = {row: np.array(faces[row].as_py()).reshape(5, 2) for row in rows}
     return {
-        track_id: {index: face for ends in of_track for index, face in between(*ends, landmarks).items()}
+        track_id: {
+            index: face
+            for ends in of_track
+            for index, face in between(*ends, landmarks).items()
+            if index not in lost  # it has no pixels to cut a face from
+        }
         for track_id, of_track in pairs.items()
     }
 
@@ -161,8 +169,8 @@ def _rounded(number: float | None) -> float | None:
 def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:
     """The frames that have faces, one part in memory at a time."""
     for file in files:
-        table = read_table([file], ["frame_index", "time_s", "status", "box", "appearance"])
-        table = table.filter(pa.compute.equal(table["status"], Status.OK.value))
+        table = read_table([file], ["frame_index", "time_s", "box", "appearance"])
+        table = table.filter(table["box"].is_valid())
         boxes_N4 = np.stack([table["box"].combine_chunks().field(name).to_numpy() for name in "xywh"], axis=1)
         looks_N = table["appearance"].combine_chunks()
         looks_NL = looks_N.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.empty((0, 1))
@@ -208,7 +216,7 @@ def _write_track(
     with parquet_writer(folder / f"{track_id}.parquet", FACES) as writer:
         for file in files:
             part = read_table([file])
-            rows = np.flatnonzero(part["status"].to_numpy() == Status.OK.value)
+            rows = np.flatnonzero(part["box"].is_valid().to_numpy())
             frame_index_N, first_N = np.unique(part["frame_index"].to_numpy(), return_index=True)
             numbers = [row_of_frame.get(frame_index) for frame_index in frame_index_N.tolist()]
             chosen = pa.array([None if number is None else rows[number - first_row] for number in numbers], pa.int64())
@@ -218,7 +226,7 @@ def _write_track(
                 "video_id": pa.array([video_id] * len(numbers)),
                 "frame_index": pa.array(frame_index_N),
                 "time_s": part["time_s"].take(pa.array(first_N)),
-                "status": faces["status"].fill_null(Status.NO_FACE.value),
+                "status": pa.compute.coalesce(faces["status"], _without_face(part["status"].take(pa.array(first_N)))),
                 **{name: faces[name] for name in _OF_FACE[1:]},
             }
             writer.write_table(pa.table(columns, schema=FACES), row_group_size=ROWS_PER_GROUP)
@@ -226,6 +234,12 @@ def _write_track(
                 counts[value] += 1
             first_row += len(rows)
     return counts
+
+
+def _without_face(statuses: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What each frame's status is to one who has no face in it: somebody else's face is none."""
+    is_lost = pa.compute.equal(statuses, Status.DECODE_ERROR.value)
+    return pa.compute.if_else(is_lost, Status.DECODE_ERROR.value, Status.NO_FACE.value)
 
 
 def _patched(faces: pa.Table, frame_indices: Sequence[int], patches: _Patches) -> pa.Table:

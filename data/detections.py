@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 
 from data.crops import appearances, cut_faces, encode_jpegs
-from data.faces import FaceDetector
+from data.faces import NO_FACES, FaceDetector
 from data.schema import DETECTIONS, Status
 from data.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
@@ -73,7 +73,10 @@ def write_detections(
 
 def _table(chunk: Chunk, detector: FaceDetector, jpeg_quality: int, device: Device) -> pa.Table:
     """A row for every face of the chunk, and one for every frame without any."""
-    found = detector.detect(chunk.frames_FHWC)
+    found = [
+        NO_FACES if index in chunk.undecoded else faces
+        for index, faces in zip(chunk.frame_indices, detector.detect(chunk.frames_FHWC), strict=True)
+    ]
     owners = [number for number, faces in enumerate(found) for _ in faces.scores_F]
     jpegs: list[bytes] = []
     looks: list[Any] = []
@@ -86,7 +89,8 @@ def _table(chunk: Chunk, detector: FaceDetector, jpeg_quality: int, device: Devi
     for frame_index, time_s, faces in zip(chunk.frame_indices, chunk.times_s, found, strict=True):
         frame = {"frame_index": frame_index, "time_s": time_s}
         if not len(faces.scores_F):
-            rows.append({**frame, "status": Status.NO_FACE.value})
+            is_lost = frame_index in chunk.undecoded
+            rows.append({**frame, "status": (Status.DECODE_ERROR if is_lost else Status.NO_FACE).value})
         for box_4, landmarks_52, score in zip(faces.boxes_F4, faces.landmarks_F52, faces.scores_F, strict=True):
             face_jpeg, look_L = next(pixels)
             box = dict(zip("xywh", box_4.tolist(), strict=True))

@@ -51,6 +51,9 @@ class Faces:
     """float32 in (0, 1)."""
 
 
+NO_FACES = Faces(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
+
+
 class FaceDetector:
     """Finds faces in batches of frames. Frames are resized so that their longer side is `detection_size` px."""
 

@@ -41,7 +41,7 @@ DETECTIONS = pa.schema(
         pa.field("face_jpeg", pa.binary()),
     ]
 )
-"""Every face found in a frame, and one row without a face for a frame that has none."""
+"""Every face found in a frame, and one row without a face for a frame that has none or did not decode."""
 
 FACES = pa.schema(
     [

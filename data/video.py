@@ -54,6 +54,8 @@ class Chunk:
     """Seconds since the video's first frame, as the file's timestamps say; None where it has none."""
     damaged_packets: int
     """Packets that did not decode, from the start of the video to here; all of them on the last chunk."""
+    undecoded: frozenset[int] = frozenset()
+    """Of the frame indices those whose pixels are unknown: the video has the frame, but it did not decode."""
 
 
 def resolve_device(device: Literal["auto", "cpu", "gpu"]) -> Device:

@@ -27,7 +27,7 @@ DOORS = {
         "tasks/training.py",
     ),
     "nvidia": ("data/video.py", "data/crops.py", "data/loader.py"),
-    "av": ("data/video.py", "data/sample/"),
+    "av": ("data/video.py", "data/numbered.py", "data/sample/"),
     "pyarrow": (
         "data/schema.py",
         "data/shards.py",

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from clips import SIZE, number_in, numbered
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.crops import APPEARANCE_LENGTH, FACE_SIZE_PX, TEMPLATE_52, alignment, appearances, cut_faces, encode_jpegs
+from data.numbered import SIZE, number_in, numbered
 
 
 def similarity(scale: float, turn_deg: float, shift: tuple[float, float]) -> np.ndarray:

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 import torch
-from clips import one_person, spoil, two_people, write_clip
+from clips import one_person, spoil, two_people
 
 from data import detections
 from data.crops import FACE_SIZE_PX, alignment
 from data.extraction import extract_video
 from data.faces import FaceDetector
 from data.hints import Hint
+from data.numbered import write_clip
 from data.schema import FACES
 from data.shards import file_sha256, read_manifest
 

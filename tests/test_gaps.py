@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
-from clips import number_in, numbered_clip
 
 from data.crops import alignment
 from data.fragments import Face
 from data.gaps import Filled, between, cut_gaps, find_gaps
+from data.numbered import number_in, numbered_clip
 from data.people import Person
 
 

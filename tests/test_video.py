@@ -9,8 +9,9 @@ import numpy as np
 import nvidia.dali.backend
 import pytest
 import torch
-from clips import SIZE, number_in, numbered, numbered_clip, spoil, write_clip
+from clips import spoil
 
+from data.numbered import SIZE, number_in, numbered, numbered_clip, write_clip
 from data.video import Chunk, Decoder, VideoFacts, choose_decoder, probe, read_frames, resolve_device
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.labels import EXPRESSIONS, Edition, action_unit_columns
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
 
 Column = Tensor | NDArray[Any]
 Columns = Mapping[str, Column]
@@ -22,6 +22,9 @@ Columns = Mapping[str, Column]
 
 POSITIVE = 0.5
 """A unit is predicted where its probability is above this."""
+
+OFFICIAL = {Task.VA: "ccc", Task.EXPR: "expression", Task.AU: "action_units"}
+"""The name of each task's official score."""
 
 
 def ccc(predicted_N: Column, target_N: Column) -> Tensor:
@@ -76,13 +79,18 @@ def scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, fl
     `total`, the sum of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames
     (for a CCC: two that differ) is left out.
     """
-    result = {
-        **_valence_arousal_scores(predicted, truth),
-        **_expression_scores(predicted, truth, edition),
-        **_action_unit_scores(predicted, truth, edition),
-    }
-    parts = [result[name] for name in ("ccc", "expression", "action_units") if name in result]
+    result = {name: value for task in Task for name, value in task_scores(task, predicted, truth, edition).items()}
+    parts = [result[name] for name in OFFICIAL.values() if name in result]
     return {**result, "total": sum(parts)} if len(parts) == 3 else result
+
+
+def task_scores(task: Task, predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
+    """Those of `scores` that belong to one task, `OFFICIAL[task]` among them; of action units, those that are given."""
+    if task is Task.VA:
+        return _valence_arousal_scores(predicted, truth)
+    if task is Task.EXPR:
+        return _expression_scores(predicted, truth, edition)
+    return _action_unit_scores(predicted, truth, edition)
 
 
 def batch_averaged_scores(
@@ -164,7 +172,7 @@ def _expression_scores(predicted: Columns, truth: Columns, edition: Edition) -> 
 
 def _action_unit_scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
     f1, num_right, num_cells = {}, 0, 0
-    for name in action_unit_columns(edition):
+    for name in [name for name in action_unit_columns(edition) if name in predicted]:
         predicted_N, target_N = _both(predicted, truth, name)
         if len(target_N) > 0:
             f1[f"f1_{name}"] = f1_binary(predicted_N, target_N)

@@ -1,16 +1,19 @@
-"""The `mtanet` command. What is heavy is imported by the command that needs it, so that help and SQL are quick."""
+"""The `mtanet` command, and the commands that make things.
+
+What is heavy is imported by the command that needs it, so that help and SQL are quick.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.environment import MLFLOW_PORT, PREFECT_PORT
+from flows import cli_look
+from flows.options import CORES, STORE, Device, OnDevice, Store, Workers, machine_of
 from flows.terminal import VERBOSE, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
@@ -25,29 +28,6 @@ app = typer.Typer(
 )
 EXPECTED = (ValueError, RuntimeError, OSError, ModuleNotFoundError, FloatingPointError)
 """What a user can do something about: shown as one sentence."""
-
-
-class Device(StrEnum):
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
-
-
-class Format(StrEnum):
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-
-
-Store = Annotated[
-    Path,
-    typer.Option(envvar="MTANET_STORE", help="Folder of everything that is made.", show_default="store"),
-]
-OnDevice = Annotated[Device, typer.Option(help="`gpu` refuses to go on without one.")]
-Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
-CORES = os.cpu_count() or 1
-STORE = Path("store")
 
 
 @app.callback()
@@ -66,7 +46,7 @@ def demo(store: Store = STORE, device: OnDevice = Device.AUTO, workers: Workers 
     out.print(
         "The demo makes a [bold]synthetic[/bold] sample: rendered heads with exact labels, no real person's face."
     )
-    print_demo(_train("sample", _machine(store, device, workers)), store, out)
+    print_demo(_train("sample", machine_of(store, device, workers)), store, out)
 
 
 @app.command()
@@ -84,7 +64,7 @@ def train(
 
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
     knobs = with_knobs(load_experiment(experiment), given)
-    print_trained(_train(knobs, _machine(store, device, workers)), out)
+    print_trained(_train(knobs, machine_of(store, device, workers)), out)
 
 
 @app.command()
@@ -102,7 +82,7 @@ def sample(
     with prefect(store):
         from tasks.sample import make_sample
 
-        folder = make_sample(knobs, _machine(store, Device.AUTO, workers))
+        folder = make_sample(knobs, machine_of(store, Device.AUTO, workers))
     out.print(f"synthetic sample: {folder}")
 
 
@@ -123,7 +103,7 @@ def ingest(
     with prefect(store):
         from flows.ingest import ingest_aff_wild2
 
-        dataset = ingest_aff_wild2(knobs, _machine(store, device, workers))
+        dataset = ingest_aff_wild2(knobs, machine_of(store, device, workers))
     out.print(f"data set {dataset.name}: {len(dataset.videos)} videos, edition {dataset.edition}")
 
 
@@ -144,7 +124,7 @@ def evaluate(
     with prefect(store):
         from flows.evaluate import evaluate_mtanet
 
-        print_scores(evaluate_mtanet(model, dataset, Split(split), _machine(store, device, CORES)), out)
+        print_scores(evaluate_mtanet(model, dataset, Split(split), machine_of(store, device, CORES)), out)
 
 
 @app.command()
@@ -161,7 +141,7 @@ def predict(
     with prefect(store):
         from flows.predict import predict_videos
 
-        dataset = predict_videos(videos, model, _machine(store, device, workers))
+        dataset = predict_videos(videos, model, machine_of(store, device, workers))
     out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted; ask for them with, for example,")
     out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
 
@@ -172,55 +152,7 @@ EXAMPLE = (
 )
 
 
-@app.command()
-def sql(
-    query: Annotated[str | None, typer.Argument(help="A SELECT over the views and macros of the warehouse.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
-    to: Annotated[Path | None, typer.Option("--out", help="File to write, in place of the terminal.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the views and their columns.")] = False,
-    store: Store = STORE,
-) -> None:
-    """Ask the warehouse: frames, labels, predictions, videos, runs."""
-    from data import warehouse
-    from flows.show import VIEWS, write_answer
-
-    if query is None and not list_:
-        raise ValueError('give a query, such as "SELECT * FROM runs", or --list for what there is')
-    write_answer(warehouse.query(store, query or VIEWS), format_, to, out)
-
-
-@app.command()
-def report(
-    dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
-    to: Annotated[
-        Path | None, typer.Option("--out", help="File to write.", show_default="STORE/reports/DATASET.html")
-    ] = None,
-    store: Store = STORE,
-) -> None:
-    """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
-    from tasks.quality_report import report_on
-
-    out.print(f"quality report: {report_on(store, dataset, to)}")
-
-
-@app.command()
-def up(
-    store: Store = STORE,
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = PREFECT_PORT,
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's pages.")] = MLFLOW_PORT,
-) -> None:
-    """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
-    from flows.up import up as serve
-
-    serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
-
-
-@app.command()
-def doctor(store: Store = STORE) -> None:
-    """Say what this machine has: versions, device, decoders, store, servers."""
-    from flows.doctor import print_facts
-
-    print_facts(store, out)
+app.add_typer(cli_look.app)
 
 
 def main() -> None:
@@ -241,12 +173,6 @@ def _escaped(error: BaseException) -> str:
     from rich.markup import escape
 
     return escape(str(error) or type(error).__name__)
-
-
-def _machine(store: Path, device: Device, workers: int) -> MachineConfig:
-    from tasks.config import MachineConfig
-
-    return MachineConfig(store=store, device=device.value, workers=workers)
 
 
 def _train(experiment: str | Experiment, machine: MachineConfig) -> Trained:

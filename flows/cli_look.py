@@ -1,0 +1,73 @@
+"""The commands that look at what was made and look after it; `flows.cli` has them beside those that make things."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.environment import MLFLOW_PORT, PREFECT_PORT
+from flows.options import STORE, Store
+from flows.terminal import out
+
+app = typer.Typer()
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A SELECT over the views and macros of the warehouse.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
+    to: Annotated[Path | None, typer.Option("--out", help="File to write, in place of the terminal.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the views and their columns.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Ask the warehouse: frames, labels, predictions, videos, runs."""
+    from data import warehouse
+    from flows.show import VIEWS, write_answer
+
+    if query is None and not list_:
+        raise ValueError('give a query, such as "SELECT * FROM runs", or --list for what there is')
+    write_answer(warehouse.query(store, query or VIEWS), format_, to, out)
+
+
+@app.command()
+def report(
+    dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write.", show_default="STORE/reports/DATASET.html")
+    ] = None,
+    store: Store = STORE,
+) -> None:
+    """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
+    from tasks.quality_report import report_on
+
+    out.print(f"quality report: {report_on(store, dataset, to)}")
+
+
+@app.command()
+def up(
+    store: Store = STORE,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = PREFECT_PORT,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's pages.")] = MLFLOW_PORT,
+) -> None:
+    """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
+    from flows.up import up as serve
+
+    serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
+
+
+@app.command()
+def doctor(store: Store = STORE) -> None:
+    """Say what this machine has: versions, device, decoders, store, servers."""
+    from flows.doctor import print_facts
+
+    print_facts(store, out)

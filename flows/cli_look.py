@@ -66,8 +66,14 @@ def up(
 
 
 @app.command()
-def doctor(store: Store = STORE) -> None:
+def doctor(
+    store: Store = STORE,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Try the GPU beside the CPU instead, and give a verdict.")] = False,
+) -> None:
     """Say what this machine has: versions, device, decoders, store, servers."""
-    from flows.doctor import print_facts
+    from flows.doctor import print_facts, print_gpu_verdict
 
-    print_facts(store, out)
+    if gpu:
+        print_gpu_verdict(out)
+    else:
+        print_facts(store, out)

@@ -7,6 +7,7 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -19,6 +20,31 @@ def print_facts(store: Path, console: Console) -> None:
     """Prints versions, device, decoders, store and servers."""
     for name, value in facts(store).items():
         console.print(f"{name:10} {value}")
+
+
+def print_gpu_verdict(console: Console) -> None:
+    """Tries the GPU beside the CPU on made-up data, and prints each comparison and a verdict.
+
+    Raises:
+        ValueError: There is no GPU that DALI and PyTorch can both use.
+        RuntimeError: The GPU does something else than the CPU.
+    """
+    from data.video import resolve_device
+    from model.agreement import compare_with_cpu
+
+    device = resolve_device("gpu")
+    with TemporaryDirectory() as folder:
+        checks = []
+        for check in compare_with_cpu(device, Path(folder)):
+            console.print(f"{'agrees ' if check.agrees else 'DIFFERS'}  {check.name}: {check.found}", markup=False)
+            checks.append(check)
+    wrong = [check.name for check in checks if not check.agrees]
+    if wrong:
+        raise RuntimeError(
+            f"the GPU differs from the CPU in {len(wrong)} of {len(checks)} checks: {', '.join(wrong)}; "
+            "work with --device cpu, or with ingest.decoder=pyav if it is only the decoding"
+        )
+    console.print(f"verdict: the GPU does what the CPU does, in all {len(checks)} checks")
 
 
 def facts(store: Path) -> dict[str, str]:

@@ -20,7 +20,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.store import says_no_room
+
 MANIFEST = "manifest.json"
+PARTIAL = ".partial"
 ROWS_PER_GROUP = 512
 """Rows that are read together: some 2.5 MB of crops."""
 
@@ -40,30 +43,37 @@ def is_whole(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def whole_folders(stage: Path) -> list[Path]:
+    """Those of a stage, by name; not one that is about to be whole."""
+    return [path.parent for path in sorted(stage.glob(f"*/{MANIFEST}")) if path.parent.suffix != PARTIAL]
+
+
 @contextmanager
 def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
     """Gives a folder to write into, `<folder>.partial`, which gets its name when the block ends without an error.
 
-    With `resume` what an earlier, killed writer left there stays; otherwise the folder starts empty.
+    With `resume` what an earlier, killed writer left there stays; otherwise the folder starts empty. For one writer
+    at a time: `data.store.hold`.
 
     Raises:
+        NoRoomError: The disk is full.
         RuntimeError: The block wrote no manifest.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    if partial.exists() and not resume:
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    yield partial
-    if not is_whole(partial):
-        raise RuntimeError(f"{partial}: no {MANIFEST} was written, so the folder is not whole")
-    partial.rename(folder)
+    partial = folder.with_name(folder.name + PARTIAL)
+    with says_no_room(folder):
+        if partial.exists() and not resume:
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+        if not is_whole(partial):
+            raise RuntimeError(f"{partial}: no {MANIFEST} was written, so the folder is not whole")
+        partial.rename(folder)
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Writes a file whole or not at all; an existing one is replaced at once."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.replace(path)
+    """Writes a file whole or not at all; an existing one is replaced at once. For one writer at a time."""
+    with _aside(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_parquet(table: pa.Table, path: Path, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
@@ -75,10 +85,24 @@ def write_parquet(table: pa.Table, path: Path, *, rows_per_group: int = ROWS_PER
 @contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A writer for a table that comes in pieces; the file gets its name when the block ends without an error."""
-    partial = path.with_name(path.name + ".partial")
-    with pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer:
+    with (
+        _aside(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer,
+    ):
         yield writer
-    partial.replace(path)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Gives a place to write to, from which the file gets its name when the block ends without an error."""
+    partial = path.with_name(path.name + PARTIAL)
+    with says_no_room(path):
+        try:
+            yield partial
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

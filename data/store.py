@@ -1,0 +1,96 @@
+"""The folder of everything that is made: one writer at a time, and what to do where nothing can be written.
+
+    check_store(store)                                    # before any work
+    with hold(store, f"faces-{digest}", what="107.mp4"):  # whoever comes second, waits
+        if not is_whole(folder):                          # and finds that there is nothing left to do
+            ...
+
+Locks are the kernel's, on files in `store/locks` that stay: they hold between threads as between processes, and one
+that is killed lets go of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_QUIET_S = 1.0
+"""Who waits longer says so."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+log = logging.getLogger("mtanet.store")
+
+
+class NoRoomError(RuntimeError):
+    """The disk, or the writer's share of it, is full: another try in a moment is no help."""
+
+
+@contextmanager
+def says_no_room(path: Path) -> Iterator[None]:
+    """Where a full disk ends the block, which writes below `path`, the error says so and what to do.
+
+    Raises:
+        NoRoomError: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+        free_mb = shutil.disk_usage(there).free / 1e6
+        raise NoRoomError(
+            f"{path}: could not be written ({os.strerror(error.errno)}; {free_mb:.0f} MB of its disk are free); make "
+            "room, or move the store and name its new place with --store, and run the same again: what is done stays"
+        ) from error
+
+
+def check_store(store: Path) -> None:
+    """Makes the store if need be.
+
+    Raises:
+        ValueError: Nothing can be written there.
+        NoRoomError: The disk is full.
+    """
+    try:
+        with says_no_room(store):
+            store.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=store) as probe:
+                probe.write(b"can this be written?")
+    except OSError as error:
+        reason = "it is a file" if store.is_file() else os.strerror(error.errno or 0)
+        raise ValueError(
+            f"the store {store} cannot be written to: {reason}; make it a folder of yours, or name another with --store"
+        ) from error
+
+
+@contextmanager
+def hold(store: Path, name: str, *, what: str) -> Iterator[None]:
+    """Within the block nobody else holds this name in this store, in whatever thread or process; not re-entrant.
+
+    Args:
+        store: Its folder; made if need be.
+        name: Of what is written: one folder, or a kind of files.
+        what: The same for a reader of the log, who is told if it takes time until the other one is done.
+    """
+    path = store / "locks" / f"{name}.lock"
+    with says_no_room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=_QUIET_S)
+        except Timeout:
+            log.info("waiting for another run or file that is at work on %s in the store %s", what, store)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

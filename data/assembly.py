@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -53,8 +53,12 @@ class Casting:
         return [tracks, {track_id: hint.key for track_id, hint in self.hints.items()}, self.fill_gaps_s]
 
 
-def write_tracks(video: Path, found: Path, folder: Path, casting: Casting, *, device: Device) -> None:
+def write_tracks(
+    video: Path, found: Path, folder: Path, casting: Casting, *, device: Device, check: Callable[[], None]
+) -> None:
     """Fills the folder with a file per track, from the whole folder of the video's detections.
+
+    `check` is called after the video was read again for its gaps, and raises if it may be another by now.
 
     Raises:
         ValueError: A hint does not fit, or the video cannot be read again for its gaps.
@@ -75,6 +79,8 @@ def write_tracks(video: Path, found: Path, folder: Path, casting: Casting, *, de
         chunk=CHUNK_FRAMES,
         jpeg_quality=manifest["jpeg_quality"],
     )
+    if jpegs:
+        check()
     with write_folder(folder) as partial:
         counts = {
             track_id: _write_track(

@@ -49,8 +49,11 @@ def write_detections(
     facts: dict[str, Any],
     threads: int,
     progress: Callable[[int], None],
+    check: Callable[[], None],
 ) -> None:
     """Fills the folder with parts; its manifest has `facts`, `num_frames` and `damaged_packets`.
+
+    `check` is called before a part is kept, and raises if the frames may not be those of the video any more.
 
     Raises:
         ValueError: The video cannot be read.
@@ -65,8 +68,10 @@ def write_detections(
             pending.append(_table(chunk, detector, search.jpeg_quality, device))
             num_frames, damaged_packets = chunk.frame_indices.stop, chunk.damaged_packets
             if num_frames % PART_FRAMES == 0:
+                check()
                 _write_part(pending, partial, num_frames // PART_FRAMES - 1)
             progress(len(chunk.frame_indices))
+        check()
         _write_part(pending, partial, num_frames // PART_FRAMES)
         write_manifest(partial, {**facts, "num_frames": num_frames, "damaged_packets": damaged_packets})
 

@@ -7,29 +7,26 @@ what exists is not made again: the video counts by its content, not its name.
 
 from __future__ import annotations
 
-import json
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from data import detections, schema
 from data.assembly import Casting, write_tracks
 from data.detections import Search, write_detections
+from data.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.hints import Hint
-from data.shards import digest, file_sha256, is_whole, write_file
+from data.shards import digest, is_whole
+from data.store import hold
 from data.tracks import check_names
 from data.video import Device, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
 KNOWN_VIDEOS = "videos.json"
-"""In the store: hash and facts of each video file, so that a rerun need not read it."""
-
-_known_videos_lock = threading.Lock()
-_folder_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""In the store: the facts of each video by its content, so that a rerun need not open it."""
 
 
 def extract_video(
@@ -65,36 +62,57 @@ def extract_video(
         progress: Called with the number of frames done since the last call.
 
     Raises:
-        ValueError: The file is not a video that can be read, or the track names do not say who is who, or
-            a hint does not fit.
+        ValueError: The file is not a video that can be read, or changes while it is; or the track names do not say
+            who is who, or a hint does not fit.
+        NoRoomError: The disk is full; the parts that are done stay.
     """
     if track_ids is not None:
         check_names(track_ids)
-    known = know_video(video, store)
-    search = Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality)
-    decoder_name = choose_decoder(known.facts.codec, device=device, decoder=decoder)
-    detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, decoder_name, asdict(search))
-    own_hints = {track_id: hint for track_id, hint in (hints or {}).items() if track_id in (track_ids or ())}
-    casting = Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s)
-    folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
-    with _folder_locks[detections_id]:  # two files with the same content share their detections
+    with _still(video) as check:
+        known = know_video(video, store)
+        search = Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality)
+        decoder_name = choose_decoder(known.facts.codec, device=device, decoder=decoder)
+        knobs = (decoder_name, asdict(search))
+        detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, *knobs)
+        own_hints = {track_id: hint for track_id, hint in (hints or {}).items() if track_id in (track_ids or ())}
+        casting = Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s)
+        folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
         if is_whole(folder):
             return folder
-        found = store / "detections" / detections_id
-        if not is_whole(found):
-            facts = {**known.facts_for_manifest, **asdict(search), "decoder": decoder_name, "device": device}
-            write_detections(
-                video,
-                found,
-                search,
-                device=device,
-                decoder=decoder_name,
-                facts=facts,
-                threads=threads,
-                progress=progress or (lambda _: None),
-            )
-        write_tracks(video, found, folder, casting, device=device)
+        # Two runs at once, or two files of the same content: who comes second uses what the first one found.
+        with hold(store, f"detections-{detections_id}", what=video.name):
+            found = store / "detections" / detections_id
+            if not is_whole(found):
+                facts = {**known.facts_for_manifest, **asdict(search), "decoder": decoder_name, "device": device}
+                write_detections(
+                    video,
+                    found,
+                    search,
+                    device=device,
+                    decoder=decoder_name,
+                    facts=facts,
+                    threads=threads,
+                    progress=progress or (lambda _: None),
+                    check=check,
+                )
+            if not is_whole(folder):
+                write_tracks(video, found, folder, casting, device=device, check=check)
     return folder
+
+
+@contextmanager
+def _still(video: Path) -> Iterator[Callable[[], None]]:
+    """Gives a check that the file is what it was when the block began.
+
+    It is made when the block ends with an error, too: a file that changes under its reader can end the reading in any
+    way, and then the change is what there is to say.
+    """
+    before = look_at(video)
+    try:
+        yield lambda: check_unchanged(video, before)
+    except (OSError, ValueError):
+        check_unchanged(video, before)
+        raise
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,6 @@ class KnownVideo:
     """A video file's content and what `probe` says of it."""
 
     bytes: int
-    mtime_ns: int
     sha256: str
     facts: VideoFacts
 
@@ -112,26 +129,16 @@ class KnownVideo:
 
 
 def know_video(video: Path, store: Path) -> KnownVideo:
-    """Hash and facts of a video file, read from it only if its size or its time of change is new.
+    """Hash and facts of a video file, read from it only if it looks new.
 
     Raises:
         ValueError: The file is not a video that can be read.
     """
-    name, path = str(video.resolve()), store / KNOWN_VIDEOS
-    status = video.stat() if video.is_file() else None
-    with _known_videos_lock:
-        entry = _read_known(path).get(name)
-    if status and entry and (entry["bytes"], entry["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
-        return KnownVideo(**{**entry, "facts": VideoFacts(**entry["facts"])})
+    sha256, num_bytes = file_hash(video, store), video.stat().st_size
+    content = digest(sha256, detections.VERSION, [field.name for field in fields(VideoFacts)])
+    entry = read_notes(store, KNOWN_VIDEOS).get(content)
+    if entry is not None:
+        return KnownVideo(num_bytes, sha256, VideoFacts(**entry))
     facts = probe(video)
-    status = video.stat()
-    known = KnownVideo(status.st_size, status.st_mtime_ns, file_sha256(video), facts)
-    with _known_videos_lock:
-        store.mkdir(parents=True, exist_ok=True)
-        write_file(path, json.dumps({**_read_known(path), name: asdict(known)}, indent=1, sort_keys=True) + "\n")
-    return known
-
-
-def _read_known(path: Path) -> dict[str, Any]:
-    known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return known
+    add_notes(store, KNOWN_VIDEOS, {content: asdict(facts)})
+    return KnownVideo(num_bytes, sha256, facts)

@@ -1,62 +1,106 @@
-"""Hashes of input files, computed once: a file of the same size and time of change is not read again."""
+"""What a file's content is, by its hash: read once, and again whenever the file looks otherwise.
+
+A file looks as its size, its times of change and its inode say. The time of the last change of the inode is among them:
+nobody can set it, so a file replaced by another of the same name, size and date is still seen to be another.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data.shards import digest, file_sha256, write_file
+from data.store import hold
 
 KNOWN_FILES = "files.json"
-"""In the store: what each file or folder looked like when it was read, and its hash."""
+"""In the store: how each file or folder looked when it was read, and its hash."""
 
-_lock = threading.Lock()
+Looks = list[int]
+
+
+def look_at(path: Path) -> Looks:
+    """How the file looks now: bytes, times of change of its content and of its inode (ns), and its inode.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    try:
+        return _looks(path.stat())
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: expected a file, found none; put it back and run the same again") from error
+
+
+def check_unchanged(path: Path, before: Looks) -> None:
+    """Called after a file was read, with its looks from before that.
+
+    Raises:
+        ValueError: It was written to, replaced or removed meanwhile.
+    """
+    now = _looks(path.stat()) if path.exists() else None
+    if now is None:
+        raise ValueError(f"{path}: vanished while it was read; put it back and run the same again")
+    if now != before:
+        sizes = f"{before[0]} bytes before and {now[0]} now"
+        raise ValueError(f"{path}: changed while it was read ({sizes}); run the same again once it is still")
+
+
+def file_hash(path: Path, store: Path) -> str:
+    """The sha256 of a file."""
+    return file_hashes([path], store)[path]
 
 
 def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
-    """The sha256 of each file."""
-    known, new, hashes = _read_known(store), {}, {}
+    """The sha256 of each file.
+
+    Raises:
+        ValueError: A file is not there, or changed while it was read.
+    """
+    known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:
-        status, name = path.stat(), str(path.resolve())
+        looks, name = look_at(path), str(path.resolve())
         entry = known.get(name)
-        if not entry or entry[:2] != [status.st_size, status.st_mtime_ns]:
-            entry = new[name] = [status.st_size, status.st_mtime_ns, file_sha256(path)]
-        hashes[path] = str(entry[2])
-    _add_known(store, new)
+        if not entry or entry[:-1] != looks:
+            entry = new[name] = [*looks, file_sha256(path)]
+            check_unchanged(path, looks)
+        hashes[path] = str(entry[-1])
+    add_notes(store, KNOWN_FILES, new)
     return hashes
 
 
 def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
     """One sha256 of the names and contents of some files of a folder, which may be too many to be known one by one."""
     paths = sorted(files)
-    stats = [(path.name, path.stat()) for path in paths]
-    looks = digest([(name, status.st_size, status.st_mtime_ns) for name, status in stats])
+    looks = digest([(path.name, look_at(path)) for path in paths])
     name = str(folder.resolve())
-    entry = _read_known(store).get(name)
+    entry = read_notes(store, KNOWN_FILES).get(name)
     if entry and entry[0] == looks:
         return str(entry[1])
     sha256 = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
         sha256.update(f"{path.name} {len(content)}\n".encode() + content)
-    _add_known(store, {name: [looks, sha256.hexdigest()]})
+    add_notes(store, KNOWN_FILES, {name: [looks, sha256.hexdigest()]})
     return sha256.hexdigest()
 
 
-def _read_known(store: Path) -> dict[str, Any]:
-    path = store / KNOWN_FILES
-    known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return known
+def read_notes(store: Path, name: str) -> dict[str, Any]:
+    """What is noted in a JSON file of the store."""
+    path = store / name
+    notes: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return notes
 
 
-def _add_known(store: Path, new: Mapping[str, Any]) -> None:
+def add_notes(store: Path, name: str, new: Mapping[str, Any]) -> None:
+    """Adds to them; what others note at the same time stays."""
     if not new:
         return
-    with _lock:
-        store.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({**_read_known(store), **new}, indent=0, sort_keys=True)
-        write_file(store / KNOWN_FILES, content + "\n")
+    with hold(store, name, what=name):
+        write_file(store / name, json.dumps({**read_notes(store, name), **new}, indent=0, sort_keys=True) + "\n")
+
+
+def _looks(status: os.stat_result) -> Looks:
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

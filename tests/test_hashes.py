@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from data.hashes import KNOWN_FILES, file_hashes, folder_hash
+import pytest
+
+from data.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
 from data.shards import file_sha256
 
 
@@ -14,15 +18,35 @@ def replace(path: Path, content: bytes, *, mtime_ns: int) -> None:
 
 def test_a_file_that_looks_the_same_is_not_read_again(tmp_path: Path) -> None:
     path, store = tmp_path / "a.txt", tmp_path / "store"
+    path.write_bytes(b"one")
+    assert file_hashes([path], store) == {path: file_sha256(path)}
+    known = json.loads((store / KNOWN_FILES).read_text())
+    known[str(path)][-1] = "what was noted"
+    (store / KNOWN_FILES).write_text(json.dumps(known))
+    assert file_hashes([path], store) == {path: "what was noted"}
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(b"two")
+
+
+def swapped(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"two")
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, swapped])
+def test_another_file_of_the_same_name_size_and_date_is_read_anew(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    path, store = tmp_path / "a.txt", tmp_path / "store"
     replace(path, b"one", mtime_ns=10**18)
-    first = file_hashes([path], store)
-    assert first == {path: file_sha256(path)}
-    replace(path, b"two", mtime_ns=10**18)
-    assert file_hashes([path], store) == first
-    replace(path, b"two", mtime_ns=10**18 + 1)
-    assert file_hashes([path], store) == {path: file_sha256(path)}
-    replace(path, b"longer", mtime_ns=10**18 + 1)
-    assert file_hashes([path], store) == {path: file_sha256(path)}
+    before = file_hash(path, store)
+    change(path)
+    os.utime(path, ns=(10**18, 10**18))
+    assert path.stat().st_size == 3
+    assert file_hash(path, store) == file_sha256(path) != before
 
 
 def test_the_hash_of_a_folder_is_that_of_its_names_and_contents(tmp_path: Path) -> None:
@@ -34,13 +58,28 @@ def test_the_hash_of_a_folder_is_that_of_its_names_and_contents(tmp_path: Path) 
     both = folder_hash(folder, [two, one], store)
     assert folder_hash(folder, [one, two], tmp_path / "other") == both
     replace(one, b"xy", mtime_ns=10**18)
-    assert folder_hash(folder, [one, two], store) == both
-    replace(one, b"ab", mtime_ns=10**18 + 1)
+    assert folder_hash(folder, [one, two], store) != both
+    replace(one, b"ab", mtime_ns=10**18)
     assert folder_hash(folder, [one, two], store) == both
     replace(one, b"a", mtime_ns=10**18)
     replace(two, b"bc", mtime_ns=10**18)
     assert folder_hash(folder, [one, two], store) != both
     assert folder_hash(folder, [one], store) != both
+
+
+def test_a_file_is_unchanged_or_the_error_says_what_happened_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with pytest.raises(ValueError, match=r"a\.mp4: expected a file, found none"):
+        look_at(path)
+    path.write_bytes(b"one")
+    before = look_at(path)
+    check_unchanged(path, before)
+    path.write_bytes(b"three")
+    with pytest.raises(ValueError, match=r"a\.mp4: changed while it was read \(3 bytes before and 5 now\)"):
+        check_unchanged(path, before)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"a\.mp4: vanished while it was read"):
+        check_unchanged(path, before)
 
 
 def test_what_is_known_is_written_only_if_it_is_new(tmp_path: Path) -> None:

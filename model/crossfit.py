@@ -1,0 +1,95 @@
+"""What fitting brings on videos that it was not fitted on.
+
+The recordings are dealt out to parts; each part is answered with what was fitted on the others, and the answers of all
+parts are scored together. Letters: M labelled rows with a face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.labels import Task
+from model.fitting import Fit, Floats, TaskFrames, fit_task, official
+from model.metrics import task_scores
+
+FOLDS = 5
+
+_DECISION = {Task.EXPR: "class bias", Task.AU: "thresholds"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One way of fitting a task, and what it brings; scores are the task's official one, pooled over all frames.
+
+    `cross_fitted` has every score of `model.metrics` for the answers of all parts; `fits` holds what each part was
+    answered with, fitted on the other parts.
+    """
+
+    task: Task
+    steps: tuple[str, ...]
+    raw: float
+    score: float
+    cross_fitted: dict[str, float]
+    fits: tuple[Fit, ...]
+
+    @property
+    def gain(self) -> float:
+        return self.score - self.raw
+
+
+def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> list[Trial]:
+    """Smoothing alone, the decision alone, and both, in this order: none where there are not two recordings to part.
+
+    There are as many parts as `num_folds`, or as recordings if those are fewer.
+    """
+    fold_M = deal(frames.recording_M, num_folds, seed)
+    if fold_M.max(initial=0) == 0:
+        return []
+    names = ["smoothing", *([_DECISION[frames.task]] if frames.task in _DECISION else [])]
+    variants = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
+    return [_trial(frames, fold_M, steps) for steps in variants]
+
+
+def fit_kept(frames: TaskFrames, trials: list[Trial]) -> Fit:
+    """What later videos are answered with: the steps that brought most when cross-fitted, fitted on all frames here.
+
+    Nothing, where none brought anything. These very frames can not say how good it is.
+    """
+    best = max(trials, key=lambda trial: trial.gain, default=None)
+    if best is None or not best.gain > 0:
+        return Fit()
+    return _fit(frames, best.steps)
+
+
+def deal(recording_M: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """The part of each row: all rows of a recording are in one, and the parts have as many recordings each, or one."""
+    recordings, position_M = np.unique(recording_M, return_inverse=True)
+    order_R = np.random.default_rng(seed).permutation(len(recordings))
+    fold_R = np.empty(len(recordings), dtype=np.int64)
+    fold_R[order_R] = np.arange(len(recordings)) % num_folds
+    return fold_R[position_M]
+
+
+def _fit(frames: TaskFrames, steps: tuple[str, ...]) -> Fit:
+    return fit_task(frames, smooths="smoothing" in steps, decides=_DECISION.get(frames.task) in steps)
+
+
+def _trial(frames: TaskFrames, fold_M: NDArray[np.int64], steps: tuple[str, ...]) -> Trial:
+    answers: dict[str, Floats] = {name: np.full(len(frames), np.nan) for name in frames.answers(Fit())}
+    fits = []
+    for fold in range(int(fold_M.max()) + 1):
+        fit = _fit(frames.take(fold_M != fold), steps)
+        for name, found in frames.take(fold_M == fold).answers(fit).items():
+            answers[name][fold_M == fold] = found
+        fits.append(fit)
+    return Trial(
+        task=frames.task,
+        steps=steps,
+        raw=frames.score(Fit()),
+        score=official(frames.task, answers, frames.truth, frames.edition),
+        cross_fitted=task_scores(frames.task, answers, frames.truth, frames.edition),
+        fits=tuple(fits),
+    )

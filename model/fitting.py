@@ -1,0 +1,182 @@
+"""What is done to a network's answers afterwards, and how it is chosen: smoothing over time, class bias, thresholds.
+
+All of it is chosen by the official score, so a score on the same videos flatters: see `model.crossfit` for one that
+does not. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from model.metrics import OFFICIAL, POSITIVE, task_scores
+from model.smoothing import smooth
+
+WINDOWS = (1, 5, 9, 15, 25, 41, 61, 91)
+"""Frames over which answers may be averaged: at 30 Hz up to 3 s. 1 is no smoothing."""
+BIASES = sorted(np.linspace(-2, 2, 17).tolist(), key=abs)
+"""What may be added to the log-probability of a class."""
+THRESHOLDS = sorted(np.linspace(0.04, 0.96, 47).tolist(), key=lambda threshold: abs(threshold - POSITIVE))
+_SWEEPS = 2
+"""Each class's bias is chosen beside those of the others, so that it takes more than one round."""
+_TINY = 1e-7
+
+Arrays = Mapping[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+Candidate = TypeVar("Candidate")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is done to the answers for one task; as it stands, nothing."""
+
+    window: int = 1
+    """Frames of the centred mean."""
+    decision: Mapping[str, float] = field(default_factory=dict)
+    """Of EXPR what is added to the log-probability of each class, of AU above which probability a unit is there;
+    by the name of the probability's column. Without: 0, and 0.5."""
+
+
+Fits = Mapping[Task, Fit]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFrames:
+    """The labelled frames of one task that have a face, with the answers for each window over their whole tracks.
+
+    `recording_M` numbers what the frame is a part of, for those who divide the frames.
+    """
+
+    task: Task
+    edition: Edition
+    values_MC: Mapping[int, Floats]
+    truth: Arrays
+    recording_M: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.recording_M)
+
+    def take(self, rows: NDArray[Any]) -> TaskFrames:
+        """Some of the frames, by a mask or by their positions."""
+        values_MC = {window: found_MC[rows] for window, found_MC in self.values_MC.items()}
+        truth = {name: column_M[rows] for name, column_M in self.truth.items()}
+        return TaskFrames(self.task, self.edition, values_MC, truth, self.recording_M[rows])
+
+    def answers(self, fit: Fit) -> dict[str, Floats]:
+        return decide(self.task, self.values_MC[fit.window], fit, self.edition)
+
+    def score(self, fit: Fit) -> float:
+        """The task's official score; minus infinity where it is not defined."""
+        return official(self.task, self.answers(fit), self.truth, self.edition)
+
+
+def value_columns(task: Task, edition: Edition) -> tuple[str, ...]:
+    """The columns of a task's answers that can be averaged."""
+    if task is Task.VA:
+        return ("valence", "arousal")
+    return tuple(f"p_{name}" for name in EXPRESSIONS[edition]) if task is Task.EXPR else action_unit_columns(edition)
+
+
+def task_frames(
+    task: Task,
+    predicted: Arrays,
+    truth: Arrays,
+    *,
+    track_index_N: NDArray[np.int64],
+    frame_index_N: NDArray[np.int64],
+    recording_N: NDArray[np.int64],
+    edition: Edition,
+) -> TaskFrames:
+    """The frames to fit a task on, from every row of their tracks: smoothing looks at unlabelled frames too."""
+    names = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}[task]
+    values_NC = _columns(predicted, task, edition)
+    labelled_N = np.any([~np.isnan(truth[name]) for name in names], axis=0) & ~np.isnan(values_NC).any(axis=1)
+    smoothed = {window: smooth(values_NC, track_index_N, frame_index_N, window)[labelled_N] for window in WINDOWS}
+    return TaskFrames(
+        task, edition, smoothed, {name: truth[name][labelled_N] for name in names}, recording_N[labelled_N]
+    )
+
+
+def decide(task: Task, values_MC: Floats, fit: Fit, edition: Edition) -> dict[str, Floats]:
+    """Answers as `model.metrics` takes them: valence and arousal, a class, or 1 and 0 for each unit; NaN stays NaN."""
+    names = value_columns(task, edition)
+    if task is Task.VA:
+        return dict(zip(names, values_MC.T, strict=True))
+    missing_M = np.isnan(values_MC.sum(axis=1))
+    if task is Task.EXPR:
+        factor_E = np.exp([fit.decision.get(name, 0.0) for name in names])
+        classes_M = (values_MC * factor_E).argmax(axis=1)
+        return {"expression": np.where(missing_M, np.nan, classes_M)}
+    threshold_C = np.array([fit.decision.get(name, POSITIVE) for name in names])
+    return dict(zip(names, np.where(missing_M[:, None], np.nan, values_MC > threshold_C).T, strict=True))
+
+
+def official(task: Task, answers: Arrays, truth: Arrays, edition: Edition) -> float:
+    """The task's official score; minus infinity where it is not defined."""
+    found = task_scores(task, answers, truth, edition).get(OFFICIAL[task], math.nan)
+    return -math.inf if math.isnan(found) else found
+
+
+def fit_task(frames: TaskFrames, *, smooths: bool = True, decides: bool = True) -> Fit:
+    """The window, and then bias or thresholds, with the best official score on these frames; ties change least."""
+    window = _best([Fit(window) for window in (WINDOWS if smooths else WINDOWS[:1])], frames.score).window
+    if not decides or frames.task is Task.VA:
+        return Fit(window)
+    decision = _biases(frames, window) if frames.task is Task.EXPR else _thresholds(frames, window)
+    return Fit(window, decision)
+
+
+def finish(
+    predicted: Arrays,
+    fits: Fits,
+    edition: Edition,
+    *,
+    track_index_N: NDArray[np.int64],
+    frame_index_N: NDArray[np.int64],
+) -> dict[str, Floats]:
+    """The finished answers for every row: `valence`, `arousal`, `expression` and 1 or 0 for each unit."""
+    answers: dict[str, Floats] = {}
+    for task in Task:
+        fit = fits.get(task, Fit())
+        values_NC = smooth(_columns(predicted, task, edition), track_index_N, frame_index_N, fit.window)
+        answers |= decide(task, values_NC, fit, edition)
+    return answers
+
+
+def _columns(predicted: Arrays, task: Task, edition: Edition) -> NDArray[Any]:
+    return np.stack([predicted[name] for name in value_columns(task, edition)], axis=1)
+
+
+def _best(candidates: Sequence[Candidate], score: Callable[[Candidate], float]) -> Candidate:
+    """The first of the best."""
+    scores = [score(candidate) for candidate in candidates]
+    return next(candidate for candidate, found in zip(candidates, scores, strict=True) if found >= max(scores) - _TINY)
+
+
+def _biases(frames: TaskFrames, window: int) -> Mapping[str, float]:
+    bias: Mapping[str, float] = dict.fromkeys(value_columns(Task.EXPR, frames.edition), 0.0)
+    for _ in range(_SWEEPS):
+        for name in bias:
+            fits = [Fit(window, {**bias, name: value}) for value in (bias[name], *BIASES)]
+            bias = _best(fits, frames.score).decision
+    return bias
+
+
+def _thresholds(frames: TaskFrames, window: int) -> Mapping[str, float]:
+    """Each unit for itself: its own part of the official score depends on no other."""
+
+    def score(name: str, threshold: float, probability_M: Floats) -> float:
+        return official(Task.AU, {name: probability_M > threshold}, {name: frames.truth[name]}, frames.edition)
+
+    names = value_columns(Task.AU, frames.edition)
+    return {
+        name: _best(THRESHOLDS, partial(score, name, probability_M=values_M))
+        for name, values_M in zip(names, frames.values_MC[window].T, strict=True)
+    }

@@ -128,9 +128,16 @@ class MTANet(nn.Module):
 
     def forward(self, faces_BCHW: Tensor) -> Outputs:
         """`faces_BCHW`: RGB in [-1, 1], 112 x 112."""
+        return self.heads(self.features(faces_BCHW))
+
+    def features(self, faces_BCHW: Tensor) -> Tensor:
+        """What the heads read of each face: both branches of the neck, `features_BC`."""
         trunk_BCHW = self.trunk(faces_BCHW)
-        neck_BC = torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
-        return Outputs(self.valence_arousal(neck_BC), self.action_units(neck_BC), self.expression(neck_BC))
+        return torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
+
+    def heads(self, features_BC: Tensor) -> Outputs:
+        """The answers to `features`; more dimensions in front of C stay where they are."""
+        return Outputs(self.valence_arousal(features_BC), self.action_units(features_BC), self.expression(features_BC))
 
 
 def build_network(edition: Edition, architecture: Architecture) -> MTANet:

@@ -22,6 +22,7 @@ from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
 from torch import Tensor
 
 from data.augment import Augmentation, draw
+from data.balance import spread
 from data.batch import Batch
 from data.frames import WITH_FACE, Integers, LabelledFrames
 from data.schema import FACE_SIZE_PX
@@ -51,18 +52,22 @@ def batches(
     augment: Augmentation | None = None,
     threads: int = 1,
     pool_frames: int = POOL_FRAMES,
+    chosen: Integers | None = None,
 ) -> Iterator[Batch]:
     """One pass over the frames, the same for the same (seed, epoch), on `device`.
 
     With `shuffle`, row groups of all files are read in random order and their frames shuffled in pools of at least
     `pool_frames`, and a short last batch is dropped (unless it is the only one). Without, frames come in order.
+    `chosen` are the positions of the frames to come, ascending; where one stands m times, its copies come evenly spread
+    over its pool (`data.balance.spread`). By default every frame comes once.
 
     Raises:
         ValueError: A crop is missing, is not an image or is not 112 x 112 px; names track and frame.
     """
     order = np.random.default_rng((seed, epoch, 0)) if shuffle else None
-    batch_size = min(batch_size, len(frames))
-    crops = _batched(_pools(frames, order, pool_frames), batch_size, drop_last=shuffle)
+    chosen = np.arange(len(frames)) if chosen is None else chosen
+    batch_size = min(batch_size, len(chosen))
+    crops = _batched(_pools(frames, chosen, order, pool_frames), batch_size, drop_last=shuffle)
     jitter = (augment, np.random.default_rng((seed, epoch, 1))) if augment else None
     for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter):
         yield Batch(
@@ -95,35 +100,49 @@ def face_pipeline(
     *,
     batch_size: int,
     device: Device,
-    augmented: bool,
+    augment: Augmentation | None,
     source: Iterator[list[Any]],
     threads: int = 1,
     device_id: int | None = None,
 ) -> Pipeline:
     """JPEGs -> faces CHW in [-1, 1]: the one graph for training and prediction, on CPU and GPU.
 
-    `source` gives, per batch, the JPEGs and, if `augmented`, what `data.augment.draw` gives.
+    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
     """
     pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2)
     with pipeline:
-        jpegs, *jitter = fn.external_source(source=source, num_outputs=5 if augmented else 1, batch=True)
+        num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0
+        jpegs, *drawn = fn.external_source(source=source, num_outputs=1 + num_drawn, batch=True)
         faces = fn.decoders.image(jpegs, device="mixed" if device == "gpu" else "cpu", output_type=types.RGB)
-        if augmented:
-            matrix, brightness, contrast, saturation = jitter
-            # Without a fill value, what lies beyond the crop's edge is the edge.
-            faces = fn.warp_affine(faces, matrix=matrix, size=(FACE_SIZE_PX, FACE_SIZE_PX))
-            faces = fn.color_twist(faces, brightness=brightness, contrast=contrast, saturation=saturation)
+        if augment:
+            faces = _augmented(faces, augment, deque(drawn))
         pipeline.set_outputs(
             fn.crop_mirror_normalize(faces, dtype=types.FLOAT, output_layout="CHW", mean=[127.5] * 3, std=[127.5] * 3)
         )
     return pipeline
 
 
-def _pools(frames: LabelledFrames, order: np.random.Generator | None, pool_frames: int) -> Iterator[_Crops]:
+def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any]) -> Any:
+    """Takes from `drawn` in the order in which `data.augment.draw` gives."""
+    # Without a fill value, what lies beyond the crop's edge is the edge.
+    faces = fn.warp_affine(faces, matrix=drawn.popleft(), size=(FACE_SIZE_PX, FACE_SIZE_PX))
+    faces = fn.color_twist(faces, brightness=drawn.popleft(), contrast=drawn.popleft(), saturation=drawn.popleft())
+    if augment.blur:
+        faces = fn.gaussian_blur(faces, sigma=drawn.popleft())
+    if augment.erase:
+        faces = fn.erase(
+            faces, anchor=drawn.popleft(), shape=drawn.popleft(), fill_value=drawn.popleft(), axis_names="HW"
+        )
+    return faces
+
+
+def _pools(
+    frames: LabelledFrames, chosen_P: Integers, order: np.random.Generator | None, pool_frames: int
+) -> Iterator[_Crops]:
     """Frames and their JPEGs, as many at a time as are shuffled together, or row group by row group."""
-    where = np.stack([frames.track_index_N, frames.group_N])
+    where = np.stack([frames.track_index_N, frames.group_N])[:, chosen_P]
     starts = np.flatnonzero(np.any(np.diff(where, axis=1, prepend=-1), axis=0))
-    groups = np.split(np.arange(len(frames)), starts[1:])
+    groups = np.split(chosen_P, starts[1:])
     if order is None:
         for position_P in groups:
             yield _Crops(position_P, _read_crops(frames, position_P))
@@ -133,8 +152,9 @@ def _pools(frames: LabelledFrames, order: np.random.Generator | None, pool_frame
         held.append(groups[group])
         jpegs += _read_crops(frames, groups[group])
         if len(jpegs) >= pool_frames or number == len(groups):
-            mixed_P = order.permutation(len(jpegs))
-            yield _Crops(np.concatenate(held)[mixed_P], [jpegs[index] for index in mixed_P])
+            position_P = np.concatenate(held)
+            mixed_P = spread(position_P, order)
+            yield _Crops(position_P[mixed_P], [jpegs[index] for index in mixed_P])
             held, jpegs = [np.empty(0, dtype=np.int64)], []
 
 
@@ -197,7 +217,7 @@ def _decoded(
     pipeline = face_pipeline(
         batch_size=batch_size,
         device=device,
-        augmented=jitter is not None,
+        augment=jitter[0] if jitter else None,
         threads=threads,
         device_id=0 if device == "gpu" else None,
         source=source(),
@@ -224,7 +244,7 @@ def _name_the_bad(in_flight: Iterable[_Crops], name: Callable[[int], str]) -> No
     """The graph fails as a whole, so what it was given is decoded again, one crop at a time, until one fails."""
     for crops in in_flight:
         for position, jpeg in zip(crops.position_B, _arrays(crops), strict=True):
-            pipeline = face_pipeline(batch_size=1, device="cpu", augmented=False, source=iter([[[jpeg]]]))
+            pipeline = face_pipeline(batch_size=1, device="cpu", augment=None, source=iter([[[jpeg]]]))
             try:
                 shape = pipeline.run()[0].shape()[0]
             except RuntimeError as error:

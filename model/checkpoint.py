@@ -20,6 +20,7 @@ from model.network import Architecture, MTANet, build_network
 VERSION = 1
 
 _WEIGHTS = "network."
+_AVERAGE = "average."
 _OPTIMISER = "optimiser."
 
 
@@ -27,14 +28,16 @@ _OPTIMISER = "optimiser."
 class Checkpoint:
     """A network as it is after `records` epochs, and what it takes to go on.
 
-    `optimiser` is the state of each parameter by its number, empty in a finished model; `records` holds the numbers of
-    every epoch so far; `about` is whatever the caller wants to find again (knobs, digests), JSON-like.
+    `optimiser` is the state of each parameter by its number and `average` the averaged weights, if there are any; both
+    are empty in a finished model. `records` holds the numbers of every epoch so far; `about` is whatever the caller
+    wants to find again (knobs, digests), JSON-like.
     """
 
     network: MTANet
     edition: Edition
     architecture: Architecture
     optimiser: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
+    average: Mapping[str, Tensor] = field(default_factory=dict)
     records: tuple[dict[str, float], ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,6 +45,7 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes `path` (`.safetensors`) and the JSON beside it; until the latter is there, the former is not looked at."""
     tensors = {_WEIGHTS + name: tensor for name, tensor in checkpoint.network.state_dict().items()}
+    tensors.update({_AVERAGE + name: tensor for name, tensor in checkpoint.average.items()})
     for number, state in checkpoint.optimiser.items():
         tensors.update({f"{_OPTIMISER}{number}.{name}": tensor for name, tensor in state.items()})
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
@@ -73,7 +77,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     edition = Edition(facts["edition"])
     with torch.random.fork_rng(devices=[]):
         network = build_network(edition, architecture)
-    weights = {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items() if name.startswith(_WEIGHTS)}
+    weights, average = (
+        {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
+        for kind in (_WEIGHTS, _AVERAGE)
+    )
     _check_fit(path, network, weights)
     network.load_state_dict(weights)
     return Checkpoint(
@@ -81,6 +88,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         edition=edition,
         architecture=architecture,
         optimiser=_optimiser_state(tensors),
+        average=average,
         records=tuple(facts["records"]),
         about=facts["about"],
     )

@@ -11,10 +11,12 @@ from torch.optim import SGD, AdamW, Optimizer
 from model.losses import TaskWeights
 from model.network import MTANet
 
+ExpressionBalance = Literal["none", "class_weights", "logit_adjustment"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """How the network learns; the defaults are the paper's.
+    """How the network learns; the defaults are the paper's. `tasks.config.TrainConfig` says what each knob means.
 
     `sgd` has Nesterov momentum 0.9 and a rate that falls linearly, epoch by epoch. `adamw` has a rate that rises over
     the share `warm_up` of all steps and then falls to 0 along a cosine.
@@ -27,6 +29,17 @@ class Learning:
     weight_decay: float = 1e-4
     warm_up: float = 0.1
     task_weights: TaskWeights = "learned"
+    balance: float = 0.0
+    action_unit_weight: float = 1.0
+    expression_balance: ExpressionBalance = "none"
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    gradient_clip: float = 0.0
+    gradient_surgery: bool = False
+    keep_epoch: Literal["last", "best"] = "last"
+    patience: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = True
     seed: int = 0
 
 

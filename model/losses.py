@@ -6,6 +6,7 @@ Letters: B faces, U action units, T tasks in the order of `data.labels.Task`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -20,6 +21,25 @@ from model.network import Outputs
 TaskWeights = Literal["learned", "equal"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Emphasis:
+    """Which labels count more than others; by default none does, as in the paper.
+
+    `unit_weight_U` multiplies the cost of a unit that is there, `class_weight_E` that of a face of a class.
+    `class_log_share_E` is added to the logits in training only, so that without it they speak of classes as if all were
+    equally frequent (logit adjustment; Menon et al., 2021, arXiv 2007.07314, with a temperature of 1). `smoothing` is
+    the share of a label that is given to all answers alike.
+    """
+
+    unit_weight_U: Tensor | None = None
+    class_weight_E: Tensor | None = None
+    class_log_share_E: Tensor | None = None
+    smoothing: float = 0.0
+
+
+NO_EMPHASIS = Emphasis()
+
+
 def valence_arousal_loss(predicted_B2: Tensor, target_B2: Tensor) -> Tensor | None:
     """1 - CCC, mean of valence and arousal; a dimension without two labels that differ is left out."""
     losses = []
@@ -30,45 +50,60 @@ def valence_arousal_loss(predicted_B2: Tensor, target_B2: Tensor) -> Tensor | No
     return torch.stack(losses).mean() if losses else None
 
 
-def expression_loss(logits_BE: Tensor, target_B: Tensor) -> Tensor | None:
-    """Cross-entropy, mean over the labelled rows."""
+def expression_loss(logits_BE: Tensor, target_B: Tensor, emphasis: Emphasis = NO_EMPHASIS) -> Tensor | None:
+    """Cross-entropy, mean over the labelled rows, weighted by the classes' weights if there are any."""
     labelled_B = ~target_B.isnan()
     if not labelled_B.any():
         return None
-    return functional.cross_entropy(logits_BE[labelled_B], target_B[labelled_B].long())
+    if emphasis.class_log_share_E is not None:
+        logits_BE = logits_BE + emphasis.class_log_share_E
+    return functional.cross_entropy(
+        logits_BE[labelled_B],
+        target_B[labelled_B].long(),
+        weight=emphasis.class_weight_E,
+        label_smoothing=emphasis.smoothing,
+    )
 
 
-def action_units_loss(logits_BU: Tensor, target_BU: Tensor) -> Tensor | None:
+def action_units_loss(logits_BU: Tensor, target_BU: Tensor, emphasis: Emphasis = NO_EMPHASIS) -> Tensor | None:
     """Binary cross-entropy, mean over the labelled values."""
     labelled_BU = ~target_BU.isnan()
     if not labelled_BU.any():
         return None
-    return functional.binary_cross_entropy_with_logits(logits_BU[labelled_BU], target_BU[labelled_BU])
+    smoothed_BU = target_BU.nan_to_num() * (1 - emphasis.smoothing) + emphasis.smoothing / 2
+    losses_BU = functional.binary_cross_entropy_with_logits(
+        logits_BU, smoothed_BU, pos_weight=emphasis.unit_weight_U, reduction="none"
+    )
+    return losses_BU[labelled_BU].mean()
 
 
-def task_losses(outputs: Outputs, batch: Batch) -> dict[Task, Tensor]:
+def task_losses(outputs: Outputs, batch: Batch, emphasis: Emphasis = NO_EMPHASIS) -> dict[Task, Tensor]:
     """The loss of each task that has a label in the batch; the others are not in the answer."""
     losses = {
         Task.VA: valence_arousal_loss(outputs.valence_arousal_B2, batch.valence_arousal_B2),
-        Task.EXPR: expression_loss(outputs.expression_BE, batch.expression_B),
-        Task.AU: action_units_loss(outputs.action_units_BU, batch.action_units_BU),
+        Task.EXPR: expression_loss(outputs.expression_BE, batch.expression_B, emphasis),
+        Task.AU: action_units_loss(outputs.action_units_BU, batch.action_units_BU, emphasis),
     }
     return {task: loss for task, loss in losses.items() if loss is not None}
 
 
-def total_loss(losses: Mapping[Task, Tensor], log_sigma_T: Tensor, task_weights: TaskWeights) -> Tensor:
-    """The sum over the tasks given: plain (`equal`), or of 0.5 (exp(-2 s) L + s^2) with the learned scalars s.
-
-    0 without any task.
+def weighted_losses(
+    losses: Mapping[Task, Tensor], log_sigma_T: Tensor, task_weights: TaskWeights
+) -> dict[Task, Tensor]:
+    """What each task given adds to the total: L (`equal`), or 0.5 (exp(-2 s) L + s^2) with the learned scalars s.
 
     Source: arXiv 2002.00606, after Kendall et al. (2018), with s^2 in the place of the logarithm.
     """
-    total = log_sigma_T.sum() * 0
-    for task, log_sigma in zip(Task, log_sigma_T.unbind(), strict=True):
-        if task not in losses:
-            continue
-        if task_weights == "learned":
-            total = total + 0.5 * (torch.exp(-2 * log_sigma) * losses[task] + log_sigma.square())
-        else:
-            total = total + losses[task]
-    return total
+    if task_weights == "equal":
+        return dict(losses)
+    log_sigmas = dict(zip(Task, log_sigma_T.unbind(), strict=True))
+    return {
+        task: 0.5 * (torch.exp(-2 * log_sigmas[task]) * loss + log_sigmas[task].square())
+        for task, loss in losses.items()
+    }
+
+
+def total_loss(losses: Mapping[Task, Tensor], log_sigma_T: Tensor, task_weights: TaskWeights) -> Tensor:
+    """The sum of the weighted losses; 0 without any task."""
+    nothing = log_sigma_T.sum() * 0
+    return sum(weighted_losses(losses, log_sigma_T, task_weights).values(), start=nothing)

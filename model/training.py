@@ -1,7 +1,8 @@
 """Epochs of training, each with its numbers, its checkpoint and, after a kill, the same curve as without.
 
 Whatever is random in an epoch is drawn anew from (seed, epoch), so an epoch depends on nothing but the checkpoint
-before it. The model is that of the last epoch: the people it is scored on take no part in choosing it.
+before it. Unless asked to keep the best epoch, the model is that of the last: then the people it is scored on take no
+part in choosing it.
 """
 
 from __future__ import annotations
@@ -10,30 +11,31 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.optim import Optimizer
+from torch import Tensor
 
 from data.augment import Augmentation
+from data.balance import deal
 from data.batch import Batch
 from data.frames import LabelledFrames
 from data.labels import Task
 from data.loader import Device, batches
-from model.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
-from model.inference import place, predict_frames
-from model.learning import Learning, learning_rate, make_optimiser
-from model.losses import TaskWeights, task_losses, total_loss
+from model.inference import predict_frames
+from model.learning import Learning, learning_rate
+from model.losses import TaskWeights
 from model.metrics import scores
-from model.network import Architecture, MTANet, build_network
+from model.network import Architecture, MTANet
+from model.recipe import Recipe, recipe_for
+from model.saved import MODEL, Plan, finished, has_stalled, save, start
+from model.step import Record, Run, memory_format, step
 
-MODEL = "model.safetensors"
-"""The finished model's name in its folder."""
+__all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
 
-Record = dict[str, float]
 Progress = Callable[[int, int, int], None]
 """Called after each batch: epoch (from 0), batches done, batches of the epoch."""
 
@@ -47,13 +49,6 @@ class Machine:
     """That decode crops, beside torch's own."""
 
 
-@dataclass
-class _Run:
-    network: MTANet
-    optimiser: Optimizer
-    records: list[Record] = field(default_factory=list)
-
-
 def train(
     folder: Path,
     training: LabelledFrames,
@@ -63,99 +58,62 @@ def train(
     learning: Learning,
     augment: Augmentation | None = None,
     machine: Machine | None = None,
+    trunk: Mapping[str, Tensor] | None = None,
     about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Record]:
     """Trains, or goes on from the newest checkpoint in `folder`; ends with `model.safetensors` and its JSON there.
 
     Yields one record per epoch, those of epochs that an earlier call finished included: `epoch`, `learning_rate` (of
-    its last step), `images_per_s` (of training), `train/loss`, `train/loss_<task>`, `train/weight_<task>` and every
-    score of `model.metrics.scores` on all validation frames as `validation/<score>`.
+    its last step), `images_per_s` (of training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
+    `train/weight_<task>` and every score of `model.metrics.scores` on all validation frames as `validation/<score>`.
 
     Args:
         folder: Made if need be; belongs to this training alone.
+        trunk: Weights that the trunk starts from, by their names in it (`model.pretrained`).
         about: Goes into the JSON of every checkpoint, JSON-like.
 
     Raises:
-        FloatingPointError: A loss is not finite; names the tracks and frames of the batch.
-        ValueError: The folder holds another network's checkpoint, or one that is damaged; or a crop cannot be read.
+        FloatingPointError: A loss or the gradient is not finite; names the tracks and frames of the batch.
+        ValueError: The folder holds another network's checkpoint, or one that is damaged; a crop cannot be read; or the
+            best epoch is asked for and the validation frames have no label to choose it by.
     """
-    machine, about = machine or Machine(), about or {}
+    machine = machine or Machine()
+    plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
     folder.mkdir(parents=True, exist_ok=True)
-    done = _finished(folder)
+    done = finished(folder)
     if done is not None:
         yield from done
         return
-    run = _start(folder, training, architecture, learning, machine)
+    run = start(folder, plan, machine.device, trunk)
+    recipe = recipe_for(training, learning, machine.device)
     yield from run.records
     for epoch in range(len(run.records), learning.epochs):
-        record = _train_epoch(run, training, learning, augment, machine, epoch, progress)
-        run.records.append(record | _validate(run.network, validation, learning, machine))
-        last = epoch + 1 == learning.epochs
-        checkpoint = Checkpoint(
-            network=run.network,
-            edition=training.edition,
-            architecture=architecture,
-            optimiser={} if last else run.optimiser.state_dict()["state"],
-            records=tuple(run.records),
-            about=about,
-        )
-        path = folder / (MODEL if last else f"epoch-{epoch + 1:04}.safetensors")
-        save_checkpoint(path, checkpoint)
-        _tidy(folder, keep=path)
+        record = _train_epoch(run, training, learning, recipe, augment, machine, epoch, progress)
+        run.records.append(record | _validate(run.scored, validation, learning, machine))
+        is_last = epoch + 1 == learning.epochs or has_stalled(run.records, learning.patience)
+        save(folder, run, plan, is_last=is_last)
         yield run.records[-1]
-
-
-def _finished(folder: Path) -> tuple[Record, ...] | None:
-    model = folder / MODEL
-    if not model.with_suffix(".json").is_file():
-        return None
-    records = load_checkpoint(model).records
-    _tidy(folder, keep=model)
-    return records
-
-
-def _start(
-    folder: Path, training: LabelledFrames, architecture: Architecture, learning: Learning, machine: Machine
-) -> _Run:
-    newest = newest_checkpoint(folder)
-    _tidy(folder, keep=newest)
-    if newest is None:
-        torch.manual_seed(learning.seed)
-        network = place(build_network(training.edition, architecture), machine.device)
-        return _Run(network, make_optimiser(network, learning))
-    checkpoint = load_checkpoint(newest)
-    found = (checkpoint.edition, checkpoint.architecture)
-    if found != (training.edition, architecture):
-        raise ValueError(f"{newest}: expected {training.edition} {architecture}, found {found[0]} {found[1]}")
-    network = place(checkpoint.network, machine.device)
-    optimiser = make_optimiser(network, learning)
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": checkpoint.optimiser})
-    return _Run(network, optimiser, list(checkpoint.records))
-
-
-def _tidy(folder: Path, keep: Path | None) -> None:
-    """Removes what a killed run left half-written, and checkpoints that a newer one replaces."""
-    kept = {keep, keep.with_suffix(".json")} if keep else set()
-    for path in (*folder.glob("*.partial"), *folder.glob("epoch-*"), *folder.glob(MODEL)):
-        if path not in kept:
-            path.unlink(missing_ok=True)
+        if is_last:
+            return
 
 
 def _train_epoch(
-    run: _Run,
+    run: Run,
     training: LabelledFrames,
     learning: Learning,
+    recipe: Recipe,
     augment: Augmentation | None,
     machine: Machine,
     epoch: int,
     progress: Progress | None,
 ) -> Record:
     torch.manual_seed(int(np.random.SeedSequence((learning.seed, epoch)).generate_state(1)[0]))
-    run.network.train()
+    run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     num_batches = max(len(training) // learning.batch_size, 1)
-    losses = defaultdict[str, list[float]](list)
+    numbers = defaultdict[str, list[float]](list)
     rate, num_images, start_s = 0.0, 0, time.perf_counter()
+    order = np.random.default_rng((learning.seed, epoch, 2))
     epoch_batches = batches(
         training,
         batch_size=learning.batch_size,
@@ -165,11 +123,13 @@ def _train_epoch(
         seed=learning.seed,
         epoch=epoch,
         augment=augment,
+        chosen=deal(recipe.draws_N, order) if recipe.draws_N is not None else None,
     )
     for number, batch in enumerate(epoch_batches):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
-        for name, value in _step(run, batch, learning.task_weights, rate).items():
-            losses[name].append(value)
+        steps = epoch * num_batches + number
+        for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
+            numbers[name].append(value)
             if not math.isfinite(value):
                 raise FloatingPointError(_not_finite(name, value, epoch, number, rate, batch, training))
         num_images += len(batch.frame_index_B)
@@ -179,7 +139,7 @@ def _train_epoch(
         "epoch": float(epoch),
         "learning_rate": rate,
         "images_per_s": num_images / (time.perf_counter() - start_s),
-        **{f"train/{name}": sum(values) / len(values) for name, values in losses.items()},
+        **{f"train/{name}": sum(values) / len(values) for name, values in numbers.items()},
         **_task_weights(run.network, learning.task_weights),
     }
 
@@ -190,18 +150,6 @@ def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, m
     )
     found = scores(predicted, validation.truth(), validation.edition)
     return {f"validation/{name}": value for name, value in found.items()}
-
-
-def _step(run: _Run, batch: Batch, task_weights: TaskWeights, rate: float) -> Record:
-    for group in run.optimiser.param_groups:
-        group["lr"] = rate
-    outputs = run.network(batch.faces_BCHW.contiguous(memory_format=torch.channels_last))
-    losses = task_losses(outputs, batch)
-    total = total_loss(losses, run.network.log_sigma_T, task_weights)
-    run.optimiser.zero_grad()
-    torch.autograd.backward(total)
-    run.optimiser.step()
-    return {name: loss.item() for name, loss in (("loss", total), *((f"loss_{task}", losses[task]) for task in losses))}
 
 
 def _task_weights(network: MTANet, task_weights: TaskWeights) -> Record:

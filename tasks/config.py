@@ -109,10 +109,41 @@ class TrainConfig(Knobs):
     """The highest rate of the schedule."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """On every parameter, the task weights included."""
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of all steps in which the rate of `adamw` rises from 0."""
     task_weights: Literal["learned", "equal"] = "learned"
     """How the three losses add up: by learned weights, or as a plain sum."""
+    pretrained: Path | None = None
+    """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
     augment: bool = False
     """Flip, crop and colour jitter of the training faces."""
+    blur: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are blurred, by a sigma of 0.5 to 2 px."""
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces of which a rectangle, 2 to 25 % of the area, is painted over."""
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much rare tasks, classes and tracks are seen more than common ones: 0 sees every frame once an epoch, 1 each
+    task, each of its classes and each track with it equally often; what has n frames comes by n^(1 - balance)."""
+    action_unit_weight: Annotated[float, Field(ge=1, le=1000)] = 1.0
+    """At most so many times as much counts a unit that is there as one that is not, by how rare it is; 1: all alike."""
+    expression_balance: Literal["none", "class_weights", "logit_adjustment"] = "none"
+    """Against rare expressions: costs weighted by rarity, or logits shifted by the logarithm of the frequency."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an expression's or unit's label that is given to all answers alike."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The model is a moving average of the weights, which keeps this share at each step; 0: the weights themselves."""
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    """A gradient with a larger norm is shortened to it; 0 leaves all as they are."""
+    gradient_surgery: bool = False
+    """Takes out of each task's gradient what another task's points against (PCGrad); a backward pass for each task."""
+    keep_epoch: Literal["last", "best"] = "last"
+    """The model is that of the last epoch, or of the one with the best official score in validation."""
+    patience: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Training ends after so many epochs without a better official score; 0: never before its time."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the convolutions in training; for speed, where the processor has it."""
+    channels_last: bool = True
+    """Order of pixels in memory, for speed; changes no result but for rounding."""
     frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
     """Every k-th frame of a track is trained on."""
     shuffle_labels: bool = False

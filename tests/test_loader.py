@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from little_store import face, jpeg, label, learnable_store, write_labels, write_track
 from torch import Tensor
 
-from data.augment import Augmentation, draw
+from data.augment import STILL, Augmentation, draw
 from data.batch import Batch
 from data.frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
@@ -21,7 +21,6 @@ from data.loader import Device, batches, face_batches, face_pipeline
 from data.schema import Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "gpu")
-STILL = Augmentation(flip=0, shift=0, scale=0, rotation_deg=0, brightness=0, contrast=0, saturation=0)
 
 
 def _frames(files: list[Path], labels: Path, split: Split = Split.TRAIN, **options: int) -> LabelledFrames:
@@ -202,16 +201,19 @@ def test_a_bad_crop_is_named(tmp_path: Path, crop: bytes | None, message: str) -
         list(face_batches(files[1], batch_size=1))
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-def test_the_graph_is_the_same_on_a_gpu(augmented: bool) -> None:
+@pytest.mark.parametrize("augment", [None, Augmentation(blur=0.5, erase=0.5)])
+def test_the_graph_is_the_same_on_a_gpu(augment: Augmentation | None) -> None:
     """Without a GPU a graph cannot be run, but it is checked and written down."""
     graphs = {
-        device: face_pipeline(batch_size=2, device=device, augmented=augmented, source=iter(())).serialize()
+        device: face_pipeline(batch_size=2, device=device, augment=augment, source=iter(())).serialize()
         for device in DEVICES
     }
     # A string of five letters in protobuf; the graph also quotes our source, so the bare word would be found in both.
     assert b"\x05mixed" in graphs["gpu"]
     assert b"\x05mixed" not in graphs["cpu"]
-    for operator in [b"CropMirrorNormalize", *([b"WarpAffine", b"ColorTwist"] if augmented else [])]:
+    for operator in [
+        b"CropMirrorNormalize",
+        *([b"WarpAffine", b"ColorTwist", b"GaussianBlur", b"Erase"] if augment else []),
+    ]:
         assert operator in graphs["cpu"]
         assert operator in graphs["gpu"]

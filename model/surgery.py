@@ -1,0 +1,53 @@
+"""Gradient surgery: what one task would undo of another is taken out of its gradient (PCGrad).
+
+Letters: T tasks, K values of all shared parameters.
+
+Source: Yu et al. (2020), arXiv 2001.06782.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.network import MTANet
+
+
+def backward_with_surgery(losses: Sequence[Tensor], network: MTANet) -> None:
+    """Leaves gradients in `.grad`: on trunk and neck, which all tasks share, without conflict; on the rest, the sum's.
+
+    Costs a backward pass for each loss. The order in which others are looked at is drawn from torch's generator.
+    """
+    shared = [
+        parameter
+        for module in (network.trunk, network.mean_branch, network.max_branch)
+        for parameter in module.parameters()
+    ]
+    shared_ids = set(map(id, shared))
+    own = [parameter for parameter in network.parameters() if id(parameter) not in shared_ids]
+    gradients = []
+    for loss in losses:
+        # The graph is freed with the last loss, which is the last to need it.
+        kept = loss is not losses[-1]
+        parts = torch.autograd.grad(loss, [*shared, *own], retain_graph=kept, materialize_grads=True)
+        gradients.append(torch.cat([part.flatten() for part in parts[: len(shared)]]))
+        for parameter, part in zip(own, parts[len(shared) :], strict=True):
+            parameter.grad = part if parameter.grad is None else parameter.grad + part
+    agreed = torch.split(without_conflict(torch.stack(gradients)), [parameter.numel() for parameter in shared])
+    for parameter, part_K in zip(shared, agreed, strict=True):
+        parameter.grad = part_K.view(parameter.shape)
+
+
+def without_conflict(gradients_TK: Tensor) -> Tensor:
+    """The sum (K) of the tasks' gradients, each first freed of what points against another task's own one."""
+    squares_T = gradients_TK.square().sum(1)
+    freed = []
+    for task, gradient_K in enumerate(gradients_TK):
+        for other in torch.randperm(len(gradients_TK)).tolist():
+            along = gradient_K @ gradients_TK[other]
+            if other != task and along < 0:
+                gradient_K = gradient_K - along / squares_T[other] * gradients_TK[other]
+        freed.append(gradient_K)
+    return torch.stack(freed).sum(0)

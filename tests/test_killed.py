@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import signal
 import subprocess
@@ -10,9 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from clips import two_people
+from zygote import PART_FRAMES, Zygote
 
-from data.shards import file_sha256
+from data.numbered import write_clip
+from data.shards import PARTIAL, file_sha256
 
 EXPERIMENT = """
 [sample]
@@ -89,3 +95,60 @@ def test_killed_in_extraction_training_and_prediction_the_shards_are_the_same(
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert contents(disturbed) == contents(undisturbed)
     assert [path for path in disturbed.rglob("*") if path.name.endswith((".partial", ".tmp"))] == []
+
+
+NUM_KILLS = 50
+
+
+def shards(store: Path) -> dict[str, bytes]:
+    """Every file of detections and faces by its place in the store, in the folders that are in the making too."""
+    files = [path for stage in ("detections", "faces") for path in (store / stage).rglob("*") if path.is_file()]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
+
+
+def check_what_is_left(store: Path, unbroken: dict[str, bytes]) -> None:
+    """A folder that looks whole is so, and in one that does not each file that looks whole is so."""
+    for place, content in shards(store).items():
+        if not place.endswith(PARTIAL):
+            assert content == unbroken[place.replace(PARTIAL, "")], place
+    for folder in store.glob("*/*"):
+        if folder.parent.name in ("detections", "faces") and folder.suffix != PARTIAL:
+            place = folder.relative_to(store).as_posix() + "/"
+            expected = {name.removeprefix(place) for name in unbroken if name.startswith(place)}
+            assert {path.name for path in folder.iterdir()} == expected
+
+
+def parts(store: Path) -> set[tuple[str, int]]:
+    """The parts that are done, with their inodes: one that is made again has another."""
+    return {(path.name, path.stat().st_ino) for path in store.glob("detections/*/part-?????.parquet")}
+
+
+@pytest.mark.timeout(300)
+def test_killed_at_50_random_moments_an_extraction_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    picture = two_people()[0][:180, :320]
+    frames = [np.roll(picture, number, axis=1) for number in range(4 * PART_FRAMES + 4)]
+    video = write_clip(tmp_path / "107.mp4", frames)
+    draw = random.Random(7)
+    num_kills, num_amid, num_ends = 0, 0, 0
+    with Zygote() as zygote:
+        child, start_s = zygote.start(video, store=tmp_path / "unbroken"), time.monotonic()
+        assert zygote.wait(child) == 0
+        longest_s = time.monotonic() - start_s
+        unbroken = shards(tmp_path / "unbroken")
+        while num_kills < NUM_KILLS:
+            store = tmp_path / f"killed-{num_ends}"
+            done = parts(store)
+            child = zygote.start(video, store=store)
+            time.sleep(draw.uniform(0, longest_s))
+            os.kill(child.pid, signal.SIGKILL)
+            was_killed = zygote.wait(child) == -signal.SIGKILL
+            assert done <= parts(store)
+            if was_killed:
+                num_kills, num_amid = num_kills + 1, num_amid + any(store.glob(f"*/*{PARTIAL}"))
+                check_what_is_left(store, unbroken)
+            else:
+                num_ends += 1
+                assert shards(store) == unbroken
+        assert zygote.wait(zygote.start(video, store=store)) == 0
+    assert shards(store) == unbroken
+    assert num_amid > NUM_KILLS // 5, "too few kills came amid the work to say anything"

@@ -14,17 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from data.labels import Edition, Task, action_unit_columns
+from model.tallies import OFFICIAL as OFFICIAL
+from model.tallies import POSITIVE as POSITIVE
+from model.tallies import Tallies, concordance, f1, scores_of, tally
 
 Column = Tensor | NDArray[Any]
 Columns = Mapping[str, Column]
 """Columns by their names everywhere: `valence`, `arousal`, `expression` (class number), `au1`, ..."""
-
-POSITIVE = 0.5
-"""A unit is predicted where its probability is above this."""
-
-OFFICIAL = {Task.VA: "ccc", Task.EXPR: "expression", Task.AU: "action_units"}
-"""The name of each task's official score."""
 
 
 def ccc(predicted_N: Column, target_N: Column) -> Tensor:
@@ -43,7 +40,7 @@ def ccc(predicted_N: Column, target_N: Column) -> Tensor:
     predicted_from_mean_N, target_from_mean_N = predicted_N - predicted_N.mean(), target_N - target_N.mean()
     covariance = (predicted_from_mean_N * target_from_mean_N).mean()
     spread = predicted_from_mean_N.square().mean() + target_from_mean_N.square().mean()
-    return 2 * covariance / (spread + (predicted_N.mean() - target_N.mean()).square())
+    return concordance(covariance, spread, predicted_N.mean() - target_N.mean())
 
 
 def has_ccc(target_N: Tensor) -> bool:
@@ -60,14 +57,8 @@ def f1_binary(predicted_N: Column, target_N: Column, *, if_absent: float = 0.0) 
     predicted_N, target_N = torch.as_tensor(predicted_N) > POSITIVE, torch.as_tensor(target_N) > POSITIVE
     if predicted_N.shape != target_N.shape:
         raise ValueError(f"f1_binary needs two equal lengths, got {len(predicted_N)} and {len(target_N)}")
-    positives = int(predicted_N.sum()) + int(target_N.sum())
-    return 2 * int((predicted_N & target_N).sum()) / positives if positives else if_absent
-
-
-def macro_f1(predicted_N: Column, target_N: Column, num_classes: int) -> float:
-    """Mean F1 over all classes; one that neither occurs nor is predicted counts as 0, as in scikit-learn."""
-    predicted_N, target_N = torch.as_tensor(predicted_N), torch.as_tensor(target_N)
-    return sum(f1_binary(predicted_N == k, target_N == k) for k in range(num_classes)) / num_classes
+    both, mentions = int((predicted_N & target_N).sum()), int(predicted_N.sum()) + int(target_N.sum())
+    return float(f1(np.array([both], float), np.array([mentions], float))[0]) if mentions else if_absent
 
 
 def scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
@@ -79,18 +70,12 @@ def scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, fl
     `total`, the sum of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames
     (for a CCC: two that differ) is left out.
     """
-    result = {name: value for task in Task for name, value in task_scores(task, predicted, truth, edition).items()}
-    parts = [result[name] for name in OFFICIAL.values() if name in result]
-    return {**result, "total": sum(parts)} if len(parts) == 3 else result
+    return _pooled(tally(_arrays(predicted), _arrays(truth), edition))
 
 
 def task_scores(task: Task, predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
     """Those of `scores` that belong to one task, `OFFICIAL[task]` among them; of action units, those that are given."""
-    if task is Task.VA:
-        return _valence_arousal_scores(predicted, truth)
-    if task is Task.EXPR:
-        return _expression_scores(predicted, truth, edition)
-    return _action_unit_scores(predicted, truth, edition)
+    return _pooled(tally(_arrays(predicted), _arrays(truth), edition, tasks=[task]))
 
 
 def batch_averaged_scores(
@@ -136,6 +121,15 @@ def _values(column: Column) -> Tensor:
     return torch.as_tensor(column).detach().to("cpu", torch.float64)
 
 
+def _arrays(columns: Columns) -> dict[str, NDArray[np.float64]]:
+    return {name: _values(column).numpy() for name, column in columns.items()}
+
+
+def _pooled(tallies: Tallies) -> dict[str, float]:
+    found = scores_of(tallies, np.ones((1, len(tallies.groups))))
+    return {name: float(value_R[0]) for name, value_R in found.items() if not np.isnan(value_R[0])}
+
+
 def _rows(columns: Columns, rows_B: NDArray[np.int64]) -> Columns:
     return {name: _values(column)[rows_B] for name, column in columns.items()}
 
@@ -144,49 +138,6 @@ def _both(predicted: Columns, truth: Columns, name: str) -> tuple[Tensor, Tensor
     predicted_N, target_N = _values(predicted[name]), _values(truth[name])
     exists_N = ~(predicted_N.isnan() | target_N.isnan())
     return predicted_N[exists_N], target_N[exists_N]
-
-
-def _valence_arousal_scores(predicted: Columns, truth: Columns) -> dict[str, float]:
-    result = {}
-    for name in ("valence", "arousal"):
-        predicted_N, target_N = _both(predicted, truth, name)
-        if has_ccc(target_N):
-            result[f"ccc_{name}"] = float(ccc(predicted_N, target_N))
-    return {**result, "ccc": sum(result.values()) / 2} if len(result) == 2 else result
-
-
-def _expression_scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
-    predicted_N, target_N = _both(predicted, truth, "expression")
-    if len(target_N) == 0:
-        return {}
-    names = EXPRESSIONS[edition]
-    macro = macro_f1(predicted_N, target_N, len(names))
-    accuracy = float((predicted_N == target_N).double().mean())
-    return {
-        **{f"f1_{name}": f1_binary(predicted_N == k, target_N == k) for k, name in enumerate(names)},
-        "expression_macro_f1": macro,
-        "expression_accuracy": accuracy,
-        "expression": macro if edition is Edition.ABAW_2022 else 0.67 * macro + 0.33 * accuracy,
-    }
-
-
-def _action_unit_scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
-    f1, num_right, num_cells = {}, 0, 0
-    for name in [name for name in action_unit_columns(edition) if name in predicted]:
-        predicted_N, target_N = _both(predicted, truth, name)
-        if len(target_N) > 0:
-            f1[f"f1_{name}"] = f1_binary(predicted_N, target_N)
-            num_right += int(((predicted_N > POSITIVE) == (target_N > POSITIVE)).sum())
-            num_cells += len(target_N)
-    if not f1:
-        return {}
-    mean_f1, accuracy = sum(f1.values()) / len(f1), num_right / num_cells
-    return {
-        **f1,
-        "action_units_mean_f1": mean_f1,
-        "action_units_accuracy": accuracy,
-        "action_units": mean_f1 if edition is Edition.ABAW_2022 else 0.5 * mean_f1 + 0.5 * accuracy,
-    }
 
 
 def _batch_scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, tuple[float, int]]:
@@ -199,10 +150,10 @@ def _batch_scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[
     predicted_N, target_N = _both(predicted, truth, "expression")
     if len(target_N) > 0:
         present = sorted({*predicted_N.tolist(), *target_N.tolist()})
-        f1 = [f1_binary(predicted_N == k, target_N == k) for k in present]
-        result["expression_macro_f1"] = (sum(f1) / len(f1), len(target_N))
+        values = [f1_binary(predicted_N == k, target_N == k) for k in present]
+        result["expression_macro_f1"] = (sum(values) / len(values), len(target_N))
     pairs = [_both(predicted, truth, name) for name in action_unit_columns(edition)]
-    f1 = [f1_binary(*pair, if_absent=1.0) for pair in pairs if len(pair[1]) > 0]
-    if f1:
-        result["action_units_mean_f1"] = (sum(f1) / len(f1), max(len(pair[1]) for pair in pairs))
+    values = [f1_binary(*pair, if_absent=1.0) for pair in pairs if len(pair[1]) > 0]
+    if values:
+        result["action_units_mean_f1"] = (sum(values) / len(values), max(len(pair[1]) for pair in pairs))
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score
 
-from data.labels import Edition, action_unit_columns
-from model.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, macro_f1, scores
+from data.labels import EXPRESSIONS, Edition, action_unit_columns
+from model.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, scores
 
 NAN = math.nan
 Floats = NDArray[np.float64]
@@ -83,23 +85,56 @@ def test_f1_binary_refuses_unequal_lengths() -> None:
         f1_binary(np.ones(1), np.ones(2))
 
 
-def test_macro_f1_counts_a_class_that_nobody_mentions_as_zero() -> None:
-    assert macro_f1(np.array([0, 1, 1]), np.array([0, 1, 0]), num_classes=3) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+@st.composite
+def _masked(draw: st.DrawFn, edition: Edition) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Predictions and labels of some frames, a share of them missing on either side."""
+    num_frames, missing = draw(st.integers(1, 60)), draw(st.sampled_from([0.0, 0.3, 0.9]))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    columns: list[dict[str, Floats]] = [{}, {}]
+    for side, name in itertools.product((0, 1), _columns(edition)):
+        if name in ("valence", "arousal"):
+            values = generator.choice(np.round(generator.normal(0, 0.4, 20), draw(st.integers(0, 6))), num_frames)
+        elif name == "expression":
+            values = generator.integers(0, len(EXPRESSIONS[edition]), num_frames).astype(float)
+        else:
+            values = generator.random(num_frames) if side == 0 else (generator.random(num_frames) < 0.1).astype(float)
+        columns[side][name] = np.where(generator.random(num_frames) < missing, NAN, values)
+    return columns[0], columns[1]
 
 
-@settings(deadline=None)
-@given(pairs_N2=hnp.arrays(np.int64, st.tuples(st.integers(1, 60), st.just(2)), elements=st.integers(0, 3)))
-def test_f1_is_the_harmonic_mean_of_precision_and_recall(pairs_N2: NDArray[np.int64]) -> None:
-    predicted_N, target_N = pairs_N2[:, 0], pairs_N2[:, 1]
-    confusion = np.zeros((4, 4))
-    np.add.at(confusion, (target_N, predicted_N), 1)
-    expected = []
-    for k in range(4):
-        precision = confusion[k, k] / max(confusion[:, k].sum(), 1)
-        recall = confusion[k, k] / max(confusion[k].sum(), 1)
-        expected.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
-        assert f1_binary(predicted_N == k, target_N == k) == pytest.approx(expected[-1], abs=1e-12)
-    assert macro_f1(predicted_N, target_N, 4) == pytest.approx(np.mean(expected), abs=1e-12)
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), edition=st.sampled_from(Edition))
+def test_scores_are_those_of_scikit_learn_and_of_a_plain_ccc(data: st.DataObject, edition: Edition) -> None:
+    predicted, truth = data.draw(_masked(edition))
+    result = scores(predicted, truth, edition)
+    expected: dict[str, float] = {}
+    pairs = {name: _both(predicted[name], truth[name]) for name in truth}
+    for name in ("valence", "arousal"):
+        x, y = pairs[name]
+        if len(y) > 1 and np.ptp(y) > 0:
+            covariance = np.cov(x, y, bias=True)
+            expected[f"ccc_{name}"] = 2 * covariance[0, 1] / (np.trace(covariance) + (x.mean() - y.mean()) ** 2)
+    names = EXPRESSIONS[edition]
+    x, y = pairs["expression"]
+    if len(y) > 0:
+        f1 = f1_score(y, x, labels=range(len(names)), average=None, zero_division=0)
+        expected |= {f"f1_{name}": value for name, value in zip(names, f1, strict=True)}
+        expected |= {"expression_macro_f1": f1.mean(), "expression_accuracy": accuracy_score(y, x)}
+    units = {name: (x > 0.5, y > 0.5) for name, (x, y) in pairs.items() if name.startswith("au") and len(y) > 0}
+    f1_of_units = [f1_score(y, x, zero_division=0) for x, y in units.values()]
+    expected |= {f"f1_{name}": value for name, value in zip(units, f1_of_units, strict=True)}
+    if units:
+        x, y = np.concatenate([x for x, _ in units.values()]), np.concatenate([y for _, y in units.values()])
+        expected |= {"action_units_mean_f1": np.mean(f1_of_units), "action_units_accuracy": accuracy_score(y, x)}
+    made_of_them = {"ccc", "expression", "action_units", "total"}
+    assert {name: value for name, value in result.items() if name not in made_of_them} == pytest.approx(
+        expected, abs=1e-9
+    )
+
+
+def _both(predicted_N: Floats, target_N: Floats) -> tuple[Floats, Floats]:
+    keep_N = ~np.isnan(predicted_N) & ~np.isnan(target_N)
+    return predicted_N[keep_N], target_N[keep_N]
 
 
 def test_the_official_scores_of_2020_by_hand() -> None:

@@ -1,0 +1,122 @@
+"""How far scores can be trusted: 95 % intervals by bootstrap over videos, and the difference of two models.
+
+The frames of a video are anything but independent, so it is whole videos that are drawn: as many as there are, with
+replacement, each with all its frames, many times. The interval of a score goes from the 2.5th to the 97.5th percentile
+of its values over the draws. For two models each draw is the same for both; the interval is that of the difference.
+
+It speaks of other videos of the same kind. With few videos it is too narrow: `tests/test_intervals.py` measures it.
+
+Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals); Bisani & Ney
+(2004), doi:10.1109/ICASSP.2004.1326009 (differences by paired draws). Letters: V videos, R draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
+
+DRAWS = 2000
+SEED = 0
+OFFICIAL_SUM = "official"
+"""The edition's official scores, added up as far as there are labels for them: what a model is chosen by."""
+_PERCENT = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a score, or a difference, lies with a confidence of 95 %; `value` is that of all videos as they are."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def intervals(tallies: Tallies, *, num_draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval]:
+    """The interval of every score of some videos: none where there are not two videos, or a score is not defined."""
+    value_1, value_R = _values(tallies, num_draws, seed)
+    return _intervals(value_1, value_R, len(tallies.groups))
+
+
+def paired_differences(
+    ours: Tallies, theirs: Tallies, *, num_draws: int = DRAWS, seed: int = SEED
+) -> dict[str, Interval]:
+    """The interval of our score less theirs, for every score and for `official`; none where there are not two videos.
+
+    Raises:
+        ValueError: They are not of the same frames, or of frames with other labels.
+    """
+    _check_same_frames(ours, theirs)
+    (our_1, our_R), (their_1, their_R) = _values(ours, num_draws, seed), _values(theirs, num_draws, seed)
+    common = our_1.keys() & their_1.keys()
+    return _intervals(
+        {name: our_1[name] - their_1[name] for name in our_1 if name in common},
+        {name: our_R[name] - their_R[name] for name in our_R if name in common},
+        len(ours.groups),
+    )
+
+
+def official_sum(scores: Mapping[str, float]) -> float:
+    """The official scores that there are, added up; what is not a number counts as 0."""
+    return float(np.nansum([scores.get(name, 0.0) for name in OFFICIAL.values()]))
+
+
+def _values(tallies: Tallies, num_draws: int, seed: int) -> tuple[Scores, Scores]:
+    """Every score of the videos as they are, and of each draw."""
+    num_videos = len(tallies.groups)
+    as_they_are_1V = np.ones((1, num_videos))
+    draws_RV = np.random.default_rng(seed).multinomial(num_videos, [1 / num_videos] * num_videos, size=num_draws)
+    return _with_sum(scores_of(tallies, as_they_are_1V)), _with_sum(scores_of(tallies, draws_RV.astype(np.float64)))
+
+
+def _with_sum(scores: Scores) -> Scores:
+    parts = [np.nan_to_num(scores[name]) for name in OFFICIAL.values() if name in scores]
+    return {**scores, OFFICIAL_SUM: sum(parts[1:], parts[0])}
+
+
+def _intervals(value_1: Scores, value_R: Scores, num_videos: int) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    if num_videos < 2:
+        return found
+    for name, values_R in value_R.items():
+        # In a draw without the only videos that have labels for it, a score is not defined.
+        known_R: NDArray[np.float64] = values_R[~np.isnan(values_R)]
+        if not np.isnan(value_1[name][0]) and len(known_R) > 1:
+            low, high = np.percentile(known_R, _PERCENT)
+            found[name] = Interval(float(value_1[name][0]), float(low), float(high))
+    return found
+
+
+def _check_same_frames(ours: Tallies, theirs: Tallies) -> None:
+    if ours.groups != theirs.groups:
+        raise ValueError(f"a paired comparison needs the same videos, got {len(ours.groups)} and {len(theirs.groups)}")
+    for name, our_G, their_G in zip(_LABELLED, _labels(ours), _labels(theirs), strict=True):
+        differ_G = ~np.isclose(our_G, their_G, rtol=0, atol=1e-6).reshape(len(ours.groups), -1).all(axis=1)
+        if differ_G.any():
+            video = ours.groups[int(differ_G.argmax())]
+            raise ValueError(
+                f"a paired comparison needs the same labelled frames, but those of {name} differ in video {video}: "
+                f"a prediction of one of the models is missing there"
+            )
+
+
+_LABELLED = ("valence", "arousal", "expressions", "action units")
+
+
+def _labels(tallies: Tallies) -> list[Floats]:
+    """What says which labels counted: how many of each, and their means."""
+    empty = np.zeros((len(tallies.groups), 1))
+    parts = [
+        np.stack([moments.count_G, moments.target_G], axis=1) if (moments := tallies.moments.get(name)) else empty
+        for name in _LABELLED[:2]
+    ]
+    parts.append(tallies.expressions.target_GE if tallies.expressions else empty)
+    parts.append(tallies.units.count_GU if tallies.units else empty)
+    return parts

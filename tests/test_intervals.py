@@ -1,0 +1,175 @@
+"""Intervals: their middle is the pooled score, a draw is a score of its frames, and they hold what they promise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from data.labels import EXPRESSIONS, Edition, action_unit_columns
+from model.intervals import OFFICIAL_SUM, Interval, intervals, official_sum, paired_differences
+from model.metrics import scores
+from model.tallies import Tallies, scores_of, tally
+
+Columns = dict[str, NDArray[np.float64]]
+EDITION = Edition.ABAW_2020
+
+
+def frames_of(
+    generator: np.random.Generator, num_frames: int, missing: float = 0.2, noise: float = 0.3
+) -> tuple[Columns, Columns]:
+    """Predictions that have to do with the labels, both with holes."""
+    truth: Columns = {name: generator.uniform(-1, 1, num_frames) for name in ("valence", "arousal")}
+    truth["expression"] = generator.integers(0, len(EXPRESSIONS[EDITION]), num_frames).astype(float)
+    truth |= {name: (generator.random(num_frames) < 0.3).astype(float) for name in action_unit_columns(EDITION)}
+    predicted = {name: column + noise * generator.normal(size=num_frames) for name, column in truth.items()}
+    predicted["expression"] = np.where(
+        generator.random(num_frames) < noise,
+        generator.integers(0, len(EXPRESSIONS[EDITION]), num_frames),
+        truth["expression"],
+    )
+    for side in (predicted, truth):
+        for name in side:
+            side[name] = np.where(generator.random(num_frames) < missing, np.nan, side[name])
+    return predicted, truth
+
+
+def rows(columns: Columns, row_N: Iterable[int] | NDArray[np.int64]) -> Columns:
+    return {name: column[row_N] for name, column in columns.items()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_videos=st.integers(1, 6),
+    num_frames=st.integers(1, 50),
+    missing=st.sampled_from([0.0, 0.2, 0.9]),
+)
+def test_a_draw_of_videos_scores_as_their_frames_do(
+    seed: int, num_videos: int, num_frames: int, missing: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    predicted, truth = frames_of(generator, num_frames, missing)
+    video_N = generator.integers(0, num_videos, num_frames)
+    videos = tuple(f"video{number}" for number in range(num_videos))
+    tallies = tally(predicted, truth, EDITION, group_N=video_N, groups=videos)
+    times_V = generator.integers(0, 4, num_videos)
+    frame_M = np.repeat(np.arange(num_frames), times_V[video_N])
+    weights = np.stack([np.ones(num_videos), times_V.astype(float)])
+    found = scores_of(tallies, weights)
+    for row, frames in enumerate((np.arange(num_frames), frame_M)):
+        expected = scores(rows(predicted, frames), rows(truth, frames), EDITION)
+        got = {name: values[row] for name, values in found.items() if not np.isnan(values[row])}
+        assert got == pytest.approx(expected, abs=1e-9)
+
+
+def example(num_videos: int = 12, seed: int = 5, noise: float = 0.3) -> Tallies:
+    generator = np.random.default_rng(seed)
+    predicted, truth = frames_of(generator, 40 * num_videos, noise=noise)
+    video_N = np.repeat(np.arange(num_videos), 40)
+    return tally(predicted, truth, EDITION, group_N=video_N, groups=tuple(map(str, range(num_videos))))
+
+
+def test_every_score_has_an_interval_around_it() -> None:
+    tallies = example()
+    found = intervals(tallies, num_draws=300)
+    pooled = {name: value[0] for name, value in scores_of(tallies, np.ones((1, 12))).items()}
+    assert {name: interval.value for name, interval in found.items() if name != OFFICIAL_SUM} == pooled
+    assert all(interval.low < interval.value < interval.high for interval in found.values())
+    assert found[OFFICIAL_SUM].value == official_sum(pooled) == pytest.approx(pooled["total"])
+    assert found == intervals(tallies, num_draws=300)
+    assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+
+
+def test_one_video_has_no_interval() -> None:
+    assert intervals(example(num_videos=1)) == {}
+    assert paired_differences(example(num_videos=1), example(num_videos=1)) == {}
+
+
+def test_two_thousand_draws_of_the_videos_of_aff_wild2_take_a_moment() -> None:
+    tallies = example(num_videos=150)
+    start_s = time.process_time()
+    intervals(tallies)
+    assert time.process_time() - start_s < 2
+
+
+def test_what_only_some_draws_have_is_taken_from_them() -> None:
+    generator = np.random.default_rng(0)
+    predicted, truth = frames_of(generator, 80, missing=0)
+    for name in action_unit_columns(EDITION):
+        truth[name][10:] = np.nan
+    tallies = tally(predicted, truth, EDITION, group_N=np.arange(80) // 10, groups=tuple("abcdefgh"))
+    found = intervals(tallies, num_draws=300)
+    assert found["f1_au1"].low == found["f1_au1"].value == found["f1_au1"].high
+    assert found["ccc"].low < found["ccc"].high
+
+
+def test_two_models_are_compared_on_the_same_draws() -> None:
+    """Their scores differ more from video to video than from each other: only pairs can tell them apart."""
+    generator = np.random.default_rng(1)
+    video_N = np.repeat(np.arange(20), 60)
+    truth = {"valence": generator.uniform(-1, 1, len(video_N))}
+    error_N = generator.normal(size=len(video_N)) * generator.uniform(0.1, 1.5, 20)[video_N]
+    nothing = np.full(len(video_N), np.nan)
+    truth |= dict.fromkeys(("arousal", "expression", *action_unit_columns(EDITION)), nothing)
+
+    def model(noise: float) -> Tallies:
+        predicted = {**truth, "valence": truth["valence"] + noise * error_N}
+        return tally(predicted, truth, EDITION, group_N=video_N, groups=tuple(map(str, range(20))))
+
+    better, worse = model(0.9), model(1.0)
+    alone = [intervals(tallies)["ccc_valence"] for tallies in (better, worse)]
+    assert alone[0].low < alone[1].high
+    difference = paired_differences(better, worse)["ccc_valence"]
+    assert 0 < difference.low < difference.value < difference.high
+    assert difference.value == pytest.approx(alone[0].value - alone[1].value)
+    opposite = paired_differences(worse, better)["ccc_valence"]
+    assert (opposite.low, opposite.high) == pytest.approx((-difference.high, -difference.low))
+    same = paired_differences(worse, worse)["ccc_valence"]
+    assert (same.low, same.value, same.high) == (0, 0, 0)
+
+
+def test_only_the_same_frames_can_be_compared() -> None:
+    with pytest.raises(ValueError, match="needs the same videos, got 12 and 11"):
+        paired_differences(example(12), example(11))
+    predicted, truth = frames_of(np.random.default_rng(0), 90, missing=0)
+    videos = tuple("abc")
+    whole = tally(predicted, truth, EDITION, group_N=np.arange(90) // 30, groups=videos)
+    for name, said in (("arousal", "arousal"), ("expression", "expressions"), ("au4", "action units")):
+        fewer = {**predicted, name: np.where(np.arange(90) == 45, np.nan, predicted[name])}
+        partly = tally(fewer, truth, EDITION, group_N=np.arange(90) // 30, groups=videos)
+        with pytest.raises(ValueError, match=f"those of {said} differ in video b: a prediction of one of the models"):
+            paired_differences(whole, partly)
+
+
+def coverage(num_videos: int, trials: int = 250) -> float:
+    """How often the interval of a CCC holds that of all videos there could be; each has its own error and mean."""
+    generator = np.random.default_rng(7)
+    nothing = {name: np.full(0, 0.0) for name in ("expression", *action_unit_columns(EDITION))}
+
+    def draw(videos: int) -> Tallies:
+        video_N = np.repeat(np.arange(videos), 30)
+        mean_V, error_V, offset_V = generator.normal(0, [[0.3], [0.2], [0.1]], (3, videos))
+        target_N = mean_V[video_N] + generator.normal(0, 0.2, len(video_N))
+        predicted_N = target_N * 0.8 + offset_V[video_N] + error_V[video_N] * generator.normal(size=len(video_N))
+        truth, predicted = ({"valence": of, "arousal": of} for of in (target_N, predicted_N))
+        empty = {name: np.full(len(video_N), np.nan) for name in nothing}
+        groups = tuple(map(str, range(videos)))
+        return tally({**predicted, **empty}, {**truth, **empty}, EDITION, group_N=video_N, groups=groups)
+
+    truth = float(scores_of(draw(20_000), np.ones((1, 20_000)))["ccc"][0])
+    found = [intervals(draw(num_videos), num_draws=400)["ccc"] for _ in range(trials)]
+    return float(np.mean([interval.low <= truth <= interval.high for interval in found]))
+
+
+def test_the_interval_holds_the_truth_about_19_times_in_20() -> None:
+    assert 0.90 <= coverage(40) <= 0.99
+
+
+def test_the_interval_of_a_few_videos_is_too_narrow() -> None:
+    assert 0.6 < coverage(6) < 0.93

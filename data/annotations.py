@@ -25,6 +25,7 @@ from data.parsing import Floats, Text, open_text, read_rows
 from data.schema import LABELS, VERSION
 from data.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
 from data.splits import Overlap, SplitRule, Splits, choose_splits, overlap
+from data.store import hold
 
 STAGE_VERSION = 2
 """Part of the digest: raised when the same files give other labels or another manifest than before."""
@@ -83,20 +84,21 @@ def write_labels(
     conflicts = mtl_conflicts if tree.mtl else None
     parts = (VERSION, STAGE_VERSION, tree.edition, rule, hashes, video_ids, official, conflicts)
     folder = store / "labels" / digest("labels", *parts)
-    if is_whole(folder):
-        return folder
-    chosen = choose_splits(tree.splits, video_ids, splits, seed=split_seed, validation_share=validation_share)
-    labels = read_labels(tree, mtl_conflicts)
-    with write_folder(folder) as partial:
-        with parquet_writer(partial / "labels.parquet", LABELS) as writer:
-            for table in _tables(labels, video_ids, chosen, tree.edition):
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-        made_of = {
-            "splits": rule,
-            "sources": hashes,
-            "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
-        }
-        write_manifest(partial, {**made_of, **_facts(tree, labels, chosen)})
+    with hold(store, f"labels-{folder.name}", what="the labels"):
+        if is_whole(folder):
+            return folder
+        chosen = choose_splits(tree.splits, video_ids, splits, seed=split_seed, validation_share=validation_share)
+        labels = read_labels(tree, mtl_conflicts)
+        with write_folder(folder) as partial:
+            with parquet_writer(partial / "labels.parquet", LABELS) as writer:
+                for table in _tables(labels, video_ids, chosen, tree.edition):
+                    writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            made_of = {
+                "splits": rule,
+                "sources": hashes,
+                "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
+            }
+            write_manifest(partial, {**made_of, **_facts(tree, labels, chosen)})
     return folder
 
 

@@ -20,6 +20,7 @@ from data.hashes import folder_hash
 from data.listing import CROP_SUFFIXES
 from data.schema import FACE_SIZE_PX, FACES, Status
 from data.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
+from data.store import hold
 from data.testlists import video_of
 
 SOURCE = "crops"
@@ -50,23 +51,24 @@ def take_crops(
     crops = {track_id: list_crops(first.parent / track_id) for track_id in sorted(track_ids)}
     hashes = {track_id: folder_hash(first.parent / track_id, of.values(), store) for track_id, of in crops.items()}
     folder = store / "faces" / digest("crops", schema.VERSION, VERSION, video_id, hashes)
-    if is_whole(folder):
-        return folder
-    num_frames = max(max(of) for of in crops.values())
-    problems: list[str] = []
-    with write_folder(folder) as partial:
-        counts = {}
-        for track_id, of in crops.items():
-            counts[track_id] = Counter({status.value: 0 for status in Status})
-            with parquet_writer(partial / f"{track_id}.parquet", FACES) as writer:
-                for table in _tables(track_id, video_id, of, num_frames, problems):
-                    writer.write_table(table)
-                    counts[track_id].update(table["status"].to_pylist())
-                    if progress is not None:
-                        progress(table.num_rows)
-        refuse(problems, str(first.parent))
-        facts = {"video_id": video_id, "source": SOURCE, "sha256": digest(hashes), "num_frames": num_frames}
-        write_manifest(partial, {**facts, "file": first.parent.name, "tracks": counts})
+    with hold(store, f"faces-{folder.name}", what=f"the crops of {video_id}"):
+        if is_whole(folder):
+            return folder
+        num_frames = max(max(of) for of in crops.values())
+        problems: list[str] = []
+        with write_folder(folder) as partial:
+            counts = {}
+            for track_id, of in crops.items():
+                counts[track_id] = Counter({status.value: 0 for status in Status})
+                with parquet_writer(partial / f"{track_id}.parquet", FACES) as writer:
+                    for table in _tables(track_id, video_id, of, num_frames, problems):
+                        writer.write_table(table)
+                        counts[track_id].update(table["status"].to_pylist())
+                        if progress is not None:
+                            progress(table.num_rows)
+            refuse(problems, str(first.parent))
+            facts = {"video_id": video_id, "source": SOURCE, "sha256": digest(hashes), "num_frames": num_frames}
+            write_manifest(partial, {**facts, "file": first.parent.name, "tracks": counts})
     return folder
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from data.quality import dataset_findings
 from data.schema import VERSION
 from data.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
+from data.store import hold
 
 STAGE_VERSION = 1
 """Part of the digest: raised when the same shards give other findings."""
@@ -35,14 +36,15 @@ def quality_folder(store: Path, faces: Iterable[str], labels: str | None) -> Pat
 def write_quality(store: Path, faces: Sequence[str], labels: str | None) -> list[Row]:
     """The findings of a data set, looked for if they are not kept yet."""
     folder = quality_folder(store, faces, labels)
-    if not is_whole(folder):
-        folders = [store / "faces" / name for name in faces]
-        files = [file for of_video in folders for file in parquet_files(of_video)]
-        findings = dataset_findings(files, store / "labels" / labels if labels else None)
-        rows = [{**finding.as_row(), "note": None} for finding in findings]
-        rows += [row for of_video in folders for row in video_rows(read_manifest(of_video))]
-        with write_folder(folder) as partial:
-            write_manifest(partial, {"rows": rows})
+    with hold(store, f"quality-{folder.name}", what="the quality of a data set"):
+        if not is_whole(folder):
+            folders = [store / "faces" / name for name in faces]
+            files = [file for of_video in folders for file in parquet_files(of_video)]
+            findings = dataset_findings(files, store / "labels" / labels if labels else None)
+            rows = [{**finding.as_row(), "note": None} for finding in findings]
+            rows += [row for of_video in folders for row in video_rows(read_manifest(of_video))]
+            with write_folder(folder) as partial:
+                write_manifest(partial, {"rows": rows})
     return read_quality(store, faces, labels)
 
 

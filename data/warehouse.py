@@ -6,7 +6,6 @@ It is built aside and put in place at once, so a reader never sees half of it, a
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +17,8 @@ import pyarrow as pa
 from data.labels import ALL_EXPRESSIONS
 from data.quality_rows import read_quality
 from data.schema import FACES, LABELS, PREDICTIONS
-from data.shards import parquet_files, read_manifest
+from data.shards import PARTIAL, parquet_files, read_manifest, whole_folders
+from data.store import hold, says_no_room
 
 MACROS = """
 CREATE MACRO ccc(x, y) AS
@@ -86,14 +86,21 @@ def publish(store: Path) -> Path:
     Raises:
         ValueError: Two data sets have a video of the same name, or a shard is not whole.
     """
+    path = store / "warehouse.duckdb"
+    # One after the other, each with all that is there by then: the last one to be done has what both added.
+    with hold(store, path.name, what="the warehouse"), says_no_room(path):
+        _build(store, path)
+    return path
+
+
+def _build(store: Path, path: Path) -> None:
     catalogues = read_catalogues(store)
     faces = {entry["faces"]: store / "faces" / entry["faces"] for _, entry in _videos_of(catalogues)}
     labels = [store / "labels" / catalogue["labels"] for catalogue in catalogues.values() if catalogue.get("labels")]
-    predictions = [path.parent for path in sorted(store.glob("predictions/*/manifest.json"))]
+    predictions = whole_folders(store / "predictions")
     current = [folder for folder in predictions if read_manifest(folder)["faces"] in faces]
-    path = store / "warehouse.duckdb"
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    partial.unlink(missing_ok=True)  # that of a killed run
     with duckdb.connect() as connection:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, opens the file too.
         connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
@@ -109,7 +116,6 @@ def publish(store: Path) -> Path:
             connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
         )
     partial.replace(path)
-    return path
 
 
 def read_catalogues(store: Path) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from data.sample import make
 from data.sample.plan import Cast
 from data.shards import digest, is_whole, write_folder, write_manifest
+from data.store import hold
 from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
 
@@ -21,18 +22,19 @@ VERSION = 1
 def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
     """The folder of the sample: `store/sample/<digest>`, rendered if it is not there."""
     folder = machine.store / "sample" / digest("sample", VERSION, sample.model_dump())
-    if is_whole(folder):
-        log.info("sample: nothing new, %d synthetic clips are there", sample.clips)
-        return folder
-    with stage("sample", sample.clips, "synthetic frames") as shown, write_folder(folder) as partial:
-        make.make_sample(
-            partial,
-            clips=sample.clips,
-            seconds=sample.seconds,
-            seed=sample.seed,
-            cast=Cast(sample.cast),
-            workers=machine.workers,
-            progress=shown.set,
-        )
-        write_manifest(partial, {"synthetic": True, **sample.model_dump()})
+    with hold(machine.store, f"sample-{folder.name}", what="the synthetic sample"):
+        if is_whole(folder):
+            log.info("sample: nothing new, %d synthetic clips are there", sample.clips)
+            return folder
+        with stage("sample", sample.clips, "synthetic frames") as shown, write_folder(folder) as partial:
+            make.make_sample(
+                partial,
+                clips=sample.clips,
+                seconds=sample.seconds,
+                seed=sample.seed,
+                cast=Cast(sample.cast),
+                workers=machine.workers,
+                progress=shown.set,
+            )
+            write_manifest(partial, {"synthetic": True, **sample.model_dump()})
     return folder

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data import warehouse
 from data.shards import write_file
+from data.store import hold
 from tasks.config import MachineConfig
 from tasks.progress import log
 
@@ -26,4 +27,5 @@ def write_run(store: Path, name: str, facts: dict[str, object]) -> None:
     """Writes down the scores of a run, for the view `runs`."""
     path = store / "runs" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    with hold(store, "runs", what="the scores of runs"):
+        write_file(path, json.dumps(facts, indent=2, sort_keys=True) + "\n")

@@ -31,10 +31,11 @@ def backward_with_surgery(losses: Sequence[Tensor], network: MTANet) -> None:
     for loss in losses:
         # The graph is freed with the last loss, which is the last to need it.
         kept = loss is not losses[-1]
-        parts = torch.autograd.grad(loss, [*shared, *own], retain_graph=kept, materialize_grads=True)
+        parts = torch.autograd.grad(loss, [*shared, *own], retain_graph=kept, allow_unused=True)
         gradients.append(torch.cat([part.flatten() for part in parts[: len(shared)]]))
         for parameter, part in zip(own, parts[len(shared) :], strict=True):
-            parameter.grad = part if parameter.grad is None else parameter.grad + part
+            if part is not None:
+                parameter.grad = part if parameter.grad is None else parameter.grad + part
     agreed = torch.split(without_conflict(torch.stack(gradients)), [parameter.numel() for parameter in shared])
     for parameter, part_K in zip(shared, agreed, strict=True):
         parameter.grad = part_K.view(parameter.shape)

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ from data.augment import Augmentation
 from data.frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
 from model.checkpoint import load_checkpoint
+from model.inference import predict_frames
 from model.learning import Learning, learning_rate
-from model.network import Architecture
+from model.metrics import scores
+from model.network import Architecture, MTANet
+from model.saved import best_epoch
 from model.training import Record, train
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
@@ -90,16 +94,36 @@ def test_a_record_names_losses_weights_rate_speed_and_validation_scores(tmp_path
     assert calls == [(epoch, batch, 3) for epoch in (0, 1) for batch in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("learning", [QUICK, replace(QUICK, optimiser="adamw", task_weights="equal")])
+STRONG = replace(
+    QUICK,
+    optimiser="adamw",
+    balance=0.5,
+    action_unit_weight=5.0,
+    expression_balance="logit_adjustment",
+    label_smoothing=0.1,
+    ema_decay=0.9,
+    gradient_clip=1.0,
+    gradient_surgery=True,
+    keep_epoch="best",
+)
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [QUICK, replace(QUICK, optimiser="adamw", task_weights="equal"), STRONG],
+    ids=["paper", "adamw", "strong"],
+)
 def test_a_killed_training_goes_on_to_the_same_curve_and_the_same_bytes(
     tmp_path: Path, sets: Sets, learning: Learning
 ) -> None:
     whole = _train(tmp_path / "whole", sets, learning)
     killed = tmp_path / "killed"
     _train(killed, sets, learning, epochs=2)
+    (killed / "best-0003.safetensors").write_bytes(b"of an epoch that was not finished")
+    (killed / "best-0003.json").write_bytes(b"{}")
     (killed / "epoch-0003.safetensors").write_bytes(b"killed before the JSON was written")
     (killed / "epoch-0003.json.partial").write_bytes(b"{")
-    assert sorted(path.name for path in killed.glob("*.json")) == ["epoch-0002.json"]
+    assert sorted(path.name for path in killed.glob("epoch-*.json")) == ["epoch-0002.json"]
     assert _train(killed, sets, learning) == whole
     assert _files(killed) == _files(tmp_path / "whole")
     assert sorted(_files(killed)) == ["model.json", "model.safetensors"]
@@ -137,6 +161,58 @@ def test_a_loss_that_is_not_finite_names_the_tracks_and_frames(tmp_path: Path, s
     ):
         _train(tmp_path, (broken, sets[1]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epoch_is_kept_by_the_official_score_even_below_zero() -> None:
+    def records(*totals: float) -> list[Record]:
+        return [{"validation/ccc": total - 0.5, "validation/expression": 0.5} for total in totals]
+
+    assert best_epoch(records(-0.9, -0.2, -0.3)) == 1
+    assert best_epoch(records(math.nan, -0.9)) == 1
+    assert best_epoch(records(0.4, 0.4)) == 0
+    with pytest.raises(ValueError, match="no label to choose an epoch by; keep the last, without patience"):
+        best_epoch([{"validation/ccc_valence": 0.3}])
+
+
+def test_training_ends_when_patience_does_and_the_model_is_that_of_the_best_epoch(tmp_path: Path, sets: Sets) -> None:
+    # A rate that is far too high: sooner or later an epoch is worse than one before.
+    learning = replace(QUICK, epochs=30, learning_rate=0.2, keep_epoch="best", patience=2)
+    records = _train(tmp_path / "best", sets, learning)
+    best = best_epoch(records)
+    assert len(records) == best + 3 < 30
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.json", "model.safetensors"]
+    kept = load_checkpoint(tmp_path / "best" / "model.safetensors").network
+    assert _scores(kept, sets) == {name: value for name, value in records[best].items() if "validation" in name}
+    _train(tmp_path / "last", sets, replace(learning, keep_epoch="last"))
+    last = load_checkpoint(tmp_path / "last" / "model.safetensors").network
+    assert _scores(last, sets) == {name: value for name, value in records[-1].items() if "validation" in name}
+
+
+def _scores(network: MTANet, sets: Sets) -> Record:
+    found = scores(predict_frames(network, sets[1], batch_size=16), sets[1].truth(), Edition.ABAW_2020)
+    return {f"validation/{name}": value for name, value in found.items()}
+
+
+def test_with_an_average_the_average_is_scored_and_kept(tmp_path: Path, sets: Sets) -> None:
+    plain = _train(tmp_path / "plain", sets, QUICK)
+    averaged = _train(tmp_path / "averaged", sets, replace(QUICK, ema_decay=0.9))
+    assert [record["train/loss"] for record in averaged] == [record["train/loss"] for record in plain]
+    assert averaged[-1]["validation/ccc"] != plain[-1]["validation/ccc"]
+    kept = load_checkpoint(tmp_path / "averaged" / "model.safetensors").network
+    assert _scores(kept, sets)["validation/ccc"] == averaged[-1]["validation/ccc"]
+
+
+@pytest.mark.parametrize("faster", [{"precision": "bfloat16"}, {"channels_last": False}])
+def test_a_setting_for_speed_changes_the_curve_by_rounding_only(
+    tmp_path: Path, sets: Sets, faster: dict[str, Any]
+) -> None:
+    learning = replace(QUICK, epochs=3)
+    plain, fast = (
+        _train(tmp_path / name, sets, setting)
+        for name, setting in (("plain", learning), ("fast", replace(learning, **faster)))
+    )
+    near = [pytest.approx(record["train/loss"], rel=0.02) for record in plain]
+    assert [record["train/loss"] for record in fast] == near
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path, sets: Sets) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from data.labels import Split
-from tasks import tracking
+from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.champion import compare_with_champion
 from tasks.config import MachineConfig
@@ -23,7 +23,7 @@ def evaluate_mtanet(
 ) -> Evaluation:
     """Scores a version (its number or alias) on a split of a data set in the store."""
     known = read_catalogue(machine.store, dataset)
-    version = tracking.find_version(machine.store, model)
+    version = registry.find_version(machine.store, model)
     predict_dataset(version, known, machine)
     evaluation = evaluate(version, known, split, machine)
     report_scores(evaluation, compare_with_champion(evaluation, known, machine))

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from data.affwild2 import discover_videos
-from tasks import tracking
+from tasks import registry
 from tasks.annotations import catalogue
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
@@ -20,7 +20,7 @@ from tasks.warehouse import publish
 @flow(name="predict-videos", flow_run_name="predict-{videos}")
 def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig()) -> Dataset:
     """Predicts every frame of every person in the videos under a folder, which becomes a data set of that name."""
-    version = tracking.find_version(machine.store, model)
+    version = registry.find_version(machine.store, model)
     files = discover_videos(videos)
     faces = extract_videos(files, None, IngestConfig(), machine)
     dataset = catalogue(videos.resolve().name, videos, files, faces, machine)

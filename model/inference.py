@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.frames import LabelledFrames, frame_indices
-from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, EXPRESSIONS, Edition, action_unit_column, action_unit_columns
+from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, Edition, action_unit_column
 from data.loader import Device, batches, face_batches
-from model.network import MTANet, Outputs
+from model.answers import answer
+from model.network import MTANet
 
 Predictions = dict[str, NDArray[np.float32]]
 """`valence` and `arousal` in [-1, 1]; `expression`, the number of the likeliest class; a probability `p_<name>` for
@@ -75,20 +76,6 @@ def _predict(
     network = place(network, device).eval()
     with torch.inference_mode():
         for row_B, faces_BCHW in rows:
-            outputs = network(faces_BCHW.contiguous(memory_format=torch.channels_last))
-            for name, values_B in _as_columns(outputs, edition).items():
+            for name, values_B in answer(network, faces_BCHW, edition).items():
                 columns[name][row_B] = values_B.float().cpu().numpy()
     return columns
-
-
-def _as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:
-    valence_B, arousal_B = outputs.valence_arousal_B2.clamp(-1, 1).unbind(1)
-    expressions = outputs.expression_BE.softmax(1).unbind(1)
-    units = outputs.action_units_BU.sigmoid().unbind(1)
-    return {
-        "valence": valence_B,
-        "arousal": arousal_B,
-        "expression": outputs.expression_BE.argmax(1),
-        **{f"p_{name}": values_B for name, values_B in zip(EXPRESSIONS[edition], expressions, strict=True)},
-        **dict(zip(action_unit_columns(edition), units, strict=True)),
-    }

@@ -36,6 +36,10 @@ class Dataset:
         """Names the faces and labels, whatever the data set is called and wherever it lies."""
         return digest("dataset", sorted(video.faces for video in self.videos), self.labels)
 
+    def is_synthetic(self, store: Path) -> bool:
+        """Whether it is a sample that was made in this store: no real person's face."""
+        return Path(self.root).resolve().parent == (store / "sample").resolve()
+
     def faces_folders(self, store: Path) -> list[Path]:
         return [store / "faces" / video.faces for video in self.videos]
 

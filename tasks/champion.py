@@ -6,12 +6,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.labels import Split
-from tasks import tracking
+from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.progress import log
 from tasks.scoring import Evaluation, check_edition, evaluate, predict_dataset, total_tag
-from tasks.tracking import Version
+from tasks.registry import Version
 
 
 @task(task_run_name="choose-champion", cache_policy=NO_CACHE)
@@ -21,21 +21,21 @@ def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineCo
     The reason is written on the challenger's version.
     """
     store, challenger = machine.store, evaluation.model
-    champion = tracking.champion(store)
+    champion = registry.champion(store)
     if champion is not None and champion.number == challenger.number:
         return champion.tags.get("verdict", f"{champion} is the champion")
     total = None if champion is None else champion_total(champion, dataset, evaluation.split, machine)
     wins, reason = verdict(evaluation, champion, total)
     if wins:
-        tracking.promote(store, challenger)
-    tracking.annotate_version(store, challenger, {"verdict": reason}, description=reason)
+        registry.promote(store, challenger)
+    registry.annotate_version(store, challenger, {"verdict": reason}, description=reason)
     log.info("%s", reason)
     return reason
 
 
 def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineConfig) -> str:
     """How a model does beside the champion on the same data; moves nothing."""
-    champion = tracking.champion(machine.store)
+    champion = registry.champion(machine.store)
     if champion is None or champion.number == evaluation.model.number:
         return f"{evaluation.model} has a total of {evaluation.total:.3f}; it is the champion itself, or there is none"
     total = champion_total(champion, dataset, evaluation.split, machine)

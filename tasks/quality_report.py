@@ -82,7 +82,7 @@ def gather(dataset: Dataset, store: Path) -> PageFacts:
         scope=Scope(dataset.name, dataset.edition, is_crops),
         store=store,
         root=dataset.root,
-        is_synthetic=Path(dataset.root).resolve().parent == (store / "sample").resolve(),
+        is_synthetic=dataset.is_synthetic(store),
         num_videos=len(dataset.videos),
         tracks=tracks,
         rows=quality_rows(dataset, store),

@@ -19,11 +19,11 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.inference import Predictions, place, predict
 from model.metrics import batch_averaged_scores, constant_guess, scores
 from model.training import MODEL
-from tasks import plots, tracking
+from tasks import plots, registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
 from tasks.progress import log, stage
-from tasks.tracking import Version
+from tasks.registry import Version
 from tasks.training import use_all_cores
 from tasks.warehouse import write_run
 
@@ -75,7 +75,7 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
         return folders
     use_all_cores()
     device = resolve_device(machine.device)
-    checkpoint = load_checkpoint(tracking.checkpoint_folder(machine.store, model) / MODEL)
+    checkpoint = load_checkpoint(registry.checkpoint_folder(machine.store, model) / MODEL)
     place(checkpoint.network, device)
     with stage("predictions", len(missing), "videos") as shown:
         for video in missing:
@@ -174,7 +174,7 @@ def _log(evaluation: Evaluation, store: Path) -> bool:
     }
     named = {f"{prefix}{group}/{name}": value for group, found in groups.items() for name, value in found.items()}
     are_new = tracking.log_scores(store, evaluation.model.run_id, named)
-    tracking.annotate_version(store, evaluation.model, {_total_tag(evaluation): f"{evaluation.total:.6f}"})
+    registry.annotate_version(store, evaluation.model, {_total_tag(evaluation): f"{evaluation.total:.6f}"})
     facts: dict[str, object] = {
         "run_id": evaluation.model.run_id,
         "model_version": evaluation.model.number,

@@ -1,7 +1,7 @@
-"""Runs, models and the registry: the only file with MLflow.
+"""Runs of MLflow, and where they are kept.
 
 Everything lies in the store (`mlflow.db`, `mlflow/`) unless `MLFLOW_TRACKING_URI` names a server. A run is found again
-by the digest of its training, a version by the same, so a rerun continues the one and never registers the other twice.
+by the digest of its training, so a rerun continues it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +16,26 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.entities import Run
 
-NAME = "mtanet"
-"""Of the MLflow experiment and of the registered model."""
-CHECKPOINT = "checkpoint"
-"""The artifact folder of a run that holds the network as `model.checkpoint` writes it."""
 TRAINING_DIGEST = "training_digest"
 UI = "http://127.0.0.1:5000"
 """Where `mtanet up` serves MLflow's pages."""
+AS_TRAINING = "workflowType=machine_learning"
+"""In the address of a page: without, MLflow shows what it has for language models."""
+HOW_TO_READ = """\
+A run is a training; its name says which knobs differ from the experiment's file.
+
+- `train/`, `validation/`: each epoch.
+- `final/`: the official scores, pooled over all frames of the validation split; `final/total` is what champions are
+  chosen by.
+- `batch_averaged/`: averaged over batches, as in the paper's own figures; compare them with nothing else.
+- `constant_guess/`: what one guess for every frame would score.
+- `system/`: the machine.
+"""
+"""Stands above the runs of an experiment."""
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version of the model; `tags` are those of the version."""
-
-    number: int
-    run_id: str
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return f"{NAME} v{self.number}"
 
 
 def connect(store: Path) -> MlflowClient:
@@ -59,18 +51,26 @@ def connect(store: Path) -> MlflowClient:
 
 @contextmanager
 def open_run(
-    store: Path, *, training_digest: str, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]
+    store: Path,
+    *,
+    experiment: str,
+    training_digest: str,
+    run_name: str,
+    params: Mapping[str, object],
+    tags: Mapping[str, str],
 ) -> Iterator[str]:
     """The run of a training, new or continued, by its id; shown as finished or failed when the block ends.
 
-    The parameters are flattened (`train.width`) and logged once.
+    The parameters are flattened (`train.width`) and logged once. What the machine does is logged every 10 s.
     """
     client = connect(store)
-    experiment_id = _experiment_id(client, store)
-    found = client.search_runs([experiment_id], filter_string=f"tags.{TRAINING_DIGEST} = '{training_digest}'")
-    run_id = found[0].info.run_id if found else None
+    found = _search(client, f"tags.{TRAINING_DIGEST} = '{training_digest}'")
+    if found:
+        which = {"run_id": found[0].info.run_id}
+    else:
+        which = {"experiment_id": _experiment_id(client, store, experiment), "run_name": run_name}
     all_tags = {**tags, TRAINING_DIGEST: training_digest}
-    with mlflow.start_run(run_id, experiment_id=experiment_id, run_name=run_name, tags=all_tags) as run:
+    with mlflow.start_run(**which, tags=all_tags, log_system_metrics=True) as run:
         if not run.data.params:
             mlflow.log_params(flatten(params))
         yield run.info.run_id
@@ -78,10 +78,15 @@ def open_run(
 
 def finished_run(store: Path, training_digest: str) -> str | None:
     """The id of the run that came to the end of a training and logged its model, if there is one."""
-    client = connect(store)
     wanted = f"tags.{TRAINING_DIGEST} = '{training_digest}' and attributes.status = 'FINISHED'"
-    found = client.search_runs([_experiment_id(client, store)], filter_string=wanted)
+    found = _search(connect(store), wanted)
     return next((run.info.run_id for run in found if logged_model(store, run.info.run_id)), None)
+
+
+def first_params(store: Path, name: str) -> dict[str, str]:
+    """The parameters of the first run that has a name as its tag `experiment`; none if there was none."""
+    found = _search(connect(store), f"tags.experiment = '{name}'", order_by=["attributes.start_time ASC"])
+    return dict(found[0].data.params) if found else {}
 
 
 def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
@@ -104,42 +109,19 @@ def logged_steps(store: Path, run_id: str, name: str) -> set[int]:
 
 
 def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> bool:
-    """Logs scores that are new or other than before; says whether there were any."""
+    """Logs scores that are new or other than before, for the run and its model; says whether there were any."""
     known = connect(store).get_run(run_id).data.metrics
     new = {name: value for name, value in scores.items() if known.get(name) != value}
     if new:
-        mlflow.log_metrics(new, step=0, run_id=run_id)
+        model_uri = logged_model(store, run_id)
+        model_id = model_uri and model_uri.rpartition("/")[2]
+        mlflow.log_metrics(new, step=0, run_id=run_id, model_id=model_id)
     return bool(new)
 
 
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:
     """Logs a matplotlib figure as a picture of that name."""
     connect(store).log_figure(run_id, figure, name)
-
-
-def log_model(network: Any, *, faces_BCHW: Any, outputs_BK: Any, outputs: list[str], checkpoint: Path) -> str:
-    """Logs a network to the open run, as `pt2` with signature and input example, and its checkpoint.
-
-    Args:
-        network: A module in eval mode, from faces to one tensor: MLflow's own prediction takes no other.
-        faces_BCHW: An example, an array of at least two faces: `torch.export` freezes a batch of one.
-        outputs_BK: What the network says of it, an array.
-        outputs: What its K columns are.
-        checkpoint: The folder with the checkpoint.
-
-    Returns:
-        The model's address.
-    """
-    mlflow.log_artifacts(str(checkpoint), CHECKPOINT)
-    info = mlflow.pytorch.log_model(
-        network,
-        name=NAME,
-        input_example=faces_BCHW,
-        signature=infer_signature(faces_BCHW, outputs_BK),
-        metadata={"outputs": outputs},
-        pip_requirements=[f"{name}=={version_of(name).partition('+')[0]}" for name in ("torch", "numpy")],
-    )
-    return str(info.model_uri)
 
 
 def logged_model(store: Path, run_id: str) -> str | None:
@@ -150,67 +132,6 @@ def logged_model(store: Path, run_id: str) -> str | None:
     return next((str(model.model_uri) for model in models if str(model.status) == "READY"), None)
 
 
-def register(store: Path, run_id: str, model_uri: str) -> Version:
-    """The version of a run's model: the one it has, or a new one, which becomes the challenger."""
-    client = connect(store)
-    run_tags = client.get_run(run_id).data.tags
-    if not client.search_registered_models(filter_string=f"name = '{NAME}'"):
-        client.create_registered_model(NAME, description="Valence, arousal, expression and action units of a face.")
-    digest = run_tags[TRAINING_DIGEST]
-    known = client.search_model_versions(f"name = '{NAME}' and tags.{TRAINING_DIGEST} = '{digest}'")
-    if known:
-        return find_version(store, str(known[0].version))
-    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", "")}
-    model_id = model_uri.rpartition("/")[2]
-    created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
-    client.set_registered_model_alias(NAME, "challenger", str(created.version))
-    return find_version(store, str(created.version))
-
-
-def find_version(store: Path, model: str) -> Version:
-    """A version of the registered model by its number or alias.
-
-    Raises:
-        ValueError: There is no such version.
-    """
-    client = connect(store)
-    try:
-        by_alias = client.get_model_version_by_alias
-        found: ModelVersion = client.get_model_version(NAME, model) if model.isdecimal() else by_alias(NAME, model)
-        # A version that was found by an alias does not say its aliases.
-        found = client.get_model_version(NAME, str(found.version))
-    except MlflowException as error:
-        numbers = sorted(int(version.version) for version in client.search_model_versions(f"name = '{NAME}'"))
-        known = ", ".join(map(str, numbers)) or "none yet; `mtanet train` registers one"
-        raise ValueError(f"no model '{model}': expected champion, challenger or a version number ({known})") from error
-    return Version(int(found.version), str(found.run_id), tuple(found.aliases), dict(found.tags))
-
-
-def champion(store: Path) -> Version | None:
-    """The best version so far, if there is one."""
-    named = connect(store).search_registered_models(filter_string=f"name = '{NAME}'")
-    return find_version(store, "champion") if named and "champion" in named[0].aliases else None
-
-
-def promote(store: Path, version: Version) -> None:
-    """Makes a version the champion."""
-    connect(store).set_registered_model_alias(NAME, "champion", str(version.number))
-
-
-def annotate_version(store: Path, version: Version, tags: Mapping[str, str], description: str | None = None) -> None:
-    """Writes tags and, if given, the description on a version."""
-    client = connect(store)
-    for name, value in tags.items():
-        client.set_model_version_tag(NAME, str(version.number), name, value)
-    if description is not None:
-        client.update_model_version(NAME, str(version.number), description=description)
-
-
-def checkpoint_folder(store: Path, version: Version) -> Path:
-    """The folder with the version's checkpoint: where it lies, or a copy if it is on another machine."""
-    return Path(connect(store).download_artifacts(version.run_id, CHECKPOINT))
-
-
 def run_tags(store: Path, run_id: str) -> dict[str, str]:
     return dict(connect(store).get_run(run_id).data.tags)
 
@@ -218,7 +139,8 @@ def run_tags(store: Path, run_id: str) -> dict[str, str]:
 def run_page(store: Path, run_id: str) -> str:
     """The address of a run's page: on the tracking server, or on the one that `mtanet up` starts."""
     experiment_id = connect(store).get_run(run_id).info.experiment_id
-    return f"{SERVER if SERVER.startswith('http') else UI}/#/experiments/{experiment_id}/runs/{run_id}"
+    server = SERVER if SERVER.startswith("http") else UI
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?{AS_TRAINING}"
 
 
 def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -229,9 +151,16 @@ def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _experiment_id(client: MlflowClient, store: Path) -> str:
-    found = client.get_experiment_by_name(NAME)
+def _search(client: MlflowClient, wanted: str, order_by: list[str] | None = None) -> list[Run]:
+    """The runs of every experiment that a filter finds."""
+    experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiment_ids, filter_string=wanted, order_by=order_by))
+
+
+def _experiment_id(client: MlflowClient, store: Path, name: str) -> str:
+    found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     local = mlflow.get_tracking_uri().startswith("sqlite:")
-    return str(client.create_experiment(NAME, (store.resolve() / "mlflow").as_uri() if local else None))
+    tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": HOW_TO_READ}
+    return str(client.create_experiment(name, (store.resolve() / "mlflow").as_uri() if local else None, tags))

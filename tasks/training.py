@@ -17,12 +17,10 @@ from data.frames import LabelledFrames, labelled_frames
 from data.labels import Split
 from data.shards import digest
 from data.video import resolve_device
-from model.checkpoint import load_checkpoint
-from model.export import Answers, answer_names
 from model.learning import Learning
 from model.network import Architecture
 from model.training import MODEL, Machine, Record, train
-from tasks import tracking
+from tasks import naming, registry, serving, tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig
 from tasks.progress import log, stage
@@ -36,7 +34,7 @@ def training_digest(knobs: TrainConfig, dataset: Dataset) -> str:
 
 
 @task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)
-def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig) -> tracking.Version:
+def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig) -> registry.Version:
     """The registered version of this training: trained, or found.
 
     Raises:
@@ -50,7 +48,7 @@ def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig
         run_id = _train(experiment, dataset, machine, key)
     known = tracking.logged_model(machine.store, run_id)
     assert known is not None, "a finished run has logged its model"
-    return tracking.register(machine.store, run_id, known)
+    return registry.register(machine.store, run_id, known)
 
 
 def use_all_cores() -> None:
@@ -72,21 +70,28 @@ def code_revision() -> str:
 def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
     store = machine.store
     folder = store / "models" / key
+    name = naming.run_name(experiment, tracking.first_params(store, experiment.name))
     with tracking.open_run(
         store,
+        experiment=_mlflow_experiment(dataset, store),
         training_digest=key,
-        run_name=f"{experiment.name}-{key[:6]}",
+        run_name=name,
         params=experiment.model_dump(mode="json"),
         tags=_tags(experiment, dataset),
     ) as run_id:
         link = tracking.run_page(store, run_id)
-        create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {experiment.name}-{key[:6]}")
+        create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
         tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
         _run_epochs(experiment.train, dataset, machine, folder, run_id, key)
         if tracking.logged_model(store, run_id) is None:
             log.info("training: logging the model")
-            _log_model(folder)
+            serving.log_model(folder / MODEL)
     return run_id
+
+
+def _mlflow_experiment(dataset: Dataset, store: Path) -> str:
+    assert dataset.edition is not None, "a data set with labels knows their edition"
+    return naming.experiment_name(dataset.edition, is_synthetic=dataset.is_synthetic(store))
 
 
 def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
@@ -163,19 +168,3 @@ def _sentence(record: Record) -> str:
     }
     digits = {"images_per_s": 0}
     return ", ".join(f"{says} {record[name]:.{digits.get(name, 3)}f}" for name, says in names.items() if name in record)
-
-
-def _log_model(folder: Path) -> None:
-    checkpoint = load_checkpoint(folder / MODEL)
-    answers = Answers(checkpoint.network).eval()
-    # Two faces, as torch.export would take a batch of one for the only one there is.
-    faces_BCHW = torch.zeros(2, 3, 112, 112)
-    with torch.inference_mode():
-        outputs_BK = answers(faces_BCHW)
-    tracking.log_model(
-        answers,
-        faces_BCHW=faces_BCHW.numpy(),
-        outputs_BK=outputs_BK.numpy(),
-        outputs=answer_names(checkpoint.edition),
-        checkpoint=folder,
-    )

@@ -41,6 +41,28 @@ def make_tree(tmp_path: Path) -> MakeTree:
 
 
 @pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow, made once: that takes seconds."""
+    from tasks import tracking
+
+    store = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "SERVER", "")
+        tracking.connect(store).search_experiments()
+    return store / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: Path) -> Path:
+    """A store with an empty database of MLflow."""
+    from tasks import tracking
+
+    monkeypatch.setattr(tracking, "SERVER", "")
+    (tmp_path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
     """The address of a Prefect server with an empty database, for flows that run in this process."""
     from prefect.settings import PREFECT_API_URL

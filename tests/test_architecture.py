@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ("flows", "tasks", "model", "data")
 DOORS = {
     "prefect": ("flows/", "tasks/"),
-    "mlflow": ("tasks/tracking.py",),
+    "mlflow": ("tasks/tracking.py", "tasks/registry.py", "tasks/serving.py"),
+    "pandas": ("model/serving.py",),
     "matplotlib": ("tasks/plots.py",),
     "torch": (
         "model/",
@@ -46,7 +47,7 @@ DOORS = {
     ),
     "duckdb": ("data/warehouse.py",),
     "onnx": ("data/faces.py",),
-    "simplejpeg": ("data/crops.py", "data/cropped.py"),
+    "simplejpeg": ("data/crops.py", "data/cropped.py", "model/serving.py"),
 }
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

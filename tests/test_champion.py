@@ -9,8 +9,8 @@ from tasks import tracking
 from tasks.catalogue import Dataset, Video, read_catalogue, write_catalogue
 from tasks.champion import champion_total, verdict
 from tasks.config import MachineConfig
+from tasks.registry import Version
 from tasks.scoring import Evaluation, check_edition, official_total, total_tag
-from tasks.tracking import Version
 
 DATASET = Dataset("set-a", "somewhere", (Video("107", "107.mp4", "f1", "ab", ("107",)),), Edition.ABAW_2022, "l1")
 
@@ -50,7 +50,12 @@ def test_what_is_not_a_number_does_not_win() -> None:
 def test_a_model_of_another_edition_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "SERVER", "")
     with tracking.open_run(
-        tmp_path, training_digest="d", run_name="old", params={"a": 1}, tags={"edition": "2020"}
+        tmp_path,
+        experiment="aff-wild2-2020",
+        training_digest="d",
+        run_name="old",
+        params={"a": 1},
+        tags={"edition": "2020"},
     ) as run_id:
         pass
     with pytest.raises(

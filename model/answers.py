@@ -1,0 +1,35 @@
+"""What the network says, as columns: the one reading of its outputs, for shards and for served faces."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from data.labels import EXPRESSIONS, Edition, action_unit_columns
+from model.network import MTANet, Outputs
+
+
+def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, Tensor]:
+    """`valence` and `arousal` in [-1, 1], `expression`, the number of the likeliest class, a probability `p_<name>`
+    for each expression and `au<n>` for each unit of the edition; each of length B, on the device of the faces.
+
+    Args:
+        network: In eval mode.
+        faces_BCHW: RGB in [-1, 1], 112 x 112, as `data.loader` gives them.
+        edition: The one that the network was built for.
+    """
+    return as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
+
+
+def as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:
+    """The columns of `answer` from what the network gave."""
+    valence_B, arousal_B = outputs.valence_arousal_B2.clamp(-1, 1).unbind(1)
+    expressions = outputs.expression_BE.softmax(1).unbind(1)
+    units = outputs.action_units_BU.sigmoid().unbind(1)
+    return {
+        "valence": valence_B,
+        "arousal": arousal_B,
+        "expression": outputs.expression_BE.argmax(1),
+        **{f"p_{name}": values_B for name, values_B in zip(EXPRESSIONS[edition], expressions, strict=True)},
+        **dict(zip(action_unit_columns(edition), units, strict=True)),
+    }

@@ -1,0 +1,45 @@
+"""What runs are called in MLflow: by their edition's experiment, and by the knobs that are set otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from data.labels import Edition
+from tasks.config import EXPERIMENTS, Experiment, load_experiment
+from tasks.tracking import flatten
+
+PLACES = ("ingest.root", "ingest.name")
+"""Knobs that say where the data lie: no setting that runs are compared by."""
+
+
+def experiment_name(edition: Edition, *, is_synthetic: bool) -> str:
+    """`aff-wild2-2020`, or `synthetic-2020` where the people are rendered: scores of the two say nothing together."""
+    return f"{'synthetic' if is_synthetic else 'aff-wild2'}-{edition}"
+
+
+def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
+    """`sample` for an experiment as it is, `sample epochs=3 seed=2` for one that differs from its file in these knobs.
+
+    Args:
+        experiment: What is run.
+        first: The parameters of the first run of that name, as MLflow has them: what one's own experiment, which has
+            no file here, is compared with.
+    """
+    is_ours = (EXPERIMENTS / f"{experiment.name}.toml").is_file()
+    usual = {name: str(value) for name, value in _knobs(load_experiment(experiment.name)).items()} if is_ours else first
+    set_otherwise = (
+        f"{name.removeprefix('train.')}={_said(value)}"
+        for name, value in _knobs(experiment).items()
+        if name not in PLACES and usual.get(name, str(value)) != str(value)
+    )
+    return " ".join([experiment.name, *set_otherwise])
+
+
+def _knobs(experiment: Experiment) -> dict[str, object]:
+    return flatten(experiment.model_dump(mode="json"))
+
+
+def _said(value: object) -> str:
+    """As one writes it after `--set`."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,103 @@
+"""The registered versions of the model: challenger, champion, what is said of them, and their weights.
+
+A version is found again by the digest of its training, so none is registered twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from tasks.tracking import TRAINING_DIGEST, connect
+
+NAME = "mtanet"
+"""Of the registered model."""
+WEIGHTS = "weights"
+"""The folder in a logged model that holds the network as `model.checkpoint` writes it."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of the model; `tags` are those of the version."""
+
+    number: int
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{NAME} v{self.number}"
+
+
+def register(store: Path, run_id: str, model_uri: str) -> Version:
+    """The version of a run's model: the one it has, or a new one, which becomes the challenger."""
+    client = connect(store)
+    run_tags = client.get_run(run_id).data.tags
+    if not client.search_registered_models(filter_string=f"name = '{NAME}'"):
+        client.create_registered_model(NAME, description="Valence, arousal, expression and action units of a face.")
+    digest = run_tags[TRAINING_DIGEST]
+    known = client.search_model_versions(f"name = '{NAME}' and tags.{TRAINING_DIGEST} = '{digest}'")
+    if known:
+        return find_version(store, str(known[0].version))
+    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", "")}
+    model_id = model_uri.rpartition("/")[2]
+    created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
+    client.set_registered_model_alias(NAME, "challenger", str(created.version))
+    return find_version(store, str(created.version))
+
+
+def find_version(store: Path, model: str) -> Version:
+    """A version of the registered model by its number or alias.
+
+    Raises:
+        ValueError: There is no such version.
+    """
+    client = connect(store)
+    try:
+        by_alias = client.get_model_version_by_alias
+        found: ModelVersion = client.get_model_version(NAME, model) if model.isdecimal() else by_alias(NAME, model)
+        # A version that was found by an alias does not say its aliases.
+        found = client.get_model_version(NAME, str(found.version))
+    except MlflowException as error:
+        numbers = sorted(int(version.version) for version in client.search_model_versions(f"name = '{NAME}'"))
+        known = ", ".join(map(str, numbers)) or "none yet; `mtanet train` registers one"
+        raise ValueError(f"no model '{model}': expected champion, challenger or a version number ({known})") from error
+    return Version(int(found.version), str(found.run_id), tuple(found.aliases), dict(found.tags))
+
+
+def champion(store: Path) -> Version | None:
+    """The best version so far, if there is one."""
+    named = connect(store).search_registered_models(filter_string=f"name = '{NAME}'")
+    return find_version(store, "champion") if named and "champion" in named[0].aliases else None
+
+
+def promote(store: Path, version: Version) -> None:
+    """Makes a version the champion."""
+    connect(store).set_registered_model_alias(NAME, "champion", str(version.number))
+
+
+def annotate_version(store: Path, version: Version, tags: Mapping[str, str], description: str | None = None) -> None:
+    """Writes tags and, if given, the description on a version."""
+    client = connect(store)
+    for name, value in tags.items():
+        client.set_model_version_tag(NAME, str(version.number), name, value)
+    if description is not None:
+        client.update_model_version(NAME, str(version.number), description=description)
+
+
+def checkpoint_folder(store: Path, version: Version) -> Path:
+    """The folder with the version's checkpoint: where it lies, or a copy if it is on another machine.
+
+    Raises:
+        ValueError: The version has none.
+    """
+    connect(store)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}/{version.number}/data/{WEIGHTS}"))
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"{version} has no weights where MLflow keeps them ({error}); train it again") from error

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from data.labels import Edition
+from tasks.config import Experiment, TrainConfig, load_experiment, with_knobs
+from tasks.naming import experiment_name, run_name
+
+
+def test_an_experiment_is_an_edition_and_says_whether_its_people_are_rendered() -> None:
+    assert experiment_name(Edition.ABAW_2020, is_synthetic=False) == "aff-wild2-2020"
+    assert experiment_name(Edition.ABAW_2022, is_synthetic=True) == "synthetic-2022"
+
+
+def test_a_run_is_called_by_what_is_set_otherwise_than_in_its_file() -> None:
+    sample = load_experiment("sample")
+    assert run_name(sample, {}) == "sample"
+    changed = ["train.learning_rate=0.01", "train.seed=2", "train.layers=[1,1,2,1]", "train.augment=false"]
+    assert (
+        run_name(with_knobs(sample, changed), {}) == "sample layers=[1,1,2,1] learning_rate=0.01 augment=false seed=2"
+    )
+    assert run_name(with_knobs(sample, ["sample.seed=8"]), {}) == "sample sample.seed=8"
+    assert run_name(with_knobs(sample, ["ingest.splits=official"]), {}) == "sample ingest.splits=official"
+
+
+def test_where_the_data_lie_is_no_difference() -> None:
+    assert run_name(with_knobs(load_experiment("paper"), ["ingest.root=/data", "ingest.name=mine"]), {}) == "paper"
+
+
+def test_ones_own_experiment_is_compared_with_its_first_run() -> None:
+    mine = Experiment(name="mine", train=TrainConfig(width=32, seed=1))
+    assert run_name(mine, {}) == "mine"
+    assert run_name(mine, {"train.width": "32", "train.seed": "0", "gone": "1"}) == "mine seed=1"

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.labels import Edition
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.network import Architecture, build_network
+from tasks import registry, serving, tracking
+
+# MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+
+EDITION = Edition.ABAW_2020
+
+
+def log_tiny_model(store: Path) -> tuple[str, str]:
+    """The id of a run and the address of its model."""
+    architecture = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(EDITION, architecture)
+    checkpoint = store / "models" / "d1" / "model.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    save_checkpoint(checkpoint, Checkpoint(network=network, edition=EDITION, architecture=architecture))
+    with tracking.open_run(
+        store,
+        experiment="synthetic-2020",
+        training_digest="d1",
+        run_name="tiny",
+        params={},
+        tags={"experiment": "tiny"},
+    ) as run_id:
+        assert tracking.logged_model(store, run_id) is None
+        assert tracking.finished_run(store, "d1") is None
+        return run_id, serving.log_model(checkpoint)
+
+
+def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: Path) -> None:
+    store = mlflow_store
+    run_id, model_uri = log_tiny_model(store)
+    assert tracking.logged_model(store, run_id) == model_uri
+    assert tracking.finished_run(store, "d1") == run_id
+    version = registry.register(store, run_id, model_uri)
+    assert registry.register(store, run_id, model_uri) == version
+    assert str(version) == "mtanet v1"
+    assert version.aliases == ("challenger",)
+    assert version.tags["experiment"] == "tiny"
+    assert registry.champion(store) is None
+    registry.promote(store, version)
+    registry.annotate_version(store, version, {"total": "1.5"}, "the first")
+    champion = registry.champion(store)
+    assert champion is not None
+    assert set(champion.aliases) == {"champion", "challenger"}
+    assert champion.tags["total"] == "1.5"
+    assert registry.find_version(store, "1") == champion
+
+
+def test_the_weights_of_a_version_are_those_of_the_training(mlflow_store: Path) -> None:
+    version = registry.register(mlflow_store, *log_tiny_model(mlflow_store))
+    kept = load_checkpoint(registry.checkpoint_folder(mlflow_store, version) / "model.safetensors")
+    trained = load_checkpoint(mlflow_store / "models" / "d1" / "model.safetensors")
+    for name, weights in trained.network.state_dict().items():
+        assert torch.equal(kept.network.state_dict()[name], weights), name
+
+
+def test_the_scores_of_a_run_are_those_of_its_model_too(mlflow_store: Path) -> None:
+    run_id, model_uri = log_tiny_model(mlflow_store)
+    assert tracking.log_scores(mlflow_store, run_id, {"final/total": 1.5})
+    assert not tracking.log_scores(mlflow_store, run_id, {"final/total": 1.5})
+    client = tracking.connect(mlflow_store)
+    (score,) = client.get_logged_model(model_uri.rpartition("/")[2]).metrics
+    assert (score.key, score.value) == ("final/total", 1.5)
+    assert client.get_run(run_id).data.metrics["final/total"] == 1.5
+
+
+def test_an_unknown_model_is_refused_with_what_there_is(mlflow_store: Path) -> None:
+    with pytest.raises(ValueError, match=r"no model 'champion': expected champion, .*\(none yet; `mtanet train`"):
+        registry.find_version(mlflow_store, "champion")
+    with pytest.raises(ValueError, match="no model '7': expected champion, challenger or a version number"):
+        registry.find_version(mlflow_store, "7")

@@ -7,9 +7,11 @@ what exists is not made again: the video counts by its content, not its name.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +20,10 @@ from data.assembly import Casting, write_tracks
 from data.detections import Search, write_detections
 from data.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.hints import Hint
-from data.shards import digest, is_whole
+from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names
-from data.video import Device, VideoFacts, choose_decoder, probe
+from data.video import Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
@@ -51,7 +53,8 @@ def extract_video(
         store: The folder of all that is made.
         track_ids: The annotated tracks of this video, or None: then a track per person found.
         device: Where frames are searched and faces cut.
-        decoder: `auto` takes DALI on a GPU that decodes the codec, and PyAV otherwise.
+        decoder: `auto` takes DALI on a GPU that decodes the codec, `dali` on a CPU too; PyAV decodes what DALI might
+            number otherwise, and the manifest says which of them did and why.
         min_score: A face is a detection with at least this score.
         detection_size: Longer side, in px, of the frames that the detector sees.
         jpeg_quality: Of the crops.
@@ -68,35 +71,71 @@ def extract_video(
     """
     if track_ids is not None:
         check_names(track_ids)
+    own_hints = {track_id: hint for track_id, hint in (hints or {}).items() if track_id in (track_ids or ())}
+    job = partial(
+        _extract,
+        video,
+        store,
+        search=Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality),
+        casting=Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s),
+        device=device,
+        decoder=decoder,
+        threads=threads,
+        progress=progress or (lambda _: None),
+    )
     with _still(video) as check:
         known = know_video(video, store)
-        search = Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality)
-        decoder_name = choose_decoder(known.facts.codec, device=device, decoder=decoder)
-        knobs = (decoder_name, asdict(search))
-        detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, *knobs)
-        own_hints = {track_id: hint for track_id, hint in (hints or {}).items() if track_id in (track_ids or ())}
-        casting = Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s)
-        folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
-        if is_whole(folder):
-            return folder
-        # Two runs at once, or two files of the same content: who comes second uses what the first one found.
-        with hold(store, f"detections-{detections_id}", what=video.name):
-            found = store / "detections" / detections_id
-            if not is_whole(found):
-                facts = {**known.facts_for_manifest, **asdict(search), "decoder": decoder_name, "device": device}
+        try:
+            return job(known, check=check)
+        except NotForDaliError as error:
+            check()
+            # noted, so that a rerun goes to what PyAV decoded at once
+            facts = replace(known.facts, not_for_dali=str(error).removeprefix(f"{video}: "))
+            add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+            return job(replace(known, facts=facts), check=check)
+
+
+def _extract(
+    video: Path,
+    store: Path,
+    known: KnownVideo,
+    *,
+    search: Search,
+    casting: Casting,
+    device: Device,
+    decoder: Literal["auto", "pyav", "dali"],
+    threads: int,
+    progress: Callable[[int], None],
+    check: Callable[[], None],
+) -> Path:
+    decoder_name, decoder_reason = choose_decoder(known.facts, device=device, decoder=decoder)
+    knobs = (decoder_name, asdict(search))
+    detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, *knobs)
+    folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
+    if is_whole(folder):
+        return folder
+    # Two runs at once, or two files of the same content: who comes second uses what the first one found.
+    with hold(store, f"detections-{detections_id}", what=video.name):
+        found = store / "detections" / detections_id
+        if not is_whole(found):
+            about = {"decoder": decoder_name, "decoder_reason": decoder_reason, "device": device}
+            try:
                 write_detections(
                     video,
                     found,
                     search,
                     device=device,
                     decoder=decoder_name,
-                    facts=facts,
+                    facts={**known.facts_for_manifest, **asdict(search), **about},
                     threads=threads,
-                    progress=progress or (lambda _: None),
+                    progress=progress,
                     check=check,
                 )
-            if not is_whole(folder):
-                write_tracks(video, found, folder, casting, device=device, check=check)
+            except NotForDaliError:
+                shutil.rmtree(found.with_name(found.name + PARTIAL))  # nobody goes on with it
+                raise
+        if not is_whole(folder):
+            write_tracks(video, found, folder, casting, device=device, check=check)
     return folder
 
 
@@ -135,10 +174,14 @@ def know_video(video: Path, store: Path) -> KnownVideo:
         ValueError: The file is not a video that can be read.
     """
     sha256, num_bytes = file_hash(video, store), video.stat().st_size
-    content = digest(sha256, detections.VERSION, [field.name for field in fields(VideoFacts)])
-    entry = read_notes(store, KNOWN_VIDEOS).get(content)
+    entry = read_notes(store, KNOWN_VIDEOS).get(_note(sha256))
     if entry is not None:
         return KnownVideo(num_bytes, sha256, VideoFacts(**entry))
     facts = probe(video)
-    add_notes(store, KNOWN_VIDEOS, {content: asdict(facts)})
+    add_notes(store, KNOWN_VIDEOS, {_note(sha256): asdict(facts)})
     return KnownVideo(num_bytes, sha256, facts)
+
+
+def _note(sha256: str) -> str:
+    """The name of what is noted of a video: another version of the decoding may know it otherwise."""
+    return digest(sha256, detections.VERSION, [field.name for field in fields(VideoFacts)])

@@ -3,7 +3,9 @@ from __future__ import annotations
 import threading
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import nvidia.dali.backend
@@ -79,18 +81,20 @@ def test_a_video_filmed_sideways_is_turned_upright(tmp_path: Path, rotation_deg:
     clip = write_clip(
         tmp_path / "clip.mp4", map(np.ascontiguousarray, turned), codec="libvpx-vp9", rotation_deg=rotation_deg
     )
-    assert probe(clip) == VideoFacts("vp9", SIZE[1], SIZE[0], rotation_deg)
+    facts = probe(clip)
+    assert (facts.width_px, facts.height_px, facts.rotation_deg) == (SIZE[1], SIZE[0], rotation_deg)
     chunks = read(clip, decoder)
     assert chunks[0].frames_FHWC.shape == (3, *SIZE, 3)
     assert numbers(chunks) == [0, 1, 2]
 
 
-def test_a_damaged_packet_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_damaged_packet_is_a_frame_with_unknown_pixels(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 20, codec="mjpeg")
     spoil(clip, 12)
     chunks = read(clip)
-    assert numbers(chunks) == [number for number in range(20) if number != 12]
+    assert numbers(chunks) == [0 if number == 12 else number for number in range(20)]
     assert [chunk.damaged_packets for chunk in chunks] == [0, 1, 1]
+    assert [chunk.undecoded for chunk in chunks] == [frozenset(), {12}, frozenset()]
 
 
 def test_a_file_that_was_cut_short_gives_the_frames_it_holds(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_file_that_was_cut_short_gives_the_frames_it_holds(tmp_path: Path) -> 
 def test_what_dali_cannot_decode_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 20, codec="libvpx-vp9")
     spoil(clip, 12)
-    with pytest.raises(ValueError, match=r"clip\.mp4: DALI cannot decode it, use decoder pyav"):
+    with pytest.raises(ValueError, match=r"clip\.mp4: DALI cannot decode it"):
         read(clip, "dali-cpu")
 
 
@@ -160,32 +164,61 @@ def test_closing_the_frames_early_ends_the_decoder_thread(tmp_path: Path) -> Non
     assert "decoder" not in {thread.name for thread in threading.enumerate()}
 
 
-@pytest.mark.parametrize(
-    ("codec", "device", "decoder", "chosen"),
-    [
-        ("h264", "cpu", "auto", "pyav"),
-        ("vp9", "cpu", "auto", "pyav"),
-        ("vp9", "cpu", "dali", "dali-cpu"),
-        ("h264", "gpu", "auto", "dali-gpu"),
-        ("wmv2", "gpu", "auto", "pyav"),
-        ("h264", "gpu", "pyav", "pyav"),
-        ("hevc", "gpu", "dali", "dali-gpu"),
-    ],
+VP9 = VideoFacts(
+    codec="vp9",
+    pixel_format="yuv420p",
+    width_px=160,
+    height_px=96,
+    rotation_deg=0,
+    pixel_aspect=1.0,
+    num_packets=20,
+    promised_frames=None,
+    promised_s=0.8,
 )
-def test_the_decoder_follows_codec_device_and_wish(codec: str, device: str, decoder: str, chosen: str) -> None:
-    assert choose_decoder(codec, device=device, decoder=decoder) == chosen  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("codec", "device", "message"),
+    ("facts", "device", "decoder", "chosen"),
     [
-        ("h264", "cpu", "DALI decodes mjpeg, vp8, vp9 on a cpu, found h264; use decoder auto or pyav"),
-        ("wmv2", "gpu", "DALI decodes av1, h264, .* on a gpu, found wmv2; use decoder auto or pyav"),
+        ({}, "cpu", "auto", ("pyav", "the decoder on a CPU")),
+        ({}, "cpu", "dali", ("dali-cpu", "one frame a packet")),
+        ({}, "gpu", "auto", ("dali-gpu", "one frame a packet")),
+        ({}, "gpu", "pyav", ("pyav", "asked for")),
+        ({"codec": "hevc"}, "gpu", "dali", ("dali-gpu", "one frame a packet")),
+        ({"codec": "h264", "pixel_format": "yuvj420p"}, "gpu", "auto", ("dali-gpu", "one frame a packet")),
+        (
+            {"codec": "wmv2"},
+            "gpu",
+            "auto",
+            ("pyav", "DALI decodes av1, h264, hevc, mjpeg, mpeg4, vp8, vp9 on a gpu, found wmv2"),
+        ),
+        (
+            {"pixel_format": "yuv420p10le"},
+            "gpu",
+            "auto",
+            ("pyav", "DALI decodes 4:2:0 with 8 bits, found yuv420p10le"),
+        ),
+        ({"pixel_aspect": 1.5}, "gpu", "auto", ("pyav", "its pixels are not square")),
+        ({"not_for_dali": "packet 3 is damaged"}, "gpu", "dali", ("pyav", "packet 3 is damaged")),
     ],
 )
-def test_dali_is_refused_a_codec_that_it_does_not_decode(codec: str, device: str, message: str) -> None:
+def test_dali_decodes_what_it_must_number_as_pyav_does(
+    facts: dict[str, Any], device: str, decoder: str, chosen: tuple[str, str]
+) -> None:
+    assert choose_decoder(replace(VP9, **facts), device=device, decoder=decoder) == chosen  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "device", "message"),
+    [
+        ({"codec": "h264"}, "cpu", "DALI decodes mjpeg, vp8, vp9 on a cpu, found h264; use decoder auto or pyav"),
+        ({"codec": "wmv2"}, "gpu", "DALI decodes av1, h264, .* on a gpu, found wmv2; use decoder auto or pyav"),
+        ({"pixel_format": "yuv444p"}, "gpu", "4:2:0 with 8 bits, found yuv444p; use decoder auto or pyav"),
+    ],
+)
+def test_dali_is_refused_what_it_does_not_decode(facts: dict[str, Any], device: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        choose_decoder(codec, device=device, decoder="dali")  # type: ignore[arg-type]
+        choose_decoder(replace(VP9, **facts), device=device, decoder="dali")  # type: ignore[arg-type]
 
 
 def see_gpus(monkeypatch: pytest.MonkeyPatch, *, by_dali: int, by_torch: bool) -> None:

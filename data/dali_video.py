@@ -1,0 +1,62 @@
+"""A video file -> its frames by DALI: NVDEC on a GPU; on a CPU VP8, VP9 and MJPEG.
+
+DALI numbers frames by the packets of the file and does not say where it repeats one, so it is given only what has one
+frame a packet, and what it gives is counted. Shapes: F frames, H rows, W columns, C RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import nvidia.dali.experimental.dynamic as ndd
+import torch
+
+from data.decoding import upright
+from data.media import Chunk, Device, VideoFacts
+
+NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
+DALI_CPU_CODECS = frozenset({"vp8", "vp9", "mjpeg"})
+PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p", "nv12"})
+"""NVDEC decodes 4:2:0 with eight bits; one rule for both devices."""
+
+
+class NotForDaliError(ValueError):
+    """DALI does not give the frames of this video, which PyAV may well do."""
+
+
+def read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
+    """Every frame from number `skip` on.
+
+    Raises:
+        NotForDaliError: DALI fails on it, or gives more or fewer frames than there are packets.
+    """
+    # one reader a file: with several, it leaves out those it cannot read; padding keeps the last, short sequence
+    reader = ndd.experimental.readers.Video(
+        device=device,
+        filenames=[str(path)],
+        labels=[0],
+        sequence_length=chunk,
+        pad_mode="constant",
+        enable_frame_num="sequence",
+        enable_timestamps=True,
+    )
+    end = 0
+    try:
+        for video, _, frame_numbers, timestamps in reader.next_epoch(batch_size=1):
+            numbers = np.asarray(frame_numbers.tensors[0].cpu()).ravel()
+            numbers = numbers[numbers >= 0]  # the padding is numbered -1
+            if numbers.tolist() != [*range(end, end + len(numbers))]:
+                raise NotForDaliError(f"{path}: DALI numbers frames {numbers.tolist()} after {end} frames")
+            end += len(numbers)
+            if len(numbers) and numbers[0] >= skip:
+                frames_FHWC = upright(video.tensors[0].torch()[: len(numbers)], facts.rotation_deg)
+                times_s = np.asarray(timestamps.tensors[0].cpu()).ravel()[: len(numbers)]
+                if device == "gpu":
+                    torch.cuda.synchronize()  # another thread goes on with them
+                yield Chunk(frames_FHWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
+    except RuntimeError as error:
+        raise NotForDaliError(f"{path}: DALI cannot decode it: {error}") from error
+    if end != facts.num_packets:
+        raise NotForDaliError(f"{path}: DALI gave {end} frames of {facts.num_packets} packets")

@@ -1,0 +1,165 @@
+"""A video file -> its pictures in display order and their pixels, by PyAV, the reference: it reads every codec.
+
+Frames are turned upright and their pixels made square. A frame of another size than the first, in a stream that
+changes, is fitted into the first one's size, between black borders. Shapes: F frames, H rows, W columns, C RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from data.damage import DisplayOrder, Picture
+from data.media import Chunk, Device, VideoFacts
+from data.packets import count_packets, is_shown, open_video, packets
+
+_WIDEST = 4.0
+"""A pixel wider or higher than this is a fault of the header, not of a camera."""
+
+
+def probe(path: Path) -> VideoFacts:
+    """The facts of a video, from its header, its packets and its first whole frame.
+
+    Raises:
+        ValueError: There is no such file, it is empty or not a video, or no frame of it decodes.
+        OSError: The disk or the network fails.
+    """
+    with open_video(path) as container:
+        stream = container.streams.best("video")
+        frame = next((shown.frame for shown in _shown(path, container, DisplayOrder()) if shown.is_trusted), None)
+        if frame is None:
+            raise ValueError(f"{path}: expected frames, found none that decodes; copy or download it again")
+        rotation_deg = round(frame.rotation / 90) * 90 % 360
+        aspect = float(stream.sample_aspect_ratio or 1)
+        aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0
+        size_px = (max(1, round(frame.width * aspect)), frame.height)
+        promised_frames, duration = stream.frames or None, container.duration
+        codec, pixel_format = stream.codec_context.codec.canonical_name, frame.format.name
+    with open_video(path) as container:
+        num_packets, oddity = count_packets(path, container)
+    return VideoFacts(
+        codec=codec,
+        pixel_format=pixel_format,
+        width_px=size_px[rotation_deg % 180 != 0],
+        height_px=size_px[rotation_deg % 180 == 0],
+        rotation_deg=rotation_deg,
+        pixel_aspect=aspect,
+        num_packets=num_packets,
+        promised_frames=promised_frames,
+        promised_s=None if duration is None else duration / av.time_base,
+        not_for_dali=oddity,
+    )
+
+
+def read_with_pyav(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
+    """Every frame from number `skip` on; a lost one is a frame too."""
+    order = DisplayOrder()
+    pending: list[Picture] = []
+    start_s: float | None = None
+    end = 0
+    with open_video(path) as container:
+        time_base = container.streams.best("video").time_base
+        for picture in _shown(path, container, order):
+            if len(pending) == chunk:
+                yield _chunk_of(pending, end, start_s, order.num_damaged, facts, device)
+                pending = []
+            picture.time_s = _time_s(picture, time_base)
+            start_s = picture.time_s if start_s is None else start_s
+            end += 1
+            if end > skip:
+                pending.append(picture)
+        yield _chunk_of(pending, end, start_s, order.num_damaged, facts, device)
+
+
+def _time_s(picture: Picture, time_base: Fraction) -> float | None:
+    pts = picture.pts if picture.frame is None or picture.frame.pts is None else picture.frame.pts
+    return None if pts is None else float(pts * time_base)
+
+
+def _chunk_of(
+    pictures: Sequence[Picture],
+    end: int,
+    start_s: float | None,
+    damaged_packets: int,
+    facts: VideoFacts,
+    device: Device,
+) -> Chunk:
+    frame_indices = range(end - len(pictures), end)
+    times_s = (picture.time_s for picture in pictures)
+    frames_FHWC = _pixels(pictures, facts)
+    return Chunk(
+        frames_FHWC=frames_FHWC.cuda() if device == "gpu" else frames_FHWC,
+        frame_indices=frame_indices,
+        times_s=tuple(None if time_s is None or start_s is None else time_s - start_s for time_s in times_s),
+        damaged_packets=damaged_packets,
+        undecoded=frozenset(
+            index for index, picture in zip(frame_indices, pictures, strict=True) if not picture.is_trusted
+        ),
+    )
+
+
+def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrder) -> Iterator[Picture]:
+    """Every picture of the video stream in display order, the lost ones too."""
+    stream = container.streams.best("video")
+    codec = stream.codec_context.codec.canonical_name
+    # frame threads would conceal damage differently from run to run
+    stream.codec_context.thread_count = 1
+    stream.codec_context.copy_opaque = True
+    numbers = count()
+    num_unreadable = 0
+    for packet in packets(path, container):
+        if packet is None:
+            num_unreadable += 1
+            continue
+        if packet.size:
+            for _ in range(num_unreadable):  # where no packet follows, the file ends: what is not in it is no frame
+                order.add(Picture(next(numbers), None, is_damaged=True))
+            num_unreadable = 0
+        picture = Picture(
+            next(numbers), packet.pts, packet.is_keyframe, is_shown(codec, packet), is_damaged=packet.is_corrupt
+        )
+        packet.opaque = picture
+        frames: Sequence[Any] = ()
+        try:
+            frames = stream.decode(packet)  # the last packet is empty: the decoder gives what it still holds
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError:
+            picture.is_damaged = True
+        if packet.size:
+            order.add(picture)
+        for frame in frames:
+            order.give(frame.opaque, frame, is_corrupt=frame.is_corrupt, is_key=bool(frame.key_frame))
+        yield from order.ready()
+    yield from order.rest()
+
+
+def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
+    """The frames of pictures, uint8 RGB `(F, H, W, C)`."""
+    sideways = facts.rotation_deg % 180 != 0
+    width_px, height_px = (facts.height_px, facts.width_px) if sideways else (facts.width_px, facts.height_px)
+    frames_FHWC = np.empty((len(pictures), height_px, width_px, 3), np.uint8)
+    converter = VideoReformatter()  # one for all frames: setting up the conversion costs more than a frame's
+    for frame_HWC, picture in zip(frames_FHWC, pictures, strict=True):
+        frame_HWC[:] = 0
+        if picture.is_trusted:
+            wide_px, high_px = picture.frame.width * facts.pixel_aspect, picture.frame.height
+            scale = min(width_px / wide_px, height_px / high_px)
+            wide_px, high_px = max(1, round(wide_px * scale)), max(1, round(high_px * scale))
+            left, top = (width_px - wide_px) // 2, (height_px - high_px) // 2
+            pixels_HWC = converter.reformat(picture.frame, wide_px, high_px, "rgb24", threads=1).to_ndarray()
+            frame_HWC[top : top + high_px, left : left + wide_px] = pixels_HWC
+    return upright(torch.from_numpy(frames_FHWC), facts.rotation_deg)
+
+
+def upright(frames_FHWC: Tensor, rotation_deg: int) -> Tensor:
+    return torch.rot90(frames_FHWC, rotation_deg // 90, dims=(1, 2)).contiguous() if rotation_deg else frames_FHWC

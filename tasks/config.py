@@ -49,6 +49,11 @@ class SampleConfig(Knobs):
     """Same seed, same sample."""
     cast: Literal["demo", "people"] = "demo"
     """`people`: those who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders."""
+    missing_labels: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training rows of each task whose label is withheld."""
+    imbalance: Annotated[float, Field(ge=1, le=10_000)] = 1.0
+    """The rarest expression, and the rarest unit where it is there, has its label in one of so many training frames;
+    the others lie between that and all. Validation keeps its labels."""
 
 
 class IngestConfig(Knobs):

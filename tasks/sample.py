@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.sample import make
-from data.sample.plan import Cast
+from data.sample.plan import Cast, Scarcity
 from data.shards import digest, is_whole, write_folder, write_manifest
 from data.store import hold
 from tasks.config import MachineConfig, SampleConfig
@@ -33,6 +33,7 @@ def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
                 seconds=sample.seconds,
                 seed=sample.seed,
                 cast=Cast(sample.cast),
+                scarcity=Scarcity(missing=sample.missing_labels, imbalance=sample.imbalance),
                 workers=machine.workers,
                 progress=shown.set,
             )

@@ -15,7 +15,7 @@ from data.labels import ACTION_UNITS, Split, Task
 from data.sample.acting import EDITION, EXPRESSION_NAMES, Performance
 from data.sample.curves import Floats
 from data.sample.head import UNITS
-from data.sample.plan import ClipPlan
+from data.sample.plan import ClipPlan, Scarcity
 
 _TASK_FOLDERS = {Task.VA: "VA_Set", Task.EXPR: "EXPR_Set", Task.AU: "AU_Set"}
 _SPLIT_FOLDERS = {Split.TRAIN: "Training_Set", Split.VALIDATION: "Validation_Set"}
@@ -46,6 +46,9 @@ def write_annotations(root: Path, plan: ClipPlan, truth: TrackTruth, rng: np.ran
         header, cells_FK, missing = table(truth)
         cells_FK[~truth.visible_F] = missing
         _lose_some(cells_FK, missing, rng)
+        if plan.split is Split.TRAIN:
+            # A generator of its own: what the others draw is the same with and without.
+            withhold(cells_FK, missing, task, plan.scarcity, rng.spawn(1)[0])
         if task is not plan.without:
             rows = [",".join(cells) for cells in [*cells_FK, *cells_FK[-1:].repeat(plan.extra_rows, 0)]]
             folder = root / _TASK_FOLDERS[task] / _SPLIT_FOLDERS[plan.split]
@@ -79,6 +82,20 @@ def _lose_some(cells_FK: NDArray[np.str_], missing: str, rng: np.random.Generato
     start, column = int(rng.integers(num_frames)), int(rng.integers(num_columns))
     if rng.random() < 0.5:
         cells_FK[start : start + max(1, num_frames // 20), column] = missing
+
+
+def withhold(
+    cells_FK: NDArray[np.str_], missing: str, task: Task, scarcity: Scarcity, rng: np.random.Generator
+) -> None:
+    """Takes labels of a task out of its cells, as `Scarcity` says."""
+    if scarcity.imbalance > 1 and task is not Task.VA:
+        classes = [str(number) for number in range(len(EXPRESSION_NAMES))] if task is Task.EXPR else ["1"]
+        ranks = len(classes) * cells_FK.shape[1]
+        kept_R = (scarcity.imbalance ** -(np.arange(ranks) / (ranks - 1))).reshape(len(classes), -1)
+        for name, kept_K in zip(classes, kept_R, strict=True):
+            cells_FK[(cells_FK == name) & (rng.random(cells_FK.shape) > kept_K)] = missing
+    if scarcity.missing:
+        cells_FK[rng.random(len(cells_FK)) < scarcity.missing] = missing
 
 
 def write_truth(folder: Path, truth: TrackTruth) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from data.sample.film import film_clip
 from data.sample.head import find_head_data
-from data.sample.plan import Cast, ClipPlan, plan_clip
+from data.sample.plan import PLENTY, Cast, ClipPlan, Scarcity, plan_clip
 
 
 def make_sample(
@@ -26,14 +26,15 @@ def make_sample(
     seed: int,
     workers: int,
     cast: Cast = Cast.DEMO,
+    scarcity: Scarcity = PLENTY,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Fills the empty folder `out` with synthetic videos and annotations in the layout of Aff-Wild2, edition 2020.
 
     There are `videos/batch1/<video>.mp4`, `annotations/{VA,EXPR,AU}_Set/{Training,Validation}_Set/<track>.txt` and
     `truth/<track>.csv` (see `annotations.write_truth`), for bystanders too. The same clips, seconds, seed and cast give
-    the same annotations, and on one machine the same videos, byte for byte, whatever `workers` is. `progress` gets the
-    numbers of frames done and of all frames.
+    the same annotations, and on one machine the same videos, byte for byte, whatever `workers` is. `scarcity` takes
+    some labels away and leaves the videos alone. `progress` gets the numbers of frames done and of all frames.
 
     Raises:
         ModuleNotFoundError: The package with the head's data (extra `sample`) is not installed.
@@ -44,7 +45,7 @@ def make_sample(
         raise ValueError(f"clips, seconds and workers must be positive, got {clips}, {seconds} and {workers}")
     if any(out.iterdir()):
         raise ValueError(f"{out}: not empty; the sample needs a folder of its own")
-    plans = [plan_clip(index, seconds=seconds, seed=seed, cast=cast) for index in range(clips)]
+    plans = [plan_clip(index, seconds=seconds, seed=seed, cast=cast, scarcity=scarcity) for index in range(clips)]
     num_frames = sum(plan.num_frames for plan in plans)
     done_frames = 0
     for newly_done in _film_all(plans, out, min(workers, clips)):

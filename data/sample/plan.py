@@ -26,13 +26,29 @@ class Codec(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scarcity:
+    """What is withheld of the training labels, evenly spread by chance; the validation labels stay as they are.
+
+    `missing` is the share of rows without a label, for each task apart. With an `imbalance` of r the last expression
+    has its label in 1/r of its frames, the first in all, those between in geometric progression; and so have the units,
+    where they are there. What is not labelled with its class is not labelled at all, so no label is wrong.
+    """
+
+    missing: float = 0.0
+    imbalance: float = 1.0
+
+
+PLENTY = Scarcity()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipPlan:
     """One video. The people of `track_ids` stand from left to right; nobody is in a second clip.
 
     `seed` and `index` seed all that is left to chance in the clip. `walks_out`: the first person leaves the picture and
     comes back. `moves`: theirs, or none. `bystanders`: the moves of people whom nobody annotated, who are smaller and
     behind the others, or nearer if `in_front`. `without`: the task that has no annotation file. `extra_rows`:
-    annotation rows beyond the last frame.
+    annotation rows beyond the last frame. `scarcity`: what more its labels lack.
     """
 
     index: int
@@ -49,6 +65,7 @@ class ClipPlan:
     moves: tuple[Move, ...] = ()
     bystanders: tuple[Move, ...] = ()
     in_front: bool = False
+    scarcity: Scarcity = PLENTY
 
     @property
     def everyone(self) -> tuple[str, ...]:
@@ -108,7 +125,9 @@ _HARD_ROLES = (
 _ROLES_OF = {Cast.DEMO: _ROLES, Cast.PEOPLE: _HARD_ROLES}
 
 
-def plan_clip(index: int, *, seconds: float, seed: int, cast: Cast = Cast.DEMO) -> ClipPlan:
+def plan_clip(
+    index: int, *, seconds: float, seed: int, cast: Cast = Cast.DEMO, scarcity: Scarcity = PLENTY
+) -> ClipPlan:
     """The plan of clip `index` (from 0), the same however many clips the sample has.
 
     Three of ten clips are for validation. Of the demo's, three of ten show two people, and one of a sample is HEVC; of
@@ -132,4 +151,5 @@ def plan_clip(index: int, *, seconds: float, seed: int, cast: Cast = Cast.DEMO) 
         moves=role.moves,
         bystanders=role.bystanders,
         in_front=role.in_front,
+        scarcity=scarcity,
     )

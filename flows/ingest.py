@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
+from data.store import check_store
 from tasks.annotations import align_labels, catalogue, discover
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
@@ -22,6 +23,7 @@ def _run_name() -> str:
 @flow(name="ingest-aff-wild2", flow_run_name=_run_name)
 def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfig()) -> Dataset:
     """Makes the videos and annotations under `ingest.root` a data set; what is done already is not done again."""
+    check_store(machine.store)
     tree = discover(ingest)
     labels = align_labels(tree, ingest, machine)
     tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}

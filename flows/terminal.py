@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from data.store import check_store
 from flows.environment import ensure_prefect_server, set_environment
 
 # A pipe or a file has no width, and an identifier must not be broken for the sake of one.
@@ -25,7 +26,12 @@ def is_verbose() -> bool:
 
 @contextmanager
 def prefect(store: Path) -> Iterator[None]:
-    """A place to run flows: environment, server, and progress in the terminal."""
+    """A place to run flows: environment, server, and progress in the terminal.
+
+    Raises:
+        ValueError: Nothing can be written to the store.
+    """
+    check_store(store)
     set_environment(store, verbose=is_verbose())
     os.environ["MTANET_STORE"] = str(store)
     _show_logs()

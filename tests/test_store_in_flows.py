@@ -1,0 +1,137 @@
+"""What a flow does with bad videos, a full disk, a store it cannot write to, and little memory."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+from pathlib import Path
+from threading import Event
+
+import pytest
+from clips import one_person
+from conftest import MakeTree
+from prefect.client.schemas.objects import State
+
+from data.labels import Edition
+from data.numbered import write_clip
+from data.shards import read_manifest, whole_folders
+from data.store import NoRoomError
+from flows.cli import main
+from flows.ingest import ingest_aff_wild2
+from tasks import videos
+from tasks.catalogue import Dataset
+from tasks.config import IngestConfig, MachineConfig
+from tasks.videos import free_memory_bytes, workers_that_fit
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    person = one_person() // 2
+    return write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", [person + 5 * n for n in range(12)]).read_bytes()
+
+
+@pytest.fixture
+def ingest(make_tree: MakeTree) -> IngestConfig:
+    """Two videos, which hold nothing yet."""
+    root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"], "EXPR_Set/Training_Set/video59": ["3"]})
+    return IngestConfig(root=root, name="two", edition=Edition.ABAW_2020)
+
+
+def fill(ingest: IngestConfig, video_id: str, content: bytes) -> None:
+    assert ingest.root is not None
+    (ingest.root / "videos" / "batch1" / f"{video_id}.mp4").write_bytes(content)
+
+
+def run(ingest: IngestConfig, store: Path) -> State[Dataset]:
+    return ingest_aff_wild2(ingest, MachineConfig(store=store, device="cpu", workers=1), return_state=True)
+
+
+def faces_since(store: Path) -> dict[str, int]:
+    folders = whole_folders(store / "faces")
+    return {read_manifest(folder)["video_id"]: (folder / "manifest.json").stat().st_mtime_ns for folder in folders}
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_flow_with_a_bad_video_fails_by_its_name_and_the_others_are_not_done_again(
+    ingest: IngestConfig, clip: bytes, tmp_path: Path
+) -> None:
+    fill(ingest, "107", b"this is no video")
+    fill(ingest, "video59", clip)
+    state = run(ingest, tmp_path / "store")
+    assert state.is_failed()
+    assert "1 of 2 videos failed: 107.mp4: " in str(state.message)
+    done = faces_since(tmp_path / "store")
+    assert list(done) == ["video59"]
+    fill(ingest, "107", clip)
+    assert run(ingest, tmp_path / "store").is_completed()
+    assert {**faces_since(tmp_path / "store"), **done} == faces_since(tmp_path / "store")
+    assert len(whole_folders(tmp_path / "store" / "detections")) == 1
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_full_disk_fails_a_flow_at_once_and_the_same_flow_goes_on(
+    ingest: IngestConfig, clip: bytes, tmp_path: Path
+) -> None:
+    fill(ingest, "107", clip)
+    fill(ingest, "video59", clip + b"\0")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        state = run(ingest, tmp_path / "store")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert state.is_failed()
+    assert "NoRoomError" in str(state.message)
+    assert f"{tmp_path}/store/detections/" in str(state.message)
+    assert "make room" in str(state.message)
+    assert len(list((tmp_path / "store" / "detections").iterdir())) == 1, "the other video was not begun"
+    assert run(ingest, tmp_path / "store").is_completed()
+
+
+def test_a_video_after_a_full_disk_is_not_begun() -> None:
+    is_full = Event()
+    with pytest.raises(NoRoomError, match="first"), videos._unless_full(is_full, Path("107.mp4")):
+        raise NoRoomError("first")
+    with pytest.raises(NoRoomError, match=r"108\.mp4: not begun"), videos._unless_full(is_full, Path("108.mp4")):
+        pytest.fail("it was begun")
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_store_that_cannot_be_written_to_fails_a_flow_before_any_work(ingest: IngestConfig) -> None:
+    state = run(ingest.model_copy(update={"root": Path("nowhere")}), Path("/proc/store"))
+    assert state.is_failed()
+    assert "the store /proc/store cannot be written to" in str(state.message)
+
+
+def test_the_command_refuses_it_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store").touch()
+    monkeypatch.setattr(sys, "argv", ["mtanet", "ingest", "root", "--store", str(tmp_path / "store")])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err.startswith(f"error: the store {tmp_path}/store cannot be written to: it is a file;")
+
+
+@pytest.mark.parametrize(("workers", "free_gb", "expected"), [(4, 9, 4), (4, 2.9, 2), (4, 0.1, 1), (1, 0.1, 1)])
+def test_no_more_videos_at_once_than_fit_into_memory(
+    workers: int, free_gb: float, expected: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
+    with caplog.at_level(logging.WARNING, "mtanet"):
+        assert workers_that_fit(workers, int(free_gb * 1e9)) == expected
+    said = f"faces: {expected} videos at once, not {workers}: {free_gb:.1f} GB of memory are free"
+    assert caplog.messages == ([said] if expected < workers else [])
+
+
+def test_free_memory_is_the_machines_or_the_containers(tmp_path: Path) -> None:
+    assert 10**7 < free_memory_bytes() < 10**14
+    assert free_memory_bytes(tmp_path) == sys.maxsize
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  8000 kB\nMemAvailable:  3000 kB\nHugePages_Total: 0\n")
+    assert free_memory_bytes(tmp_path) == 3000 * 1024
+    (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
+    for limit, expected in (("max\n", 3000 * 1024), ("2000000\n", 2_000_000)):
+        (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
+        assert free_memory_bytes(tmp_path) == expected

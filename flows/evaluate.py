@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from data.labels import Split
+from data.store import check_store
 from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.champion import compare_with_champion
@@ -22,6 +23,7 @@ def evaluate_mtanet(
     machine: MachineConfig = MachineConfig(),
 ) -> Evaluation:
     """Scores a version (its number or alias) on a split of a data set in the store."""
+    check_store(machine.store)
     known = read_catalogue(machine.store, dataset)
     version = registry.find_version(machine.store, model)
     predict_dataset(version, known, machine)

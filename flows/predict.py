@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from data.affwild2 import discover_videos
+from data.store import check_store
 from tasks import registry
 from tasks.annotations import catalogue
 from tasks.catalogue import Dataset
@@ -20,6 +21,7 @@ from tasks.warehouse import publish
 @flow(name="predict-videos", flow_run_name="predict-{videos}")
 def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig()) -> Dataset:
     """Predicts every frame of every person in the videos under a folder, which becomes a data set of that name."""
+    check_store(machine.store)
     version = registry.find_version(machine.store, model)
     files = discover_videos(videos)
     faces = extract_videos(files, None, IngestConfig(), machine)

@@ -8,6 +8,7 @@ from typing import Literal
 from prefect import flow, runtime
 
 from data.labels import Split
+from data.store import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
@@ -41,6 +42,7 @@ def train_mtanet(
     experiment: ExperimentName | Experiment = "sample", machine: MachineConfig = MachineConfig()
 ) -> Trained:
     """Runs an experiment from its videos to its scores; what is done already is not done again."""
+    check_store(machine.store)
     knobs = load_experiment(experiment) if isinstance(experiment, str) else experiment
     dataset = ingest_aff_wild2(data_of(knobs, machine), machine)
     model = train_model(knobs, dataset, machine)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.labels import Edition
 from data.shards import digest, parquet_files, write_file
+from data.store import hold
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def write_catalogue(dataset: Dataset, store: Path) -> None:
     videos = {video.video_id: {k: v for k, v in asdict(video).items() if k != "video_id"} for video in dataset.videos}
     facts = {"root": dataset.root, "edition": dataset.edition, "labels": dataset.labels, "videos": videos}
     content = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text() != content:
-        write_file(path, content)
+    with hold(store, "datasets", what="what data sets are made of"):
+        if not path.is_file() or path.read_text() != content:
+            write_file(path, content)
 
 
 def read_catalogue(store: Path, name: str) -> Dataset:

@@ -12,6 +12,7 @@ from data.face_samples import sample_faces
 from data.label_counts import count_labels
 from data.quality_rows import Row, write_quality
 from data.shards import digest, read_manifest, write_file
+from data.store import hold
 from data.warehouse import publish
 from tasks.catalogue import Dataset, read_catalogue
 from tasks.plots import label_pictures, png
@@ -43,7 +44,9 @@ def write_report(dataset: Dataset, store: Path, out: Path | None = None) -> Path
     if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, render(gather(dataset, store), mark))
+    page = render(gather(dataset, store), mark)
+    with hold(store, "reports", what="the reports"):
+        write_file(path, page)
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from prefect import runtime, task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
-from data.augment import Augmentation
+from data.augment import STILL, Augmentation
 from data.frames import LabelledFrames, labelled_frames
 from data.labels import Split
 from data.shards import digest
@@ -122,17 +123,9 @@ def _run_epochs(
             folder,
             training,
             validation,
-            architecture=Architecture(layers=knobs.layers, width=knobs.width, neck=knobs.neck, dropout=knobs.dropout),
-            learning=Learning(
-                epochs=knobs.epochs,
-                batch_size=knobs.batch_size,
-                optimiser=knobs.optimiser,
-                learning_rate=knobs.learning_rate,
-                weight_decay=knobs.weight_decay,
-                task_weights=knobs.task_weights,
-                seed=knobs.seed,
-            ),
-            augment=Augmentation() if knobs.augment else None,
+            architecture=Architecture(**{field.name: getattr(knobs, field.name) for field in fields(Architecture)}),
+            learning=Learning(**{field.name: getattr(knobs, field.name) for field in fields(Learning)}),
+            augment=_augmentation(knobs),
             machine=Machine(device=resolve_device(machine.device)),
             about={"training_digest": key, "data_digest": dataset.digest, "knobs": knobs.model_dump(mode="json")},
             progress=lambda epoch, batch, batches: shown.set(epoch, note=f"batch {batch} of {batches}"),
@@ -142,6 +135,11 @@ def _run_epochs(
                 tracking.log_epoch(machine.store, run_id, epoch, record)
                 shown.say("epoch %d of %d: %s", epoch + 1, knobs.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
+
+
+def _augmentation(knobs: TrainConfig) -> Augmentation | None:
+    augment = replace(Augmentation() if knobs.augment else STILL, blur=knobs.blur, erase=knobs.erase)
+    return augment if augment != STILL else None
 
 
 def _frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from clips import one_person, two_people
 
-from data.faces import FaceDetector, RetinaFace, candidates, non_maximum_suppression, read_weights, weights_in
+from data.faces import FaceDetector, candidates, non_maximum_suppression
+from data.retinaface import RetinaFace, read_weights, weights_in
 
 
 @pytest.fixture(scope="module")

@@ -32,23 +32,34 @@ _SHOULDERS = (-0.5, 1.1, 2.0, 1.0)
 APPEARANCE_LENGTH = 2 * _LEVELS**3
 
 
-def alignment(landmarks_52: np.ndarray) -> np.ndarray:
-    """The 2x3 matrix of the similarity (turn, scale, shift) that takes landmarks in a frame nearest to the template.
+def alignments(landmarks_N52: np.ndarray) -> np.ndarray:
+    """The matrices, `(N, 2, 3)`, of the similarities (turn, scale, shift) that take landmarks nearest to the template.
 
     Least squares over all five points in closed form (Umeyama 1991): the same answer on every run, where a robust fit
     draws points at random, and never a mirrored face. With points as complex numbers it is a regression `a z + b`.
 
     Raises:
-        ValueError: All landmarks are the same point, or one is not finite.
+        ValueError: All landmarks of a face are the same point, or one is not finite.
     """
-    frame_5, crop_5 = (points[:, 0] + 1j * points[:, 1] for points in (landmarks_52.astype(np.float64), TEMPLATE_52))
-    from_mean_5 = frame_5 - frame_5.mean()
-    spread = float((from_mean_5 * from_mean_5.conj()).real.sum())
-    if not np.isfinite(spread) or spread < 1e-6:
-        raise ValueError(f"landmarks: expected five finite points apart from each other, found {landmarks_52.tolist()}")
-    turn = (from_mean_5.conj() * crop_5).sum() / spread
-    shift = crop_5.mean() - turn * frame_5.mean()
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    frame_N5 = landmarks_N52[..., 0].astype(np.float64) + 1j * landmarks_N52[..., 1].astype(np.float64)
+    crop_5 = TEMPLATE_52[:, 0] + 1j * TEMPLATE_52[:, 1]
+    mean_N1 = frame_N5.mean(1, keepdims=True)
+    from_mean_N5 = frame_N5 - mean_N1
+    spread_N = (from_mean_N5 * from_mean_N5.conj()).real.sum(1)
+    wrong_N = ~np.isfinite(spread_N) | (spread_N < 1e-6)
+    if wrong_N.any():
+        found = landmarks_N52[wrong_N][0].tolist()
+        raise ValueError(f"landmarks: expected five finite points apart from each other, found {found}")
+    turn_N = (from_mean_N5.conj() * crop_5).sum(1) / spread_N
+    shift_N = crop_5.mean() - turn_N * mean_N1[:, 0]
+    rows = [turn_N.real, -turn_N.imag, shift_N.real, turn_N.imag, turn_N.real, shift_N.imag]
+    return np.stack(rows, axis=1).reshape(-1, 2, 3)
+
+
+def alignment(landmarks_52: np.ndarray) -> np.ndarray:
+    """The matrix of one face."""
+    matrix_23: np.ndarray = alignments(landmarks_52[None])[0]
+    return matrix_23
 
 
 def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device) -> np.ndarray:
@@ -59,21 +70,19 @@ def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndar
     if not len(owners):
         return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
     height, width = frames_FHWC.shape[1:3]
-    starts, ends, matrices = zip(
-        *(_region(alignment(landmarks_52), (height, width)) for landmarks_52 in landmarks_N52), strict=True
-    )
+    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), (height, width))
     frames = ndd.as_batch([frames_FHWC[owner] for owner in owners], layout="HWC")
     regions = ndd.resize(
         frames,
         size=(_REGION_PX, _REGION_PX),
-        roi_start=ndd.as_batch(list(starts)),
-        roi_end=ndd.as_batch(list(ends)),
+        roi_start=ndd.as_batch(list(starts_N2)),
+        roi_end=ndd.as_batch(list(ends_N2)),
         antialias=True,
         device=device,
     )
     faces = ndd.warp_affine(
         regions,
-        matrix=ndd.as_batch(list(matrices)),
+        matrix=ndd.as_batch(list(matrices_N23)),
         size=(FACE_SIZE_PX, FACE_SIZE_PX),
         inverse_map=False,
         device=device,
@@ -96,26 +105,28 @@ def appearances(frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray
     return np.sqrt(np.concatenate(histograms, axis=1) / len(histograms)).astype(np.float32)
 
 
-def _region(matrix_23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The part of the frame around a crop: its start and end (y, x), and the matrix from it, resized, to the crop.
+def _regions(matrices_N23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The parts of frames around crops: starts and ends (y, x), and the matrices from them, resized, to the crops.
 
-    It ends where the frame does, since DALI reads beyond the memory of a frame that it is told to resize more of; what
-    the crop shows beyond is then the edge, repeated when the region is turned.
+    They end where the frame does, since DALI reads beyond the memory of a frame that it is told to resize more of; what
+    a crop shows beyond is then the edge, repeated when the region is turned.
     """
-    to_crop_33 = np.vstack([matrix_23, [0, 0, 1]])
-    to_crop_33[:2, 2] += 0.5 - 0.5 * to_crop_33[:2, :2].sum(1)  # pixel centres from whole numbers to halves
-    corners_34 = np.array([[0, FACE_SIZE_PX, FACE_SIZE_PX, 0], [0, 0, FACE_SIZE_PX, FACE_SIZE_PX], [1, 1, 1, 1]])
-    corners_24 = (np.linalg.inv(to_crop_33) @ corners_34)[:2]
-    half_px = np.ptp(corners_24, axis=1).max() / 2 * _REGION_MARGIN
-    middle_xy = (corners_24.min(1) + corners_24.max(1)) / 2
+    turns_N22 = matrices_N23[:, :, :2]
+    # pixel centres from whole numbers to halves
+    shifts_N2 = matrices_N23[:, :, 2] + 0.5 - 0.5 * turns_N22.sum(2)
+    corners_24 = np.array([[0, FACE_SIZE_PX, FACE_SIZE_PX, 0], [0, 0, FACE_SIZE_PX, FACE_SIZE_PX]])
+    corners_N24 = np.linalg.solve(turns_N22, corners_24 - shifts_N2[:, :, None])
+    first_N2, last_N2 = corners_N24.min(2), corners_N24.max(2)
+    half_N1 = (last_N2 - first_N2).max(1, keepdims=True) / 2 * _REGION_MARGIN
+    middle_N2 = (first_N2 + last_N2) / 2
     size_xy = np.array(size_yx[::-1])
-    start_xy = np.clip(middle_xy - half_px, 0, size_xy - 1)
-    end_xy = np.clip(middle_xy + half_px, start_xy + 1, size_xy)
-    scale_xy = _REGION_PX / (end_xy - start_xy)
-    to_region_33 = np.diag([*scale_xy, 1])
-    to_region_33[:2, 2] = -scale_xy * start_xy
-    matrix_23 = (to_crop_33 @ np.linalg.inv(to_region_33))[:2]
-    return start_xy[::-1].astype(np.float32), end_xy[::-1].astype(np.float32), matrix_23.astype(np.float32)
+    start_N2 = np.clip(middle_N2 - half_N1, 0, size_xy - 1)
+    end_N2 = np.clip(middle_N2 + half_N1, start_N2 + 1, size_xy)
+    per_region_px_N2 = (end_N2 - start_N2) / _REGION_PX
+    shifts_N2 = shifts_N2 + (turns_N22 @ start_N2[:, :, None])[:, :, 0]
+    matrices_N23 = np.concatenate([turns_N22 * per_region_px_N2[:, None, :], shifts_N2[:, :, None]], axis=2)
+    start_yx_N2, end_yx_N2 = (part_N2[:, ::-1].astype(np.float32) for part_N2 in (start_N2, end_N2))
+    return start_yx_N2, end_yx_N2, matrices_N23.astype(np.float32)
 
 
 def _samples(

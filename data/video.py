@@ -8,10 +8,7 @@ identifies a data set.
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +18,7 @@ import torch
 from data.dali_video import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, NotForDaliError, read_with_dali
 from data.decoding import probe, read_with_pyav
 from data.media import Chunk, Decoder, Device, VideoFacts
+from data.pipelining import ahead
 
 __all__ = [
     "DALI_CPU_CODECS",
@@ -36,7 +34,7 @@ __all__ = [
     "resolve_device",
 ]
 
-_CHUNKS_AHEAD = 2
+_CHUNKS_AHEAD = 1
 
 
 def resolve_device(device: Literal["auto", "cpu", "gpu"]) -> Device:
@@ -87,7 +85,7 @@ def choose_decoder(
     return ("dali-gpu" if device == "gpu" else "dali-cpu"), "one frame a packet"
 
 
-def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16, skip: int = 0) -> Iterator[Chunk]:
+def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16, skip: int = 0) -> Generator[Chunk]:
     """Every frame from number `skip` on, in display order, decoded ahead in a thread.
 
     Frames before `skip`, a multiple of `chunk`, are decoded and dropped: a seek could land on another frame. Every
@@ -101,37 +99,4 @@ def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16
     assert skip % chunk == 0, f"skip {skip} is not a multiple of {chunk}: the chunks would be others than without skip"
     facts = probe(path)
     read = read_with_pyav if decoder == "pyav" else read_with_dali
-    return _ahead(read(path, facts, device, chunk, skip))
-
-
-def _ahead(chunks: Generator[Chunk]) -> Iterator[Chunk]:
-    waiting: queue.Queue[Chunk | Exception | None] = queue.Queue(_CHUNKS_AHEAD)
-    stopped = threading.Event()
-
-    def put(item: Chunk | Exception | None) -> None:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return
-
-    def decode() -> None:
-        try:
-            with closing(chunks):
-                for chunk in chunks:
-                    put(chunk)
-                    if stopped.is_set():
-                        return
-            put(None)
-        except Exception as error:
-            put(error)
-
-    thread = threading.Thread(target=decode, name="decoder", daemon=True)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    return ahead(read(path, facts, device, chunk, skip), num=_CHUNKS_AHEAD, name="decoder")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.detections import CHUNK_FRAMES
+from data.detections import window_frames
 from data.doubts import doubts
 from data.fragments import FrameFaces
 from data.gaps import Filled, between, cut_gaps, find_gaps
@@ -76,7 +76,7 @@ def write_tracks(
         gaps,
         device=device,
         decoder=manifest["decoder"],
-        chunk=CHUNK_FRAMES,
+        chunk=window_frames(manifest["width_px"], manifest["height_px"]),
         jpeg_quality=manifest["jpeg_quality"],
     )
     if jpegs:

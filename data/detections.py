@@ -6,9 +6,12 @@ are there; its chunks are the same as an unbroken run's, so its parts are too, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,25 +21,35 @@ import pyarrow as pa
 import torch
 
 from data.crops import appearances, cut_faces, encode_jpegs
-from data.faces import NO_FACES, FaceDetector
-from data.schema import DETECTIONS, Status
+from data.faces import NO_FACES, FaceDetector, Faces
+from data.memory import keep_freed_memory
+from data.pipelining import ahead, in_order
+from data.schema import DETECTIONS
+from data.search import Search, Seen, search_frames
 from data.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
 
-VERSION = 2
+VERSION = 3
 """Part of the digest: raised when the same video and knobs give other detections than before."""
 PART_FRAMES = 1000
-CHUNK_FRAMES = 8
-"""Frames decoded and searched together: of 1920 x 1080 they take 50 MB, and up to four chunks are alive at once."""
+_WINDOW_BYTES = 56_000_000
+_LONGEST_WINDOW = 25
+
+_torch_lock = threading.Lock()
+_torch_threads: list[int] = []
+"""What PyTorch's number of threads was, once for every video that is being searched."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What decides which faces are found, and how their crops are stored."""
+def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
+    """How many frames of this size are decoded and searched together, which is how long a look must hold.
 
-    min_score: float
-    detection_size: int
-    jpeg_quality: int
+    As many as fit some memory, of which up to five windows are in use at once, but `at_least` so many; a divisor of
+    the frames of a part.
+    """
+    longest = min(_LONGEST_WINDOW, PART_FRAMES // 2, _WINDOW_BYTES // (3 * width_px * height_px))
+    divisors = [number for number in range(1, PART_FRAMES + 1) if PART_FRAMES % number == 0]
+    fitting = max((number for number in divisors if number <= longest), default=1)
+    return fitting if fitting >= at_least else min(number for number in divisors if number >= at_least)
 
 
 def write_detections(
@@ -53,64 +66,95 @@ def write_detections(
 ) -> None:
     """Fills the folder with parts; its manifest has `facts`, `num_frames` and `damaged_packets`.
 
-    `check` is called before a part is kept, and raises if the frames may not be those of the video any more.
+    Decoding, searching, cutting and writing go on at the same time. `check` is called before a part is kept, and raises
+    if the frames may not be those of the video any more.
 
     Raises:
         ValueError: The video cannot be read.
     """
-    detector = FaceDetector(device=device, min_score=search.min_score, detection_size=search.detection_size)
-    with _torch_threads(threads), write_folder(folder, resume=True) as partial:
-        num_frames = PART_FRAMES * _num_whole_parts(partial)
+    keep_freed_memory()
+    window = window_frames(facts["width_px"], facts["height_px"], at_least=search.detect_every)
+    with write_folder(folder, resume=True) as partial_folder:
+        num_frames = PART_FRAMES * _num_whole_parts(partial_folder)
         damaged_packets = 0
         progress(num_frames)
         pending: list[pa.Table] = []
-        for chunk in read_frames(video, device=device, decoder=decoder, chunk=CHUNK_FRAMES, skip=num_frames):
-            pending.append(_table(chunk, detector, search.jpeg_quality, device))
-            num_frames, damaged_packets = chunk.frame_indices.stop, chunk.damaged_packets
-            if num_frames % PART_FRAMES == 0:
-                check()
-                _write_part(pending, partial, num_frames // PART_FRAMES - 1)
-            progress(len(chunk.frame_indices))
+        chunks = read_frames(video, device=device, decoder=decoder, chunk=window, skip=num_frames)
+        tables = _tables(chunks, search, device=device, threads=threads)
+        with closing(ahead(tables, num=1, name="search")) as tables_ahead:
+            for done in tables_ahead:
+                pending.append(done.rows)
+                num_frames, damaged_packets = done.frame_indices.stop, done.damaged_packets
+                if num_frames % PART_FRAMES == 0:
+                    check()
+                    _write_part(pending, partial_folder, num_frames // PART_FRAMES - 1)
+                progress(len(done.frame_indices))
         check()
-        _write_part(pending, partial, num_frames // PART_FRAMES)
-        write_manifest(partial, {**facts, "num_frames": num_frames, "damaged_packets": damaged_packets})
+        _write_part(pending, partial_folder, num_frames // PART_FRAMES)
+        write_manifest(partial_folder, {**facts, "num_frames": num_frames, "damaged_packets": damaged_packets})
 
 
-def _table(chunk: Chunk, detector: FaceDetector, jpeg_quality: int, device: Device) -> pa.Table:
+@dataclass(frozen=True)
+class _Done:
+    """What is kept of a chunk, without its pixels."""
+
+    frame_indices: range
+    damaged_packets: int
+    rows: pa.Table
+
+
+def _tables(chunks: Generator[Chunk], search: Search, *, device: Device, threads: int) -> Generator[_Done]:
+    detector = FaceDetector(device=device, min_score=search.min_score, detection_size=search.detection_size)
+    work = partial(_table, jpeg_quality=search.jpeg_quality, device=device)
+    with closing(chunks), _searchers(threads) as pool:
+        seen = search_frames(chunks, detector, search, part_frames=PART_FRAMES, pool=pool)
+        yield from in_order(pool, work, seen, num=1)
+
+
+def _table(found: tuple[Chunk, Sequence[Seen]], *, jpeg_quality: int, device: Device) -> _Done:
     """A row for every face of the chunk, and one for every frame without any."""
-    found = [
-        NO_FACES if index in chunk.undecoded else faces
-        for index, faces in zip(chunk.frame_indices, detector.detect(chunk.frames_FHWC), strict=True)
-    ]
-    owners = [number for number, faces in enumerate(found) for _ in faces.scores_F]
-    jpegs: list[bytes] = []
-    looks: list[Any] = []
-    if owners:
-        landmarks_N52 = np.concatenate([faces.landmarks_F52 for faces in found])
-        jpegs = encode_jpegs(cut_faces(chunk.frames_FHWC, owners, landmarks_N52, device=device), quality=jpeg_quality)
-        looks = [*appearances(chunk.frames_FHWC, owners, np.concatenate([faces.boxes_F4 for faces in found]))]
-    pixels = iter(zip(jpegs, looks, strict=True))
-    rows: list[dict[str, Any]] = []
-    for frame_index, time_s, faces in zip(chunk.frame_indices, chunk.times_s, found, strict=True):
-        frame = {"frame_index": frame_index, "time_s": time_s}
-        if not len(faces.scores_F):
-            is_lost = frame_index in chunk.undecoded
-            rows.append({**frame, "status": (Status.DECODE_ERROR if is_lost else Status.NO_FACE).value})
-        for box_4, landmarks_52, score in zip(faces.boxes_F4, faces.landmarks_F52, faces.scores_F, strict=True):
-            face_jpeg, look_L = next(pixels)
-            box = dict(zip("xywh", box_4.tolist(), strict=True))
-            rows.append(
-                {
-                    **frame,
-                    "status": Status.OK.value,
-                    "box": box,
-                    "landmarks": landmarks_52.ravel().tolist(),
-                    "score": float(score),
-                    "appearance": look_L.tolist(),
-                    "face_jpeg": face_jpeg,
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=DETECTIONS)
+    chunk, seen = found
+    faces = _face_columns(chunk, [of_frame.faces for of_frame in seen], jpeg_quality, device)
+    num_faces_F = np.array([len(of_frame.faces.scores_F) for of_frame in seen], np.int64)
+    frame_R = np.repeat(np.arange(len(seen)), np.maximum(num_faces_F, 1))
+    has_face_R = num_faces_F[frame_R] > 0
+    face_R = pa.array(np.cumsum(has_face_R) - 1, mask=~has_face_R)  # a row without a face takes nulls
+    frames = pa.table(
+        {
+            "frame_index": pa.array(chunk.frame_indices, pa.int32()),
+            "time_s": pa.array(chunk.times_s, pa.float64()),
+            "status": pa.array([of_frame.status.value for of_frame in seen], pa.string()),
+        }
+    ).take(pa.array(frame_R))
+    rows = [*frames.columns, *faces.take(face_R).columns]
+    return _Done(chunk.frame_indices, chunk.damaged_packets, pa.table(rows, schema=DETECTIONS))
+
+
+def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, device: Device) -> pa.Table:
+    """What is stored of each face, frame by frame."""
+    owners = [number for number, of_frame in enumerate(faces) for _ in of_frame.scores_F]
+    boxes_N4, landmarks_N52, scores_N = (
+        np.concatenate(parts)
+        for parts in zip(
+            *((of_frame.boxes_F4, of_frame.landmarks_F52, of_frame.scores_F) for of_frame in (NO_FACES, *faces)),
+            strict=True,
+        )
+    )
+    jpegs = encode_jpegs(cut_faces(chunk.frames_FHWC, owners, landmarks_N52, device=device), quality=jpeg_quality)
+    looks_NL = appearances(chunk.frames_FHWC, owners, boxes_N4)
+    columns = {
+        "box": pa.StructArray.from_arrays([pa.array(of_N) for of_N in boxes_N4.T], names=list("xywh")),
+        "landmarks": _lists(landmarks_N52.reshape(-1, 10)),
+        "score": pa.array(scores_N),
+        "appearance": _lists(looks_NL),
+        "face_jpeg": pa.array(jpegs, pa.binary()),
+    }
+    return pa.table(columns)
+
+
+def _lists(values_NK: np.ndarray) -> pa.ListArray:
+    starts_N = np.arange(len(values_NK) + 1, dtype=np.int32) * values_NK.shape[1]
+    return pa.ListArray.from_arrays(pa.array(starts_N), pa.array(values_NK.ravel()))
 
 
 def _write_part(pending: list[pa.Table], folder: Path, number: int) -> None:
@@ -132,11 +176,15 @@ def _is_whole(part: Path, number: int) -> bool:
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Several videos at once are faster than several threads at one video; training has its own number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+def _searchers(threads: int) -> Iterator[Executor]:
+    """Threads in each of which PyTorch takes one core: threads that share a frame would wait for each other."""
+    with _torch_lock:
+        _torch_threads.append(_torch_threads[0] if _torch_threads else torch.get_num_threads())
     try:
-        yield
+        with ThreadPoolExecutor(threads, "search", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
     finally:
-        torch.set_num_threads(before)
+        with _torch_lock:
+            before = _torch_threads.pop()
+            if not _torch_threads:
+                torch.set_num_threads(before)  # it is that of threads to come, too: several videos are searched at once

@@ -14,7 +14,7 @@ DOORS = {
     "prefect": ("flows/", "tasks/"),
     "mlflow": ("tasks/tracking.py", "tasks/registry.py", "tasks/serving.py"),
     "pandas": ("model/serving.py",),
-    "matplotlib": ("tasks/plots.py",),
+    "matplotlib": ("tasks/plots.py", "tasks/plots_scores.py", "tasks/plots_tracks.py"),
     "torch": (
         "model/",
         # Where pixels cross from DALI or to it: batches, frames, the detector, crops, and the sample's renderer.
@@ -25,12 +25,14 @@ DOORS = {
         "data/decoding.py",
         "data/dali_video.py",
         "data/faces.py",
+        "data/retinaface.py",
+        "data/search.py",
         "data/crops.py",
         "data/detections.py",
         "data/sample/",
         "tasks/training.py",
     ),
-    "nvidia": ("data/video.py", "data/dali_video.py", "data/crops.py", "data/loader.py"),
+    "nvidia": ("data/video.py", "data/dali_video.py", "data/crops.py", "data/face_graph.py", "data/loader.py"),
     "av": ("data/packets.py", "data/decoding.py", "data/numbered.py", "data/sample/"),
     "pyarrow": (
         "data/schema.py",
@@ -49,7 +51,7 @@ DOORS = {
         "data/sample/",
     ),
     "duckdb": ("data/warehouse.py",),
-    "onnx": ("data/faces.py",),
+    "onnx": ("data/retinaface.py",),
     "simplejpeg": ("data/crops.py", "data/cropped.py", "model/serving.py"),
 }
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))

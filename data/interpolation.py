@@ -1,0 +1,64 @@
+"""Faces of frames between two searched ones, and two looks at one frame. Shapes: F and G faces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data.faces import LARGEST_OVERLAP, Faces, overlaps
+
+FARTHEST = 0.15
+"""By which share of its size a face's landmarks may have moved from one searched frame to the next, at most, so that
+those between need no search: what is interpolated is wrong by no more than that, even where the film is cut."""
+GREATEST_GROWTH = 1.15
+
+
+def agreement(one: Faces, other: Faces) -> np.ndarray | None:
+    """Which face of the second frame each of the first is, if they are the same faces, near where they were.
+
+    None if one is new, gone, farther away than `FARTHEST` or larger or smaller by more than `GREATEST_GROWTH`.
+    """
+    if len(one.scores_F) != len(other.scores_F):
+        return None
+    partner_F = pairs(one.boxes_F4, other.boxes_F4)
+    if (partner_F < 0).any():
+        return None
+    size_F, other_size_F = (np.sqrt(boxes_F4[:, 2:].prod(1)) for boxes_F4 in (one.boxes_F4, other.boxes_F4[partner_F]))
+    shift_F5 = np.linalg.norm(other.landmarks_F52[partner_F] - one.landmarks_F52, axis=2)
+    growth_F = np.maximum(size_F, other_size_F) / np.minimum(size_F, other_size_F)
+    is_steady_F = (shift_F5.max(1, initial=0) <= FARTHEST * np.minimum(size_F, other_size_F)) & (
+        growth_F <= GREATEST_GROWTH
+    )
+    return partner_F if is_steady_F.all() else None
+
+
+def between(one: Faces, other: Faces, partner_F: np.ndarray, share: float) -> Faces:
+    """The faces at this share, in (0, 1), of the way from one frame to the other, on straight lines."""
+    boxes_F4 = one.boxes_F4 + share * (other.boxes_F4[partner_F] - one.boxes_F4)
+    landmarks_F52 = one.landmarks_F52 + share * (other.landmarks_F52[partner_F] - one.landmarks_F52)
+    scores_F = one.scores_F + share * (other.scores_F[partner_F] - one.scores_F)
+    return Faces(boxes_F4.astype(np.float32), landmarks_F52.astype(np.float32), scores_F.astype(np.float32))
+
+
+def confirmed(full: Faces, small: Faces) -> Faces:
+    """The faces of a full look at a frame, each as a smaller look saw it, if it did.
+
+    Where a face is differs with the size at which it is seen, by some percent of the distance of the eyes; so that it
+    does not jump, a full look says which faces there are, and the looks that the frames around have say where.
+    """
+    partner_F = pairs(full.boxes_F4, small.boxes_F4)
+    seen_F = partner_F >= 0
+    boxes_F4, landmarks_F52, scores_F = full.boxes_F4.copy(), full.landmarks_F52.copy(), full.scores_F.copy()
+    boxes_F4[seen_F] = small.boxes_F4[partner_F[seen_F]]
+    landmarks_F52[seen_F] = small.landmarks_F52[partner_F[seen_F]]
+    scores_F[seen_F] = small.scores_F[partner_F[seen_F]]
+    return Faces(boxes_F4, landmarks_F52, scores_F)
+
+
+def pairs(boxes_F4: np.ndarray, others_G4: np.ndarray) -> np.ndarray:
+    """For each box (x y w h) the number of the other that it overlaps most, if that overlaps it most too; else -1."""
+    if not len(boxes_F4) or not len(others_G4):
+        return np.full(len(boxes_F4), -1)
+    overlap_FG = overlaps(boxes_F4, others_G4)
+    partner_F = overlap_FG.argmax(1)
+    is_pair_F = (overlap_FG.argmax(0)[partner_F] == np.arange(len(boxes_F4))) & (overlap_FG.max(1) > LARGEST_OVERLAP)
+    return np.where(is_pair_F, partner_F, -1)

@@ -1,0 +1,72 @@
+"""What the frozen network makes of each face of a track, kept on disk for those who learn from it over time.
+
+Letters: N rows of a faces file, B faces, C features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.frames import Integers, frame_indices
+from data.loader import Device, face_batches
+from data.shards import is_whole, write_folder, write_manifest
+from data.store import hold
+from model.network import MTANet
+
+VERSION = 1
+"""Raised when the same network would make something else of the same faces."""
+
+Features = NDArray[np.float32] | NDArray[np.float16]
+
+
+def track_features(
+    network: MTANet, faces_file: Path, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
+) -> tuple[Integers, NDArray[np.float32]]:
+    """The frame index of every row of a faces file, and `features_NC`: NaN where there is no face.
+
+    Args:
+        network: In eval mode, on the device.
+
+    Raises:
+        ValueError: A crop cannot be read; names track and frame.
+    """
+    frame_index_N = frame_indices(faces_file)
+    features_NC = np.full((len(frame_index_N), network.valence_arousal.in_features), np.nan, dtype=np.float32)
+    with torch.inference_mode():
+        for frame_index_B, faces_BCHW in face_batches(
+            faces_file, batch_size=batch_size, device=device, threads=threads
+        ):
+            found_BC = network.features(faces_BCHW.contiguous(memory_format=torch.channels_last))
+            features_NC[np.searchsorted(frame_index_N, frame_index_B)] = found_BC.float().cpu().numpy()
+    return frame_index_N, features_NC
+
+
+def keep_features(
+    folder: Path, network: MTANet, faces_files: Sequence[Path], *, store: Path, device: Device = "cpu", threads: int = 1
+) -> int:
+    """Writes the features of a video's tracks as `<track_id>.npy`, in half precision; gives the number of rows.
+
+    What is there stays: the folder's name is the digest of the network and the faces.
+    """
+    num_rows = 0
+    with hold(store, f"features-{folder.name}", what=f"the features {folder.name}"):
+        if is_whole(folder):
+            return num_rows
+        with write_folder(folder) as partial:
+            for faces_file in faces_files:
+                _, features_NC = track_features(network, faces_file, device=device, threads=threads)
+                np.save(partial / f"{faces_file.stem}.npy", features_NC.astype(np.float16), allow_pickle=False)
+                num_rows += len(features_NC)
+            write_manifest(partial, {"version": VERSION, "rows": num_rows})
+    return num_rows
+
+
+def read_features(folder: Path, track_id: str) -> Features:
+    """What `keep_features` wrote of a track, as a view of the file: only what is looked at is read."""
+    features_NC: Features = np.load(folder / f"{track_id}.npy", mmap_mode="r", allow_pickle=False)
+    return features_NC

@@ -1,0 +1,78 @@
+"""A head over time on disk: one safetensors file with its facts in its own header, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from data.labels import Edition
+from data.shards import write_file
+from model.temporal import TemporalArchitecture, TemporalHead, build_head
+
+VERSION = 1
+
+Record = dict[str, float]
+_WEIGHTS = "head."
+_OPTIMISER = "optimiser."
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadCheckpoint:
+    """A head as it is after `records` epochs; `optimiser` is the state of each parameter, empty in a finished one."""
+
+    head: TemporalHead
+    edition: Edition
+    records: tuple[Record, ...] = ()
+    optimiser: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
+
+
+def save_head(path: Path, checkpoint: HeadCheckpoint) -> None:
+    tensors = {_WEIGHTS + name: tensor for name, tensor in checkpoint.head.state_dict().items()}
+    for number, state in checkpoint.optimiser.items():
+        tensors |= {f"{_OPTIMISER}{number}.{name}": tensor for name, tensor in state.items()}
+    facts = {
+        "version": VERSION,
+        "edition": checkpoint.edition,
+        "architecture": asdict(checkpoint.head.architecture),
+        "num_features": checkpoint.head.project.in_features,
+        "records": checkpoint.records,
+    }
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_file(path, save(content, metadata={"facts": json.dumps(facts)}))
+
+
+def load_head(path: Path) -> HeadCheckpoint:
+    """Reads what `save_head` wrote, onto the CPU.
+
+    Raises:
+        ValueError: There is no such file, it is damaged, or of another version.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such head")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
+    if facts["version"] != VERSION:
+        raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
+    edition = Edition(facts["edition"])
+    with torch.random.fork_rng(devices=[]):
+        head = build_head(edition, facts["num_features"], TemporalArchitecture(**facts["architecture"]))
+    head.load_state_dict(
+        {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items() if name.startswith(_WEIGHTS)}
+    )
+    optimiser: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_OPTIMISER):
+            number, key = name.removeprefix(_OPTIMISER).split(".")
+            optimiser.setdefault(int(number), {})[key] = tensor
+    return HeadCheckpoint(head=head, edition=edition, records=tuple(facts["records"]), optimiser=optimiser)

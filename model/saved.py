@@ -108,6 +108,11 @@ def best_epoch(records: Sequence[Record]) -> int:
     return max(range(len(records)), key=lambda epoch: -math.inf if math.isnan(sums[epoch]) else sums[epoch])
 
 
+def kept_epoch(records: Sequence[Record], learning: Learning) -> int:
+    """The epoch (from 0) whose network is the model."""
+    return best_epoch(records) if learning.keep_epoch == "best" else len(records) - 1
+
+
 def has_stalled(records: Sequence[Record], patience: int) -> bool:
     """Whether so many epochs went by since the best one; never with a patience of 0."""
     return patience > 0 and len(records) - 1 - best_epoch(records) >= patience
@@ -132,7 +137,9 @@ def _checkpoint(run: Run, plan: Plan, network: MTANet, *, goes_on: bool = False)
 
 def _best_file(folder: Path, records: Sequence[Record], learning: Learning) -> list[Path]:
     """Where the network of the best epoch is, if that is the one to keep."""
-    return [folder / f"best-{best_epoch(records) + 1:04}.safetensors"] if learning.keep_epoch == "best" else []
+    if learning.keep_epoch == "last":
+        return []
+    return [folder / f"best-{kept_epoch(records, learning) + 1:04}.safetensors"]
 
 
 def _tidy(folder: Path, *keep: Path) -> None:

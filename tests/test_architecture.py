@@ -30,7 +30,7 @@ DOORS = {
         "data/crops.py",
         "data/detections.py",
         "data/sample/",
-        "tasks/training.py",
+        "tasks/epochs.py",
     ),
     "nvidia": ("data/video.py", "data/dali_video.py", "data/crops.py", "data/face_graph.py", "data/loader.py"),
     "av": ("data/packets.py", "data/decoding.py", "data/numbered.py", "data/sample/"),

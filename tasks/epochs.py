@@ -1,0 +1,140 @@
+"""The epochs of a training: from knobs to a network, with a bar for who watches and curves in MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.augment import STILL, Augmentation
+from data.frames import LabelledFrames, labelled_frames
+from data.hashes import file_hash
+from data.labels import Split
+from data.shards import digest
+from data.store import hold
+from data.video import resolve_device
+from model.learning import Learning
+from model.network import Architecture
+from model.pretrained import load_trunk
+from model.saved import kept_epoch
+from model.training import Machine, Record, train
+from tasks import tracking
+from tasks.catalogue import Dataset
+from tasks.config import MachineConfig, TrainConfig
+from tasks.progress import log, stage
+
+VERSION = 1
+"""Raised when the same knobs and data would train another network."""
+
+
+def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
+    """Names a training, and its folder in `store/models`. Pretrained weights are known by content, wherever they lie.
+
+    Raises:
+        ValueError: The file of pretrained weights is not there.
+    """
+    settings = knobs.model_dump(mode="json")
+    if knobs.pretrained is not None:
+        settings["pretrained"] = file_hash(knobs.pretrained, store)
+    return digest("training", VERSION, settings, dataset.digest)
+
+
+def use_all_cores() -> None:
+    """For the thread that trains or predicts; those that extract videos share the cores among them."""
+    torch.set_num_threads(os.cpu_count() or 1)
+
+
+def run_epochs(
+    knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
+) -> Record:
+    """Trains in the training's folder and logs each epoch to a run, once; gives the numbers of the model's epoch.
+
+    Raises:
+        ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
+    """
+    use_all_cores()
+    key = training_digest(knobs, dataset, machine.store)
+    training, validation = (_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
+    log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
+    about: dict[str, Any] = {"training_digest": key, "data_digest": dataset.digest}
+    architecture = Architecture(**_named(knobs, Architecture))
+    learning = Learning(**_named(knobs, Learning))
+    trunk, about["pretrained"] = _pretrained(knobs, architecture)
+    logged = tracking.logged_steps(machine.store, run_id, "train/loss")
+    with (
+        hold(machine.store, f"models-{key}", what="this training"),
+        stage(name, knobs.epochs, "epochs") as shown,
+    ):
+        records: list[Record] = []
+        for record in train(
+            machine.store / "models" / key,
+            training,
+            validation,
+            architecture=architecture,
+            learning=learning,
+            augment=_augmentation(knobs),
+            machine=Machine(device=resolve_device(machine.device)),
+            trunk=trunk,
+            about={**about, "knobs": knobs.model_dump(mode="json")},
+            progress=lambda epoch, batch, batches: shown.set(epoch, note=f"batch {batch} of {batches}"),
+        ):
+            epoch = len(records)
+            records.append(record)
+            if epoch not in logged:
+                tracking.log_epoch(machine.store, run_id, epoch, record)
+                shown.say("%s, epoch %d of %d: %s", name, epoch + 1, knobs.epochs, _sentence(record))
+            shown.set(epoch + 1, note="")
+    return records[kept_epoch(records, learning)]
+
+
+def _named(knobs: TrainConfig, kind: Any) -> dict[str, Any]:
+    """The knobs that a record of the model has under the same names."""
+    return {field.name: getattr(knobs, field.name) for field in fields(kind)}
+
+
+def _pretrained(
+    knobs: TrainConfig, architecture: Architecture
+) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
+    """The trunk to start from, and what to remember of it."""
+    if knobs.pretrained is None:
+        return None, None
+    trunk = load_trunk(knobs.pretrained, architecture)
+    left = ", ".join(trunk.left) or "nothing"
+    log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), knobs.pretrained, trunk.naming, left)
+    return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}
+
+
+def _augmentation(knobs: TrainConfig) -> Augmentation | None:
+    augment = replace(Augmentation() if knobs.augment else STILL, blur=knobs.blur, erase=knobs.erase)
+    return augment if augment != STILL else None
+
+
+def _frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+    shuffled = knobs.shuffle_labels and split is Split.TRAIN
+    labels_file = dataset.labels_file(machine.store)
+    assert dataset.edition is not None, "a data set with labels knows their edition"
+    return labelled_frames(
+        dataset.faces_files(machine.store),
+        labels_file,
+        split=split,
+        edition=dataset.edition,
+        frame_step=knobs.frame_step,
+        shuffle_labels_seed=knobs.seed if shuffled else None,
+    )
+
+
+def _sentence(record: Record) -> str:
+    names = {
+        "train/loss": "loss",
+        "validation/ccc": "CCC",
+        "validation/expression_macro_f1": "expression F1",
+        "validation/action_units_mean_f1": "action unit F1",
+        "images_per_s": "images/s",
+    }
+    digits = {"images_per_s": 0}
+    return ", ".join(f"{says} {record[name]:.{digits.get(name, 3)}f}" for name, says in names.items() if name in record)

@@ -97,6 +97,16 @@ PREDICTIONS = pa.schema(
         pa.field("expression", pa.int8()),
         *(pa.field(f"p_{name}", pa.float32()) for name in ALL_EXPRESSIONS),
         *(pa.field(action_unit_column(unit), pa.float32()) for unit in ALL_ACTION_UNITS),
+        *(pa.field(f"smoothed_{name}", pa.float32()) for name in ("valence", "arousal")),
+        pa.field("decided_expression", pa.int8()),
+        *(pa.field(f"decided_{action_unit_column(unit)}", pa.bool_()) for unit in ALL_ACTION_UNITS),
     ]
 )
-"""A frame of a track and a model version; probabilities of what the model's edition does not know are null."""
+"""A frame of a track and a model version; what the model's edition does not know is null.
+
+Up to the last unit's probability the columns are what the network says. `smoothed_` and `decided_` are what that
+becomes by the smoothing, class bias and thresholds that were fitted on validation videos and belong to the version.
+"""
+
+PREDICTIONS_VERSION = 2
+"""Stands in the manifest of predictions: those of other columns are not published beside them."""

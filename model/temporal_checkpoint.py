@@ -17,6 +17,8 @@ from data.shards import write_file
 from model.temporal import TemporalArchitecture, TemporalHead, build_head
 
 VERSION = 1
+HEAD = "temporal.safetensors"
+"""The finished head's name in its folder."""
 
 Record = dict[str, float]
 _WEIGHTS = "head."

@@ -25,11 +25,9 @@ from model.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_lo
 from model.metrics import scores
 from model.network import MTANet, Outputs
 from model.temporal import TemporalArchitecture, TemporalHead, answer_track, build_head
-from model.temporal_checkpoint import HeadCheckpoint, Record, load_head, save_head
+from model.temporal_checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
 from model.temporal_windows import LabelledTrack, mean_and_scale, read_windows, windows_of
 
-HEAD = "temporal.safetensors"
-"""The finished head's name in its folder."""
 _UNFINISHED = "temporal-unfinished.safetensors"
 
 

@@ -21,8 +21,8 @@ from model.features import keep_features, read_features, track_features
 from model.inference import predict
 from model.network import Architecture, MTANet, build_network
 from model.temporal import TemporalArchitecture, TemporalHead, answer_track, build_head
-from model.temporal_checkpoint import HeadCheckpoint, load_head, save_head
-from model.temporal_training import HEAD, TemporalLearning, train_head
+from model.temporal_checkpoint import HEAD, HeadCheckpoint, load_head, save_head
+from model.temporal_training import TemporalLearning, train_head
 from model.temporal_windows import LabelledTrack, labelled_tracks, mean_and_scale, read_windows, windows_of
 
 EDITION = Edition.ABAW_2020

@@ -1,0 +1,119 @@
+"""All that a finished training says of a track: the network, what reads its features over time, and what was fitted.
+
+Letters: N rows of a faces file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.labels import Edition, Task
+from data.loader import Device
+from data.shards import write_file
+from model.checkpoint import load_checkpoint
+from model.features import track_features
+from model.fitting import Fit, Fits, finish
+from model.inference import COLUMNS, Predictions, place, predict
+from model.network import MTANet
+from model.temporal import TemporalHead, answer_track
+from model.temporal_checkpoint import HEAD, load_head
+from model.training import MODEL
+
+FITTED = "fitted.json"
+"""What is done to the answers afterwards, by task; without this file, nothing."""
+VERSION = 1
+FILES = (MODEL, str(Path(MODEL).with_suffix(".json")), HEAD, FITTED)
+"""What a model is made of; the first two always are there."""
+SMOOTHED = ("valence", "arousal")
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A model as its folder holds it. With a head over time, the answers are the head's."""
+
+    network: MTANet
+    edition: Edition
+    head: TemporalHead | None = None
+    fits: Fits = field(default_factory=dict)
+
+
+def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
+    """The model of a folder, in eval mode, on the device.
+
+    Raises:
+        ValueError: A part of it is damaged, or of another version.
+    """
+    checkpoint = load_checkpoint(folder / MODEL)
+    network = place(checkpoint.network, device).eval()
+    head = None
+    if (folder / HEAD).is_file():
+        head = load_head(folder / HEAD).head.to(_torch_device(device)).eval()
+    return Finished(network, checkpoint.edition, head, load_fits(folder))
+
+
+def predict_track(
+    model: Finished, faces_file: Path, *, device: Device = "cpu"
+) -> tuple[NDArray[np.int64], Predictions]:
+    """The frame index of every row of a faces file, and what the model says there, before anything is fitted.
+
+    Raises:
+        ValueError: A crop cannot be read; names track and frame.
+    """
+    if model.head is None:
+        return predict(model.network, faces_file, model.edition, device=device)
+    frame_index_N, features_NC = track_features(model.network, faces_file, device=device)
+    with torch.inference_mode():
+        said = answer_track(model.head, torch.from_numpy(features_NC).to(_torch_device(device)), model.edition)
+    missing = {name: np.full(len(frame_index_N), np.nan, dtype=np.float32) for name in COLUMNS}
+    return frame_index_N, {**missing, **{name: values_N.cpu().numpy() for name, values_N in said.items()}}
+
+
+def finished_columns(
+    model: Finished, frame_index_N: NDArray[np.int64], predicted: Predictions
+) -> dict[str, NDArray[Any]]:
+    """What was fitted, applied to one track: `smoothed_valence`, `smoothed_arousal`, `decided_expression` (a class
+    number) and `decided_au<n>` (0 or 1) for each unit of the edition; NaN where there is no face."""
+    answers = finish(
+        predicted,
+        model.fits,
+        model.edition,
+        track_index_N=np.zeros(len(frame_index_N), dtype=np.int64),
+        frame_index_N=frame_index_N,
+    )
+    return {f"{'smoothed' if name in SMOOTHED else 'decided'}_{name}": values_N for name, values_N in answers.items()}
+
+
+def save_fits(folder: Path, fits: Fits, about: Mapping[str, Any]) -> None:
+    """Keeps with a model what was fitted; `about` says on what, JSON-like."""
+    facts = {"version": VERSION, "fits": {task: asdict(fit) for task, fit in fits.items()}, "about": about}
+    write_file(folder / FITTED, json.dumps(facts, indent=2) + "\n")
+
+
+def load_fits(folder: Path) -> Fits:
+    """What was fitted for a model; nothing for one that has no such file.
+
+    Raises:
+        ValueError: The file is damaged, or of another version.
+    """
+    path = folder / FITTED
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error}; train again or restore it") from error
+    if facts["version"] != VERSION:
+        raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
+    return {Task(task): Fit(**fit) for task, fit in facts["fits"].items()}
+
+
+def _torch_device(device: Device) -> str:
+    return "cuda" if device == "gpu" else "cpu"

@@ -11,23 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from data.labels import Edition
-from data.shards import digest
+from tasks.knobs import Knobs
+from tasks.temporal_config import TemporalConfig
 
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 
 DECODE_LIMIT = "decode"
 """Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
-
-
-class Knobs(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    @property
-    def digest(self) -> str:
-        return digest(type(self).__name__, self.model_dump(mode="json"))
 
 
 def _as_text(value: object) -> object:
@@ -168,6 +161,8 @@ class Experiment(Knobs):
     """The data."""
     train: TrainConfig = TrainConfig()
     """The training."""
+    temporal: TemporalConfig | None = None
+    """Trains a head over time on the trained network's features, and takes it as the model."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from data.labels import Edition
 from tasks.config import EXPERIMENTS, Experiment, load_experiment
+from tasks.temporal_config import TemporalConfig
 from tasks.tracking import flatten
 
 PLACES = ("ingest.root", "ingest.name")
@@ -37,7 +38,10 @@ def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
 
 
 def _knobs(experiment: Experiment) -> dict[str, object]:
-    return flatten(experiment.model_dump(mode="json"))
+    """Without a head over time, as if there were one as it is by default: what differs from that is worth a name."""
+    temporal = experiment.temporal or TemporalConfig()
+    every = experiment.model_copy(update={"temporal": temporal}).model_dump(mode="json")
+    return {"temporal": None if experiment.temporal is None else {}, **flatten(every)}
 
 
 def _said(value: object) -> str:

@@ -29,3 +29,11 @@ def test_ones_own_experiment_is_compared_with_its_first_run() -> None:
     mine = Experiment(name="mine", train=TrainConfig(width=32, seed=1))
     assert run_name(mine, {}) == "mine"
     assert run_name(mine, {"train.width": "32", "train.seed": "0", "gone": "1"}) == "mine seed=1"
+
+
+def test_a_head_over_time_stands_in_the_name() -> None:
+    sample, temporal = load_experiment("sample"), load_experiment("temporal")
+    assert run_name(with_knobs(sample, ["temporal={}"]), {}) == "sample temporal={}"
+    assert run_name(with_knobs(sample, ["temporal.kind=gru"]), {}) == "sample temporal={} temporal.kind=gru"
+    assert run_name(temporal, {}) == "temporal"
+    assert run_name(with_knobs(temporal, ["temporal.width=32"]), {}) == "temporal temporal.width=32"

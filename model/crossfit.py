@@ -6,6 +6,8 @@ parts are scored together. Letters: M labelled rows with a face.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from data.labels import Task
 from model.fitting import Fit, Floats, TaskFrames, fit_task, official
-from model.metrics import task_scores
+from model.intervals import Interval, paired_differences
+from model.tallies import OFFICIAL, Tallies, tally
 
 FOLDS = 5
 
@@ -24,29 +27,26 @@ _DECISION = {Task.EXPR: "class bias", Task.AU: "thresholds"}
 class Trial:
     """One way of fitting a task, and what it brings; scores are the task's official one, pooled over all frames.
 
-    `cross_fitted` has every score of `model.metrics` for the answers of all parts; `fits` holds what each part was
-    answered with, fitted on the other parts.
+    `raw` is the score without any fitting and `score` the cross-fitted one; `gain` is their difference, with its 95 %
+    interval by bootstrap over recordings. `fits` holds what each part was answered with, fitted on the other parts.
     """
 
     task: Task
     steps: tuple[str, ...]
     raw: float
     score: float
-    cross_fitted: dict[str, float]
+    gain: Interval
     fits: tuple[Fit, ...]
-
-    @property
-    def gain(self) -> float:
-        return self.score - self.raw
 
 
 def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> list[Trial]:
-    """Smoothing alone, the decision alone, and both, in this order: none where there are not two recordings to part.
+    """Smoothing alone, the decision alone, and both, in this order.
 
-    There are as many parts as `num_folds`, or as recordings if those are fewer.
+    None where there are not two recordings to part, or labels for a score. There are as many parts as `num_folds`, or
+    as recordings if those are fewer.
     """
     fold_M = deal(frames.recording_M, num_folds, seed)
-    if fold_M.max(initial=0) == 0:
+    if fold_M.max(initial=0) == 0 or math.isinf(frames.score(Fit())):
         return []
     names = ["smoothing", *([_DECISION[frames.task]] if frames.task in _DECISION else [])]
     variants = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
@@ -56,10 +56,10 @@ def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> l
 def fit_kept(frames: TaskFrames, trials: list[Trial]) -> Fit:
     """What later videos are answered with: the steps that brought most when cross-fitted, fitted on all frames here.
 
-    Nothing, where none brought anything. These very frames can not say how good it is.
+    Nothing, where none brought anything. These very frames cannot say how good it is.
     """
-    best = max(trials, key=lambda trial: trial.gain, default=None)
-    if best is None or not best.gain > 0:
+    best = max(trials, key=lambda trial: trial.gain.value, default=None)
+    if best is None or not best.gain.value > 0:
         return Fit()
     return _fit(frames, best.steps)
 
@@ -85,11 +85,19 @@ def _trial(frames: TaskFrames, fold_M: NDArray[np.int64], steps: tuple[str, ...]
         for name, found in frames.take(fold_M == fold).answers(fit).items():
             answers[name][fold_M == fold] = found
         fits.append(fit)
+    raw = frames.answers(Fit())
+    ours, theirs = (_tallies(frames, said) for said in (answers, raw))
     return Trial(
         task=frames.task,
         steps=steps,
-        raw=frames.score(Fit()),
+        raw=official(frames.task, raw, frames.truth, frames.edition),
         score=official(frames.task, answers, frames.truth, frames.edition),
-        cross_fitted=task_scores(frames.task, answers, frames.truth, frames.edition),
+        gain=paired_differences(ours, theirs)[OFFICIAL[frames.task]],
         fits=tuple(fits),
     )
+
+
+def _tallies(frames: TaskFrames, answers: Mapping[str, Floats]) -> Tallies:
+    recordings, group_M = np.unique(frames.recording_M, return_inverse=True)
+    groups = tuple(map(str, recordings))
+    return tally(answers, frames.truth, frames.edition, group_N=group_M, groups=groups, tasks=(frames.task,))

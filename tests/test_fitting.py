@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from little_store import learnable_store
 from numpy.typing import NDArray
 
-from data.labels import Edition, Task, action_unit_columns
+from data.frames import labelled_frames
+from data.labels import Edition, Split, Task, action_unit_columns
 from model.crossfit import cross_fit, deal, fit_kept
+from model.fit_frames import frames_to_fit
 from model.fitting import Fit, TaskFrames, finish, fit_task, task_frames, value_columns
+from model.intervals import Interval
 from model.metrics import scores
 from model.smoothing import smooth
 
@@ -134,10 +139,9 @@ def _shy_units(recordings: int = 5) -> TaskFrames:
 def test_smoothing_takes_noise_from_a_slow_curve() -> None:
     (trial,) = cross_fit(_noisy_valence())
     assert trial.steps == ("smoothing",)
-    assert trial.gain == pytest.approx(trial.score - trial.raw)
-    assert trial.gain > 0.1
+    assert trial.gain.value == pytest.approx(trial.score - trial.raw)
+    assert trial.gain.value > trial.gain.low > 0.1
     assert all(fit.window >= 9 for fit in trial.fits)
-    assert trial.cross_fitted["ccc"] == trial.score
 
 
 def test_thresholds_are_found_where_they_are() -> None:
@@ -172,7 +176,7 @@ def test_on_noise_a_fit_flatters_where_it_was_fitted_and_not_where_it_was_not() 
     for seed in range(4):
         frames = _guessed_expressions(seed)
         in_sample.append(frames.score(fit_task(frames, smooths=False)) - frames.score(Fit()))
-        cross_fitted.append(cross_fit(frames)[1].gain)
+        cross_fitted.append(cross_fit(frames)[1].gain.value)
     assert np.mean(in_sample) > 0.03
     assert np.mean(cross_fitted) < 0.25 * np.mean(in_sample)
 
@@ -202,15 +206,19 @@ def test_one_recording_cannot_be_parted_and_nothing_is_fitted() -> None:
     assert fit_kept(frames, []) == Fit()
     nothing = frames.take(np.zeros(len(frames), bool))
     assert cross_fit(nothing) == []
+    no_arousal = _noisy_valence()
+    no_arousal.truth["arousal"][:] = NAN
+    assert cross_fit(no_arousal) == []
 
 
 def test_what_is_kept_is_what_helped_and_no_other() -> None:
     frames = _noisy_valence()
     assert fit_kept(frames, cross_fit(frames)) == fit_task(frames)
-    losses = [replace(trial, score=trial.raw - 0.01) for trial in cross_fit(frames)]
+    losses = [replace(trial, gain=Interval(-0.01, -0.02, 0.01)) for trial in cross_fit(frames)]
     assert fit_kept(frames, losses) == Fit()
     guesses = _guessed_expressions(1)
-    trials = [replace(trial, score=trial.raw + 0.01 * (trial.steps == ("class bias",))) for trial in cross_fit(guesses)]
+    gains = (Interval(value, value - 0.1, value + 0.1) for value in (-0.01, 0.02, 0.01))
+    trials = [replace(trial, gain=gain) for trial, gain in zip(cross_fit(guesses), gains, strict=True)]
     assert fit_kept(guesses, trials) == fit_task(guesses, smooths=False)
 
 
@@ -244,3 +252,23 @@ def test_finished_answers_are_those_that_were_scored() -> None:
         frames = task_frames(task, predicted, truth, **where, recording_N=where["track_index_N"], edition=EDITION)
         for name, column_M in frames.answers(fits[task]).items():
             np.testing.assert_array_equal(answers[name], column_M)
+
+
+def test_labels_stand_beside_the_answers_of_their_frames(tmp_path: Path) -> None:
+    files, labels = learnable_store(tmp_path)
+    labelled = labelled_frames(files, labels, split=Split.TRAIN, edition=EDITION, frame_step=2)
+
+    def predicted_of(file: Path) -> tuple[NDArray[np.int64], dict[str, Floats]]:
+        frame_index_N = np.arange(24)
+        names = [name for task in Task for name in value_columns(task, EDITION)]
+        return frame_index_N, dict.fromkeys(names, int(file.stem[-1]) + frame_index_N**2 / 1000)
+
+    found = frames_to_fit(labelled, predicted_of, {f"video{n}": f"recording{n}" for n in range(3)})
+    for task in Task:
+        values_MC = found[task].values_MC[1]
+        np.testing.assert_allclose(values_MC[:, 0], [n + frame**2 / 1000 for n in (0, 1) for frame in range(0, 24, 2)])
+        assert found[task].recording_M.tolist() == [0] * 12 + [1] * 12
+        for name, column_M in found[task].truth.items():
+            np.testing.assert_array_equal(column_M, labelled.truth()[name])
+    # Frame 2 is averaged with its neighbours, those without a label too.
+    assert found[Task.VA].values_MC[5][1, 0] == pytest.approx((0 + 1 + 4 + 9 + 16) / 5000)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.schema import Status
 from data.shards import read_table
@@ -24,13 +25,25 @@ def sample_faces(faces_file: Path, number: int) -> list[SampleFace]:
     is_ok_F = pc.equal(read_table([faces_file], ["status"])["status"], Status.OK.value).to_numpy()
     ok = np.flatnonzero(is_ok_F)
     chosen = ok[np.linspace(0, len(ok) - 1, min(number, len(ok))).round().astype(int)] if len(ok) else ok
+    return _read(faces_file, chosen)
+
+
+def faces_at(faces_file: Path, frame_indices: list[int]) -> list[SampleFace]:
+    """The faces of some frames of a track, in the order of the file; frames without a face are left out."""
+    frame_index_F = read_table([faces_file], ["frame_index"])["frame_index"].to_numpy()
+    found = _read(faces_file, np.flatnonzero(np.isin(frame_index_F, frame_indices)))
+    return [face for face in found if face.face_jpeg is not None]
+
+
+def _read(faces_file: Path, row_N: NDArray[np.int64]) -> list[SampleFace]:
+    """The rows asked for, ascending, from their row groups only."""
     samples = []
     with pq.ParquetFile(faces_file) as file:
         rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         starts = np.cumsum([0, *rows])
-        groups = np.searchsorted(starts, chosen, side="right") - 1
+        groups = np.searchsorted(starts, row_N, side="right") - 1
         for group in np.unique(groups):
             table = file.read_row_group(int(group), columns=["frame_index", "face_jpeg"])
-            for row in table.take(chosen[groups == group] - starts[group]).to_pylist():
+            for row in table.take(row_N[groups == group] - starts[group]).to_pylist():
                 samples.append(SampleFace(row["frame_index"], row["face_jpeg"]))
     return samples

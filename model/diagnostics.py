@@ -79,6 +79,16 @@ def frame_errors(predicted: Columns, truth: Columns, edition: Edition) -> Floats
     return _mean(errors)
 
 
+def worst(error_N: Floats, frame_index_N: Integers, number: int, apart: int) -> list[int]:
+    """The positions of at most so many frames with the largest errors, no two of them closer than `apart` frames."""
+    chosen: list[int] = []
+    for position in np.argsort(-error_N, kind="stable"):
+        near = any(abs(frame_index_N[position] - frame_index_N[other]) < apart for other in chosen)
+        if len(chosen) < number and not near and not np.isnan(error_N[position]):
+            chosen.append(int(position))
+    return chosen
+
+
 def usual_error(error_N: NDArray[Any], video_N: Integers, video: int, share: float = 0.9) -> float:
     """What this share of the absolute errors in all other videos stays below; NaN where there is no other.
 

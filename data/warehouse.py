@@ -17,14 +17,16 @@ import pyarrow as pa
 from data.labels import ALL_EXPRESSIONS
 from data.quality_rows import read_quality
 from data.schema import FACES, LABELS, PREDICTIONS
-from data.shards import PARTIAL, parquet_files, read_manifest, whole_folders
+from data.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.store import hold, says_no_room
 
-MACROS = """
+MACROS = r"""
 CREATE MACRO ccc(x, y) AS
     2 * covar_pop(x::DOUBLE, y::DOUBLE) / nullif(
         var_pop(x::DOUBLE) FILTER (y IS NOT NULL) + var_pop(y::DOUBLE) FILTER (x IS NOT NULL)
         + pow(avg(x::DOUBLE) FILTER (y IS NOT NULL) - avg(y::DOUBLE) FILTER (x IS NOT NULL), 2), 0);
+CREATE MACRO recording_of(video_id) AS
+    regexp_replace(video_id, '^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$', '\1\2');
 CREATE MACRO f1_binary(truth, predicted) AS
     2.0 * count(*) FILTER (truth AND predicted)
     / nullif(2 * count(*) FILTER (truth AND predicted) + count(*) FILTER (truth <> predicted), 0);
@@ -66,6 +68,25 @@ RUNS = pa.schema(
 )
 """A score of a model version on a split of a data set, with what made the model."""
 
+SCORES = pa.schema(
+    [
+        *(RUNS.field(name) for name in ("run_id", "model_version", "experiment", "dataset", "split", "data_digest")),
+        ("kind", pa.string()),
+        ("scope", pa.string()),
+        ("video_id", pa.string()),
+        ("subject", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)
+"""A score as in `runs`, with the ends of its 95 % interval, and those of each video and subject (recording).
+
+`kind`: `pooled` over all frames of the scope, as the official scores are, `batch_averaged`, as the paper's own figures
+are, or that of a `constant_guess`. `scope`: `all`, `video` or `subject`.
+"""
+
 QUALITY = pa.schema(
     [
         ("dataset", pa.string()),
@@ -105,9 +126,10 @@ def _build(store: Path, path: Path) -> None:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, opens the file too.
         connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
         connection.execute(MACROS)
-        _create_view(connection, "frames", faces.values(), FACES)
-        _create_view(connection, "labels", labels, LABELS)
-        _create_view(connection, "predictions", current, PREDICTIONS)
+        _create_view(connection, "frames", _files_in(faces.values()), FACES)
+        _create_view(connection, "labels", _files_in(labels), LABELS)
+        _create_view(connection, "predictions", _files_in(current), PREDICTIONS)
+        _create_view(connection, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
         _create_table(connection, "videos", _video_rows(store, catalogues), VIDEOS)
         _create_table(connection, "runs", _run_rows(store), RUNS)
         _create_table(connection, "quality", _quality_rows(store, catalogues), QUALITY)
@@ -116,6 +138,11 @@ def _build(store: Path, path: Path) -> None:
             connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
         )
     partial.replace(path)
+
+
+def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Writes rows of the view `scores`; an existing file is replaced at once."""
+    write_parquet(pa.Table.from_pylist(rows, schema=SCORES), path)
 
 
 def read_catalogues(store: Path) -> dict[str, dict[str, Any]]:
@@ -194,9 +221,12 @@ def _literal(path: Path) -> str:
     return "'" + str(path.resolve()).replace("'", "''") + "'"
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, name: str, folders: Iterable[Path], schema: pa.Schema) -> None:
-    """A view over the folders' files, by their absolute paths: the warehouse is published again after a move."""
-    files = [path for folder in folders for path in parquet_files(folder)]
+def _files_in(folders: Iterable[Path]) -> list[Path]:
+    return [path for folder in folders for path in parquet_files(folder)]
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[Path], schema: pa.Schema) -> None:
+    """A view over files, by their absolute paths: the warehouse is published again after a move."""
     if not files:
         _create_table(connection, name, [], schema)
         return

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from flows.environment import MLFLOW_PORT, PREFECT_PORT
+from flows.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
 from flows.options import STORE, Store
-from flows.terminal import out
+from flows.terminal import is_verbose, out
 
 app = typer.Typer()
 
@@ -51,6 +51,15 @@ def report(
     from tasks.quality_report import report_on
 
     out.print(f"quality report: {report_on(store, dataset, to)}")
+
+
+@app.command()
+def rollback(store: Store = STORE) -> None:
+    """Make the version that was champion before the champion again."""
+    set_environment(store, verbose=is_verbose())
+    from tasks.champion import roll_back
+
+    out.print(roll_back(store))
 
 
 @app.command()

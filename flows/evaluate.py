@@ -10,8 +10,9 @@ from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.champion import compare_with_champion
 from tasks.config import MachineConfig
+from tasks.evaluation import Evaluation
 from tasks.reports import report_scores
-from tasks.scoring import Evaluation, evaluate, predict_dataset
+from tasks.scoring import evaluate, predict_dataset
 from tasks.warehouse import publish
 
 

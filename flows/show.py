@@ -18,7 +18,7 @@ from data.shards import write_parquet
 
 if TYPE_CHECKING:
     from flows.train import Trained
-    from tasks.scoring import Evaluation
+    from tasks.evaluation import Evaluation
 
 SHOWN_ROWS = 40
 VIEWS = (
@@ -97,17 +97,20 @@ def _cell(value: object) -> str:
 
 
 def print_scores(evaluation: Evaluation, console: Console) -> None:
-    """The pooled scores beside those of a constant guess."""
+    """The pooled scores with their intervals, beside those of a constant guess."""
     from tasks.reports import HEADLINES
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column(f"{evaluation.dataset}, {evaluation.split}: {evaluation.num_frames} frames")
     shown.add_column(str(evaluation.model), justify="right")
+    shown.add_column("95 % interval", justify="right")
     shown.add_column("constant guess", justify="right")
     for name, title in HEADLINES.items():
         if name in evaluation.scores:
             guess = evaluation.constant_guess.get(name, float("nan"))
-            shown.add_row(title, f"{evaluation.scores[name]:.3f}", f"{guess:.3f}")
+            interval = evaluation.intervals.get(name)
+            ends = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "-"
+            shown.add_row(title, f"{evaluation.scores[name]:.3f}", ends, f"{guess:z.3f}")
     console.print(shown)
 
 

@@ -12,10 +12,11 @@ from data.store import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
+from tasks.evaluation import Evaluation
 from tasks.registry import Version, find_version
 from tasks.reports import report_scores
 from tasks.sample import make_sample
-from tasks.scoring import Evaluation, evaluate, predict_dataset
+from tasks.scoring import evaluate, predict_dataset
 from tasks.training import train_model
 from tasks.warehouse import publish
 

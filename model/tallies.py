@@ -6,7 +6,7 @@ milliseconds. Letters: N frames, G groups, R rows of weights, E expressions, U a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
-Columns = Mapping[str, Floats]
+Columns = Mapping[str, NDArray[Any]]
 Scores = dict[str, Floats]
 """A value for each row of weights, NaN where the score is not defined."""
 Number = TypeVar("Number", Floats, Tensor)
@@ -142,6 +142,22 @@ def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:
         result |= _unit_scores(tallies.units, weight_RG, tallies.edition)
     parts = [result[name] for name in OFFICIAL.values() if name in result]
     return {**result, "total": sum(parts[1:], parts[0])} if len(parts) == len(Task) else result
+
+
+def scores_by(tallies: Tallies, member_of: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The scores of all groups that are members of the same, by its name; those that are not defined are left out.
+
+    Args:
+        tallies: Of G groups.
+        member_of: For each group what it is a member of: its own name gives the scores of each group.
+    """
+    names = sorted(set(member_of))
+    weight_RG = np.array([[float(name == other) for other in member_of] for name in names])
+    found = scores_of(tallies, weight_RG)
+    return {
+        name: {score: float(value_R[row]) for score, value_R in found.items() if not np.isnan(value_R[row])}
+        for row, name in enumerate(names)
+    }
 
 
 def _moments(predicted_N: Floats, target_N: Floats, group_N: Integers, num_groups: int) -> Moments:

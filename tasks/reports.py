@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from model.tallies import OFFICIAL
 from tasks.annotations import quality_summary, quality_table
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
+from tasks.evaluation import Evaluation, Scores
 from tasks.progress import log
 from tasks.quality_page import totals_markdown
 from tasks.quality_report import quality_rows, write_report
-from tasks.scoring import Evaluation
 
 HEADLINES = {
     "ccc_valence": "CCC valence",
@@ -22,6 +23,7 @@ HEADLINES = {
     "action_units_mean_f1": "action units, mean F1",
     "action_units_accuracy": "action units, accuracy",
     "action_units": "action units, official",
+    "total": "total of the three",
 }
 """The scores that are shown, in their order, as a reader calls them."""
 
@@ -39,28 +41,57 @@ def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
 
 
 def report_scores(evaluation: Evaluation, verdict: str) -> None:
-    """Shows the scores beside those of a constant guess."""
+    """Shows the scores with their intervals, beside those of a constant guess, and those of each video."""
     create_markdown_artifact(scores_markdown(evaluation, verdict), key="scores", description=str(evaluation.model))
 
 
 def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
-    rows = [
-        f"| {title} | {evaluation.scores[name]:.3f} | {evaluation.constant_guess.get(name, float('nan')):.3f} |"
-        for name, title in HEADLINES.items()
-        if name in evaluation.scores
+    """The page of an evaluation; each of its numbers can be asked for by SQL: see docs/sql.md."""
+    parts = [name for name in evaluation.scores if name not in HEADLINES]
+    averaged = [
+        f"{name.removeprefix('batch_averaged_')} {value:.3f}" for name, value in evaluation.batch_averaged.items()
     ]
-    heading = f"## {evaluation.model} on {evaluation.dataset}, {evaluation.split} ({evaluation.num_frames} frames)"
-    averaged = ", ".join(f"{name} {value:.3f}" for name, value in evaluation.batch_averaged.items())
     return "\n".join(
         [
-            heading,
-            "",
-            f"| score | {evaluation.model} | constant guess |",
-            "|---|---|---|",
-            *rows,
+            f"## {evaluation.model} on {evaluation.dataset}, {evaluation.split} ({evaluation.num_frames} frames)",
             "",
             verdict,
             "",
-            f"Averaged over batches, as the paper's own figures are (they flatter): {averaged}.",
+            "Pooled over all frames, as the challenge scores, with 95 % intervals by bootstrap over "
+            f"{len(evaluation.videos.groups)} videos:",
+            "",
+            *_scores_table(evaluation, [name for name in HEADLINES if name in evaluation.scores]),
+            "",
+            f"Averaged over batches, as the paper's own figures are (they flatter): {', '.join(averaged)}.",
+            "",
+            "### Each expression and action unit",
+            "",
+            *_scores_table(evaluation, parts),
+            "",
+            "### Each video",
+            "",
+            *_groups_table(evaluation.by_video),
+            "",
+            "A recording of several videos has its own scores in SQL: `scope = 'subject'` in `scores`.",
         ]
     )
+
+
+def _scores_table(evaluation: Evaluation, names: list[str]) -> list[str]:
+    rows = []
+    for name in names:
+        interval = evaluation.intervals.get(name)
+        ends = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "-"
+        guess = evaluation.constant_guess.get(name, float("nan"))
+        rows.append(f"| {HEADLINES.get(name, name)} | {evaluation.scores[name]:.3f} | {ends} | {guess:z.3f} |")
+    return [f"| score | {evaluation.model} | 95 % interval | constant guess |", "|---|---|---|---|", *rows]
+
+
+def _groups_table(groups: dict[str, Scores]) -> list[str]:
+    """The official scores of each group; a dash where it has no labels for one."""
+    names = [name for name in (*OFFICIAL.values(), "total") if any(name in found for found in groups.values())]
+    rows = [
+        f"| {group} | {' | '.join(f'{found[name]:.3f}' if name in found else '-' for name in names)} |"
+        for group, found in groups.items()
+    ]
+    return [f"| | {' | '.join(HEADLINES[name] for name in names)} |", "|---" * (len(names) + 1) + "|", *rows]

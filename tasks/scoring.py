@@ -1,64 +1,37 @@
-"""A model over data: predictions of every frame, scores on a split, and which version is the champion."""
+"""A model over data: predictions of every frame, and the scores on a split."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.frames import LabelledFrames, labelled_frames
-from data.labels import Edition, Split
+from data.labels import EXPRESSIONS, Edition, Split
 from data.predictions import read_predictions, write_predictions
 from data.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video import resolve_device
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.inference import Predictions, place, predict
 from model.metrics import batch_averaged_scores, constant_guess, scores
+from model.tallies import tally
 from model.training import MODEL
-from tasks import plots, registry, tracking
+from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
+from tasks.epochs import use_all_cores
+from tasks.evaluation import Evaluation
+from tasks.pictures import log_pictures
 from tasks.progress import log, stage
+from tasks.records import write_down
 from tasks.registry import Version
-from tasks.training import use_all_cores
-from tasks.warehouse import write_run
 
 VERSION = 1
 """Raised when the same model would say something else of the same faces."""
-
-SHOWN_TRACKS = 4
-"""As many timelines are drawn."""
-
-Scores = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a model version on a split of a data set, beside those of a constant guess."""
-
-    model: Version
-    dataset: str
-    data_digest: str
-    split: Split
-    num_frames: int
-    scores: Scores
-    batch_averaged: Scores
-    constant_guess: Scores
-
-    @property
-    def total(self) -> float:
-        """The official scores that there are, added up."""
-        return official_total(self.scores)
-
-
-def official_total(found: Scores) -> float:
-    """The sum of `ccc`, `expression` and `action_units`, as far as they are there; what is not a number counts as 0."""
-    parts = (found.get(name, 0.0) for name in ("ccc", "expression", "action_units"))
-    return sum(part for part in parts if math.isfinite(part))
 
 
 def predictions_folder(store: Path, model: Version, video: Video) -> Path:
@@ -106,8 +79,11 @@ def predict_video(model: Version, checkpoint: Checkpoint, video: Video, machine:
 def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> Evaluation:
     """The pooled official scores of the predictions on a split, and with what to compare them.
 
+    They are written down in the model's run and for SQL; pictures are made where the scores are new.
+
     Raises:
-        ValueError: The data set has no labels of the split, or of another edition than the model knows.
+        ValueError: The data set has no labels of the split, or of another edition than the model knows; or the model
+            says nothing of a labelled face.
     """
     store = machine.store
     edition = check_edition(model, dataset, store)
@@ -115,7 +91,9 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     labels = dataset.labels_file(store)
     frames = labelled_frames(files, labels, split=split, edition=edition)
     training = labelled_frames(files, labels, split=Split.TRAIN, edition=edition)
-    predicted, truth = _predicted(model, dataset, frames, store), frames.truth()
+    predicted, truth = answers(model, dataset, frames, store), frames.truth()
+    video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
+    videos, video_N = videos_of(frames, video_of)
     evaluation = Evaluation(
         model=model,
         dataset=dataset.name,
@@ -125,9 +103,10 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         scores=scores(predicted, truth, edition),
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
+        videos=tally(predicted, truth, edition, group_N=video_N, groups=videos),
     )
-    if _log(evaluation, store):
-        _log_pictures(evaluation, frames, predicted, edition, store)
+    if write_down(evaluation, store):
+        log_pictures(evaluation, frames, predicted, video_N, store)
     return evaluation
 
 
@@ -146,10 +125,21 @@ def check_edition(model: Version, dataset: Dataset, store: Path) -> Edition:
     return trained_on
 
 
-def _predicted(model: Version, dataset: Dataset, frames: LabelledFrames, store: Path) -> Predictions:
-    """What the shards say of labelled frames, in their order."""
+def videos_of(frames: LabelledFrames, video_of: Mapping[str, str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The videos of some frames by their names, and for each frame the position of its video."""
+    video_T = np.array([video_of[track_id] for track_id in frames.track_ids])
+    videos, video_N = np.unique(video_T[frames.track_index_N], return_inverse=True)
+    return tuple(map(str, videos)), video_N.astype(np.int64)
+
+
+def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Path) -> Predictions:
+    """What the shards say of labelled frames, in their order.
+
+    Raises:
+        ValueError: They say nothing of a frame.
+    """
     folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}
-    names = list(frames.truth())
+    names = [*frames.truth(), *(f"p_{name}" for name in EXPRESSIONS[frames.edition])]
     columns = {name: np.full(len(frames), np.nan, np.float32) for name in names}
     for track_index in np.unique(frames.track_index_N):
         track_id = frames.track_ids[track_index]
@@ -157,67 +147,8 @@ def _predicted(model: Version, dataset: Dataset, frames: LabelledFrames, store: 
         found = read_predictions(folders[track_id] / f"{track_id}.parquet", names, frames.frame_index_N[row_N])
         for name, values in found.items():
             columns[name][row_N] = values
+    silent_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
+    if silent_N.any():
+        # A model must not gain by what it does not say: frames without a prediction do not count for a score.
+        raise ValueError(f"{model} says nothing of {frames.name(int(silent_N.argmax()))}, which has a face and a label")
     return columns
-
-
-def _log(evaluation: Evaluation, store: Path) -> bool:
-    """Writes the scores into the model's run, and into the store for SQL; says whether the run had others before."""
-    tags = tracking.run_tags(store, evaluation.model.run_id)
-    own = evaluation.data_digest == tags["data_digest"] and evaluation.split is Split.VALIDATION
-    prefix = "" if own else f"{evaluation.dataset}_{evaluation.split}_"
-    groups = {
-        "final": evaluation.scores,
-        "batch_averaged": {
-            name.removeprefix("batch_averaged_"): value for name, value in evaluation.batch_averaged.items()
-        },
-        "constant_guess": evaluation.constant_guess,
-    }
-    named = {f"{prefix}{group}/{name}": value for group, found in groups.items() for name, value in found.items()}
-    are_new = tracking.log_scores(store, evaluation.model.run_id, named)
-    registry.annotate_version(store, evaluation.model, {_total_tag(evaluation): f"{evaluation.total:.6f}"})
-    facts: dict[str, object] = {
-        "run_id": evaluation.model.run_id,
-        "model_version": evaluation.model.number,
-        "experiment": tags["experiment"],
-        "dataset": evaluation.dataset,
-        "split": evaluation.split,
-        "code_revision": tags["code_revision"],
-        "config_digest": tags["config_digest"],
-        "data_digest": evaluation.data_digest,
-        "scores": {
-            **evaluation.scores,
-            **evaluation.batch_averaged,
-            **{f"constant_guess_{name}": value for name, value in evaluation.constant_guess.items()},
-        },
-    }
-    write_run(store, f"{evaluation.model.run_id}-{evaluation.dataset}-{evaluation.split}", facts)
-    return are_new
-
-
-def _log_pictures(
-    evaluation: Evaluation, frames: LabelledFrames, predicted: Predictions, edition: Edition, store: Path
-) -> None:
-    truth = frames.truth()
-    shown: dict[str, plots.Timeline] = {}
-    for track_index in np.unique(frames.track_index_N):
-        row_N = np.flatnonzero(frames.track_index_N == track_index)
-        if len(shown) < SHOWN_TRACKS and not np.isnan(truth["valence"][row_N]).all():
-            said, labelled = ({name: column[row_N] for name, column in side.items()} for side in (predicted, truth))
-            shown[frames.track_ids[track_index]] = (frames.frame_index_N[row_N], said, labelled)
-    figures = {
-        "confusion": plots.confusion(predicted, truth, edition),
-        "action_units": plots.action_unit_bars(evaluation.scores, evaluation.constant_guess, edition),
-        **({"timelines": plots.timelines(shown)} if shown else {}),
-    }
-    folder = f"plots/{evaluation.dataset}-{evaluation.split}"
-    for name, figure in figures.items():
-        tracking.log_figure(store, evaluation.model.run_id, f"{folder}/{name}.png", figure)
-
-
-def _total_tag(evaluation: Evaluation) -> str:
-    return total_tag(evaluation.data_digest, evaluation.split)
-
-
-def total_tag(data_digest: str, split: Split) -> str:
-    """The tag of a version that holds its official total on these very data."""
-    return f"total.{split}.{data_digest}"

@@ -1,84 +1,196 @@
+"""The gate between challenger and champion, and the way back."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
+from prefect import flow
+from scored_store import VALIDATION, add_version, make_store
+from typer.testing import CliRunner
 
 from data.labels import Edition, Split
-from tasks import tracking
-from tasks.catalogue import Dataset, Video, read_catalogue, write_catalogue
-from tasks.champion import champion_total, verdict
+from data.store import NoRoomError
+from flows.cli import app
+from model.metrics import scores
+from model.tallies import tally
+from tasks import champion, registry, scoring
+from tasks.catalogue import Dataset
+from tasks.champion import PREVIOUS, ROLLED_BACK, Decision, decide, decision_markdown, decision_tags, roll_back
 from tasks.config import MachineConfig
+from tasks.evaluation import Evaluation
 from tasks.registry import Version
-from tasks.scoring import Evaluation, check_edition, official_total, total_tag
 
-DATASET = Dataset("set-a", "somewhere", (Video("107", "107.mp4", "f1", "ab", ("107",)),), Edition.ABAW_2022, "l1")
-
-
-def version(number: int, run_id: str = "r") -> Version:
-    return Version(number, run_id, (), {})
+# MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 
 
-def evaluation(total: float) -> Evaluation:
-    scores = {"ccc": total / 2, "expression": total / 2}
-    return Evaluation(version(2), "set-a", DATASET.digest, Split.VALIDATION, 90, scores, {}, {})
+def version(number: int, tags: dict[str, str] | None = None) -> Version:
+    return Version(number, "r", (), tags or {})
 
 
-@pytest.mark.parametrize(
-    ("champion", "champion_total", "wins", "says"),
-    [
-        (None, None, True, "mtanet v2 is the champion: it is the first, with a total of 1.000"),
-        (version(1), 0.9, True, "mtanet v2 is the champion: better than mtanet v1, a total of 1.000 against 0.900"),
-        (version(1), 1.0, False, "mtanet v1 stays champion: mtanet v2 has a total of 1.000, no more than its 1.000"),
-        (version(1), 1.1, False, "mtanet v1 stays champion"),
-        (version(1), None, True, "mtanet v1 before it knows another edition's classes"),
-    ],
-)
-def test_the_champion_moves_only_to_a_better_one(
-    champion: Version | None, champion_total: float | None, wins: bool, says: str
-) -> None:
-    moved, reason = verdict(evaluation(1.0), champion, champion_total)
-    assert moved == wins
-    assert says in reason
+def evaluation(of: Version, noise: float, num_videos: int = 12, seed: int = 0) -> Evaluation:
+    """Of a model whose valence and arousal are off by so much noise."""
+    generator = np.random.default_rng(1)
+    video_N = np.repeat(np.arange(num_videos), 30)
+    truth = {name: generator.uniform(-1, 1, len(video_N)) for name in ("valence", "arousal")}
+    error = np.random.default_rng(seed).normal(0, noise, len(video_N))
+    predicted = {name: column + error for name, column in truth.items()}
+    names = ("expression", *(f"au{unit}" for unit in (1, 2, 4, 6, 12, 15, 20, 25)))
+    missing = {name: np.full(len(video_N), np.nan) for name in names}
+    sides = ({**predicted, **missing}, {**truth, **missing}, Edition.ABAW_2020)
+    videos = tally(*sides, group_N=video_N, groups=tuple(map(str, range(num_videos))))
+    return Evaluation(of, "set-a", "d", Split.VALIDATION, len(video_N), scores(*sides), {}, {}, videos)
+
+
+def test_the_first_is_champion() -> None:
+    decision = decide(evaluation(version(1), 0.1), None, None)
+    assert decision.promotes
+    assert decision.reason.startswith("mtanet v1 is the champion: it is the first, with a total of 0.9")
+
+
+def test_a_clearly_better_one_is_promoted_with_its_interval() -> None:
+    decision = decide(evaluation(version(2), 0.1), version(1), evaluation(version(1), 0.6))
+    assert decision.promotes
+    assert decision.official is not None
+    assert decision.official.low > 0
+    better = f"mtanet v2 is the champion: better than mtanet v1 by {decision.official} in total by 12 videos"
+    assert decision.reason == f"{better} of the validation split of set-a (360 frames)"
+
+
+def test_better_by_chance_is_not_better() -> None:
+    """Two draws of the same noise: one is ahead, but the interval holds zero."""
+    ours, theirs = (evaluation(version(number), 0.6, seed=seed) for number, seed in ((2, 4), (1, 3)))
+    assert ours.total > theirs.total
+    decision = decide(ours, version(1), theirs)
+    assert not decision.promotes
+    assert decision.official is not None
+    assert decision.official.low < 0 < decision.official.value
+    assert decision.reason.startswith("mtanet v1 stays champion: mtanet v2 differs by 0.0")
+
+
+def test_a_worse_one_and_the_very_same_are_not_promoted() -> None:
+    champions = evaluation(version(1), 0.1)
+    assert not decide(evaluation(version(2), 0.6), version(1), champions).promotes
+    assert not decide(evaluation(version(2), 0.1), version(1), champions).promotes
+
+
+@pytest.mark.parametrize("num_videos", [1, 5])
+def test_a_few_videos_tell_nobody_apart(num_videos: int) -> None:
+    ours, theirs = (evaluation(version(number), noise, num_videos) for number, noise in ((2, 0.1), (1, 0.9)))
+    decision = decide(ours, version(1), theirs)
+    assert not decision.promotes
+    assert decision.reason.startswith(f"mtanet v1 stays champion: there are {num_videos} of the 6 videos that it takes")
+
+
+def test_a_champion_that_fails_is_followed() -> None:
+    decision = decide(evaluation(version(2), 0.9), version(1), "its weights are gone")
+    assert decision.promotes
+    assert "mtanet v1 before it fails on the validation split" in decision.reason
+    assert decision.reason.endswith("its weights are gone")
+
+
+def test_what_was_rolled_back_stays_so() -> None:
+    taken_back = version(2, {ROLLED_BACK: "2026-01-02"})
+    decision = decide(evaluation(taken_back, 0.1), version(1), evaluation(version(1), 0.9))
+    assert decision == Decision(False, "mtanet v2 was rolled back on 2026-01-02: it stays so", {})
+
+
+def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
+    ours = evaluation(version(2), 0.1)
+    decision = decide(ours, version(1), evaluation(version(1), 0.6))
+    assert decision.official is not None
+    tags = decision_tags(decision, version(1), ours)
+    assert tags["gate.decision"] == "promoted"
+    assert (tags["gate.against"], tags["gate.videos"], tags["gate.data"]) == ("1", "12", "set-a validation d")
+    assert float(tags["gate.low"]) == pytest.approx(decision.official.low, abs=1e-6)
+    page = decision_markdown(decision, ours)
+    assert page.startswith("## mtanet v2: promoted")
+    assert f"| official | {decision.official} |" in page
+    assert "gate.low" not in decision_tags(decide(ours, None, None), None, ours)
 
 
 def test_what_is_not_a_number_does_not_win() -> None:
-    assert official_total({"ccc": float("nan"), "expression": 0.5}) == 0.5
-    assert official_total({}) == 0
+    silent = evaluation(version(2), 0.1)
+    silent.scores["ccc"] = float("nan")
+    assert silent.total == 0
 
 
-def test_a_model_of_another_edition_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "SERVER", "")
-    with tracking.open_run(
-        tmp_path,
-        experiment="aff-wild2-2020",
-        training_digest="d",
-        run_name="old",
-        params={"a": 1},
-        tags={"edition": "2020"},
-    ) as run_id:
-        pass
-    with pytest.raises(
-        ValueError, match=r"mtanet v1 knows .* of edition 2020, the labels of set-a are of edition 2022"
-    ):
-        check_edition(version(1, run_id), DATASET, tmp_path)
-    machine = MachineConfig(store=tmp_path)
-    assert champion_total(version(1, run_id), DATASET, Split.VALIDATION, machine) is None
-    scored = Version(1, run_id, (), {total_tag(DATASET.digest, Split.VALIDATION): "1.25"})
-    assert champion_total(scored, DATASET, Split.VALIDATION, machine) == 1.25
+@pytest.fixture
+def machine(mlflow_store: Path) -> MachineConfig:
+    return MachineConfig(store=mlflow_store, device="cpu")
 
 
-def test_a_data_set_is_read_as_it_was_written(tmp_path: Path) -> None:
-    write_catalogue(DATASET, tmp_path)
-    assert read_catalogue(tmp_path, "set-a") == DATASET
+@flow
+def choose(dataset: Dataset, of: Version, machine: MachineConfig) -> str:
+    scoring.predict_dataset(of, dataset, machine)
+    return champion.choose_champion(scoring.evaluate(of, dataset, Split.VALIDATION, machine), dataset, machine)
 
 
-def test_data_are_the_same_whatever_they_are_called() -> None:
-    renamed = Dataset("set-b", "elsewhere", DATASET.videos, DATASET.edition, DATASET.labels)
-    relabelled = Dataset("set-a", "somewhere", DATASET.videos, DATASET.edition, "l2")
-    assert renamed.digest == DATASET.digest != relabelled.digest
+def champion_of(machine: MachineConfig) -> Version:
+    found = registry.champion(machine.store)
+    assert found is not None
+    return found
 
 
-def test_no_labels_no_score() -> None:
-    with pytest.raises(ValueError, match="the data set own has no labels; ingest it with its annotations"):
-        Dataset("own", "somewhere", DATASET.videos).labels_file(Path())
+def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_api: str) -> None:
+    store = machine.store
+    dataset = make_store(store)
+    with pytest.raises(ValueError, match="there is no champion to roll back; `mtanet train` makes the first"):
+        roll_back(store)
+    first = add_version(store, dataset, noise=0.5)
+    choose(dataset, first, machine)
+    assert champion_of(machine).number == 1
+    with pytest.raises(ValueError, match="mtanet v1 is the champion, and none is known before it"):
+        roll_back(store)
+
+    better = choose(dataset, add_version(store, dataset, noise=0.1), machine)
+    assert champion_of(machine).number == 2
+    tags = champion_of(machine).tags
+    assert (tags["verdict"], tags["gate.decision"], tags[PREVIOUS]) == (better, "promoted", "1")
+    assert 0 < float(tags["gate.low"]) < float(tags["gate.difference"]) < float(tags["gate.high"])
+    shown = httpx.get(f"{prefect_api}/artifacts/champion/latest").json()
+    assert shown["data"].startswith("## mtanet v2: promoted")
+    assert choose(dataset, champion_of(machine), machine) == better
+
+    said = CliRunner().invoke(app, ["rollback", "--store", str(store)], catch_exceptions=False).output
+    assert said == "mtanet v1 is the champion again, after mtanet v2, which the gate will not promote any more\n"
+    assert champion_of(machine).number == 1
+    assert "after mtanet v2" in champion_of(machine).tags["champion.again"]
+    refused = choose(dataset, registry.find_version(store, "2"), machine)
+    assert "mtanet v2 was rolled back on 20" in refused
+    assert champion_of(machine).number == 1
+    assert registry.find_version(store, "2").tags["gate.decision"] == "not promoted"
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_champion_without_weights_or_of_another_edition_fails(machine: MachineConfig) -> None:
+    store = machine.store
+    old = make_store(store, VALIDATION[:3])
+    registry.promote(store, add_version(store, old, noise=0.1))
+    for folder in (store / "faces", store / "labels"):
+        folder.rename(folder.with_name(f"{folder.name}-before"))
+    dataset = make_store(store)
+    second = add_version(store, dataset, noise=0.9)
+    reason = choose(dataset, second, machine)
+    assert "mtanet v1 before it fails on" in reason
+    assert "mtanet v1 has no weights where MLflow keeps them" in reason
+    assert champion_of(machine).number == 2
+
+    other = add_version(store, dataset, noise=0.1, seed=1, edition=Edition.ABAW_2022)
+    registry.promote(store, other)
+    reason = choose(dataset, second, machine)
+    assert "mtanet v3 knows the expressions and action units of edition 2022" in reason
+    assert champion_of(machine).number == 2
+
+
+def test_a_full_disk_is_not_the_champions_fault(machine: MachineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise NoRoomError("the disk is full")
+
+    monkeypatch.setattr(champion, "predict_dataset", full)
+    dataset = Dataset("set-a", "somewhere", ())
+    with pytest.raises(NoRoomError, match="the disk is full"):
+        champion.score_champion(version(1), dataset, evaluation(version(2), 0.1), machine)

@@ -1,0 +1,63 @@
+"""Where the scores of a model are written down: in its run and on its version in MLflow, and in the store for SQL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from data.labels import Split
+from data.shards import write_file
+from data.store import hold
+from data.warehouse import write_scores
+from model.tallies import OFFICIAL
+from tasks import tracking
+from tasks.evaluation import Evaluation
+
+WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
+"""The scores whose intervals MLflow shows, by their ends; SQL has all."""
+
+
+def write_down(evaluation: Evaluation, store: Path) -> bool:
+    """Writes the scores down; says whether the run had others before."""
+    tags = tracking.run_tags(store, evaluation.model.run_id)
+    are_new = tracking.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
+    facts = {
+        "run_id": evaluation.model.run_id,
+        "model_version": evaluation.model.number,
+        "experiment": tags["experiment"],
+        "dataset": evaluation.dataset,
+        "split": evaluation.split.value,
+        "code_revision": tags["code_revision"],
+        "config_digest": tags["config_digest"],
+        "data_digest": evaluation.data_digest,
+    }
+    scores = {
+        **evaluation.scores,
+        **evaluation.batch_averaged,
+        **{f"constant_guess_{name}": value for name, value in evaluation.constant_guess.items()},
+    }
+    name = f"{evaluation.model.run_id}-{evaluation.dataset}-{evaluation.split}"
+    with hold(store, "runs", what="the scores of runs"):
+        (store / "runs").mkdir(parents=True, exist_ok=True)
+        write_scores(store / "runs" / f"{name}.parquet", [{**facts, **row} for row in evaluation.rows()])
+        content = json.dumps({**facts, "scores": scores}, indent=2, sort_keys=True) + "\n"
+        write_file(store / "runs" / f"{name}.json", content)
+    return are_new
+
+
+def _metrics(evaluation: Evaluation, trained_on: str) -> dict[str, float]:
+    """The scores by their names in MLflow; those of other data than the validation split that belongs to the training
+    say which."""
+    own = evaluation.data_digest == trained_on and evaluation.split is Split.VALIDATION
+    prefix = "" if own else f"{evaluation.dataset}_{evaluation.split}_"
+    ends = {name: evaluation.intervals[name] for name in WITH_ENDS if name in evaluation.intervals}
+    groups = {
+        "final": evaluation.scores,
+        "final_low": {name: interval.low for name, interval in ends.items()},
+        "final_high": {name: interval.high for name, interval in ends.items()},
+        "batch_averaged": {
+            name.removeprefix("batch_averaged_"): value for name, value in evaluation.batch_averaged.items()
+        },
+        "constant_guess": evaluation.constant_guess,
+    }
+    return {f"{prefix}{group}/{name}": value for group, found in groups.items() for name, value in found.items()}

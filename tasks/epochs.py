@@ -26,6 +26,7 @@ from model.training import Machine, Record, train
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
+from tasks.knobs import Knobs
 from tasks.progress import log, stage
 
 VERSION = 1
@@ -59,11 +60,11 @@ def run_epochs(
     """
     use_all_cores()
     key = training_digest(knobs, dataset, machine.store)
-    training, validation = (_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
+    training, validation = (split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
     log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
     about: dict[str, Any] = {"training_digest": key, "data_digest": dataset.digest}
-    architecture = Architecture(**_named(knobs, Architecture))
-    learning = Learning(**_named(knobs, Learning))
+    architecture = Architecture(**named(knobs, Architecture))
+    learning = Learning(**named(knobs, Learning))
     trunk, about["pretrained"] = _pretrained(knobs, architecture)
     logged = tracking.logged_steps(machine.store, run_id, "train/loss")
     with (
@@ -92,7 +93,7 @@ def run_epochs(
     return records[kept_epoch(records, learning)]
 
 
-def _named(knobs: TrainConfig, kind: Any) -> dict[str, Any]:
+def named(knobs: Knobs, kind: Any) -> dict[str, Any]:
     """The knobs that a record of the model has under the same names."""
     return {field.name: getattr(knobs, field.name) for field in fields(kind)}
 
@@ -114,7 +115,12 @@ def _augmentation(knobs: TrainConfig) -> Augmentation | None:
     return augment if augment != STILL else None
 
 
-def _frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+    """The labelled frames of a split, as the knobs want them.
+
+    Raises:
+        ValueError: There are none.
+    """
     shuffled = knobs.shuffle_labels and split is Split.TRAIN
     labels_file = dataset.labels_file(machine.store)
     assert dataset.edition is not None, "a data set with labels knows their edition"

@@ -31,6 +31,8 @@ A run is a training; its name says which knobs differ from the experiment's file
   chosen by.
 - `batch_averaged/`: averaged over batches, as in the paper's own figures; compare them with nothing else.
 - `constant_guess/`: what one guess for every frame would score.
+- `crossfit/`: official scores with smoothing, class bias and thresholds that were fitted on other videos of the split.
+- `temporal/`: a head over time beside the network alone.
 - `system/`: the machine.
 """
 """Stands above the runs of an experiment."""
@@ -117,6 +119,11 @@ def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> bool:
         model_id = model_uri and model_uri.rpartition("/")[2]
         mlflow.log_metrics(new, step=0, run_id=run_id, model_id=model_id)
     return bool(new)
+
+
+def log_text(store: Path, run_id: str, name: str, text: str) -> None:
+    """Logs a text as an artifact of that name."""
+    connect(store).log_text(run_id, text, name)
 
 
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:

@@ -18,6 +18,8 @@ from data.shards import write_file
 from model.network import Architecture, MTANet, build_network
 
 VERSION = 1
+MODEL = "model.safetensors"
+"""The finished model's name in its folder."""
 
 _WEIGHTS = "network."
 _AVERAGE = "average."

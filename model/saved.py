@@ -16,15 +16,12 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.loader import Device
-from model.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.ema import start_average
 from model.inference import place
 from model.learning import Learning, make_optimiser
 from model.network import Architecture, MTANet, build_network
 from model.step import Record, Run
-
-MODEL = "model.safetensors"
-"""The finished model's name in its folder."""
 
 _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units")
 

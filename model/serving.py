@@ -20,7 +20,7 @@ from torch import Tensor
 from data.labels import EXPRESSIONS, Edition
 from data.schema import FACE_SIZE_PX
 from model.answers import answer
-from model.checkpoint import load_checkpoint
+from model.checkpoint import MODEL, load_checkpoint
 from model.network import MTANet
 
 FACE = "face"
@@ -38,6 +38,8 @@ class FaceModel:
     def predict(self, faces: pd.DataFrame) -> pd.DataFrame:
         """A row for each face: `valence` and `arousal` in [-1, 1], `expression` by its name, a probability
         `p_<expression>` for each expression and `au<n>` for each action unit of the edition, as `predictions` has them.
+
+        A face speaks for itself here: a head over time, smoothing and fitted thresholds have no part in it.
 
         Args:
             faces: A column `face` of aligned RGB crops, 112 x 112 px, each a JPEG (`bytes`, such as `face_jpeg` of
@@ -77,8 +79,7 @@ def example_faces() -> pd.DataFrame:
 
 def _load_pyfunc(folder: str) -> FaceModel:
     """What `mlflow.pyfunc.load_model` calls, by this very name."""
-    (path,) = Path(folder).glob("*.safetensors")
-    return load_model(path)
+    return load_model(Path(folder) / MODEL)
 
 
 def _batches(faces: list[object]) -> Iterator[Tensor]:

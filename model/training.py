@@ -25,13 +25,14 @@ from data.batch import Batch
 from data.frames import LabelledFrames
 from data.labels import Task
 from data.loader import Device, batches
+from model.checkpoint import MODEL
 from model.inference import predict_frames
 from model.learning import Learning, learning_rate
 from model.losses import TaskWeights
 from model.metrics import scores
 from model.network import Architecture, MTANet
 from model.recipe import Recipe, recipe_for
-from model.saved import MODEL, Plan, finished, has_stalled, save, start
+from model.saved import Plan, finished, has_stalled, save, start
 from model.step import Record, Run, memory_format, step
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]

@@ -1,7 +1,9 @@
 """Faces for the network: JPEGs out of the shards, through one DALI graph, as batches on the CPU or the GPU.
 
 Every random number comes from numpy, from (seed, epoch): the graph itself has no state, so an epoch is the same
-whenever and wherever it is run. Letters: B faces, C channels, H height, W width.
+whenever and wherever it is run. Faces are channels-last in memory, as convolutions are fastest.
+
+Letters: B faces, C channels, H height, W width, P frames, K frames of a row group, S batches of a pool.
 """
 
 from __future__ import annotations
@@ -9,28 +11,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from nvidia.dali import fn, types
-from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
 from torch import Tensor
 
 from data.augment import Augmentation, draw
-from data.balance import spread
 from data.batch import Batch
+from data.face_graph import Device, face_pipeline
 from data.frames import WITH_FACE, Integers, LabelledFrames
+from data.mixing import CHUNK_BATCHES, mixed
 from data.schema import FACE_SIZE_PX
 
-Device = Literal["cpu", "gpu"]
+__all__ = ["POOL_FRAMES", "Device", "batches", "face_batches"]
 
-POOL_FRAMES = 16_384
-"""Crops that are held and shuffled together: about 100 MB. A smaller data set is shuffled as a whole."""
+POOL_FRAMES = 32_768
+"""Crops that are held and shuffled together: some 180 MB. For batches of more than 85 it is `CHUNK_BATCHES` of them."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,30 @@ def batches(
     epoch: int = 0,
     augment: Augmentation | None = None,
     threads: int = 1,
-    pool_frames: int = POOL_FRAMES,
+    pool_batches: int | None = None,
     chosen: Integers | None = None,
 ) -> Iterator[Batch]:
     """One pass over the frames, the same for the same (seed, epoch), on `device`.
 
-    With `shuffle`, row groups of all files are read in random order and their frames shuffled in pools of at least
-    `pool_frames`, and a short last batch is dropped (unless it is the only one). Without, frames come in order.
-    `chosen` are the positions of the frames to come, ascending; where one stands m times, its copies come evenly spread
-    over its pool (`data.balance.spread`). By default every frame comes once.
+    With `shuffle`, batches are mixed as `data.mixing` says, in pools of `pool_batches` (by default those of
+    `POOL_FRAMES`), and the frames that fill no batch are left out (unless there is only one batch). Without, frames
+    come in order.
+    `chosen` are the positions of the frames to come, ascending, as often as they are to come. By default every frame
+    comes once.
 
     Raises:
         ValueError: A crop is missing, is not an image or is not 112 x 112 px; names track and frame.
     """
-    order = np.random.default_rng((seed, epoch, 0)) if shuffle else None
     chosen = np.arange(len(frames)) if chosen is None else chosen
     batch_size = min(batch_size, len(chosen))
-    crops = _batched(_pools(frames, chosen, order, pool_frames), batch_size, drop_last=shuffle)
+    if shuffle:
+        order = np.random.default_rng((seed, epoch, 0))
+        tracks_P = frames.track_index_N[chosen]
+        pool_batches = pool_batches or max(POOL_FRAMES // batch_size, CHUNK_BATCHES)
+        pools = mixed(chosen, tracks_P, batch_size=batch_size, pool_batches=pool_batches, order=order)
+        crops = _mixed_crops(frames, pools)
+    else:
+        crops = _batched(_crops_in_order(frames, chosen), batch_size)
     jitter = (augment, np.random.default_rng((seed, epoch, 1))) if augment else None
     for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter):
         yield Batch(
@@ -92,79 +101,46 @@ def face_batches(
     def name(frame_index: int) -> str:
         return f"track {faces_file.stem}, frame {frame_index}"
 
-    crops = _batched(_track_pools(faces_file, name), batch_size, drop_last=False)
+    crops = _batched(_track_pools(faces_file, name), batch_size)
     yield from _decoded(crops, name, batch_size, device, threads, None)
 
 
-def face_pipeline(
-    *,
-    batch_size: int,
-    device: Device,
-    augment: Augmentation | None,
-    source: Iterator[list[Any]],
-    threads: int = 1,
-    device_id: int | None = None,
-) -> Pipeline:
-    """JPEGs -> faces CHW in [-1, 1]: the one graph for training and prediction, on CPU and GPU.
-
-    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
-    """
-    pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2)
-    with pipeline:
-        num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0
-        jpegs, *drawn = fn.external_source(source=source, num_outputs=1 + num_drawn, batch=True)
-        faces = fn.decoders.image(jpegs, device="mixed" if device == "gpu" else "cpu", output_type=types.RGB)
-        if augment:
-            faces = _augmented(faces, augment, deque(drawn))
-        pipeline.set_outputs(
-            fn.crop_mirror_normalize(faces, dtype=types.FLOAT, output_layout="CHW", mean=[127.5] * 3, std=[127.5] * 3)
-        )
-    return pipeline
+def _mixed_crops(frames: LabelledFrames, pools: Iterator[Integers]) -> Iterator[_Crops]:
+    """The batches of pools (S, B). As those of a pool are given away, the next one is read: as much as one is held."""
+    pool_SB = next(pools, None)
+    lanes = [_read_crops(frames, lane_S) for lane_S in pool_SB.T] if pool_SB is not None else []
+    while pool_SB is not None:
+        next_SB = next(pools, None)
+        coming = iter(next_SB.T) if next_SB is not None else iter(())
+        read = list[deque[bytes]]()
+        for number, position_B in enumerate(pool_SB, start=1):
+            yield _Crops(position_B, [lane.popleft() for lane in lanes])
+            due = -(-number * len(lanes) // len(pool_SB))
+            read += [_read_crops(frames, lane_S) for lane_S in islice(coming, due - len(read))]
+        pool_SB, lanes = next_SB, read
 
 
-def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any]) -> Any:
-    """Takes from `drawn` in the order in which `data.augment.draw` gives."""
-    # Without a fill value, what lies beyond the crop's edge is the edge.
-    faces = fn.warp_affine(faces, matrix=drawn.popleft(), size=(FACE_SIZE_PX, FACE_SIZE_PX))
-    faces = fn.color_twist(faces, brightness=drawn.popleft(), contrast=drawn.popleft(), saturation=drawn.popleft())
-    if augment.blur:
-        faces = fn.gaussian_blur(faces, sigma=drawn.popleft())
-    if augment.erase:
-        faces = fn.erase(
-            faces, anchor=drawn.popleft(), shape=drawn.popleft(), fill_value=drawn.popleft(), axis_names="HW"
-        )
-    return faces
+def _crops_in_order(frames: LabelledFrames, chosen_P: Integers) -> Iterator[_Crops]:
+    for position_K in _by_row_group(frames, chosen_P):
+        yield _Crops(position_K, list(_read_crops(frames, position_K)))
 
 
-def _pools(
-    frames: LabelledFrames, chosen_P: Integers, order: np.random.Generator | None, pool_frames: int
-) -> Iterator[_Crops]:
-    """Frames and their JPEGs, as many at a time as are shuffled together, or row group by row group."""
-    where = np.stack([frames.track_index_N, frames.group_N])[:, chosen_P]
-    starts = np.flatnonzero(np.any(np.diff(where, axis=1, prepend=-1), axis=0))
-    groups = np.split(chosen_P, starts[1:])
-    if order is None:
-        for position_P in groups:
-            yield _Crops(position_P, _read_crops(frames, position_P))
-        return
-    held, jpegs = [np.empty(0, dtype=np.int64)], list[bytes]()
-    for number, group in enumerate(order.permutation(len(groups)), start=1):
-        held.append(groups[group])
-        jpegs += _read_crops(frames, groups[group])
-        if len(jpegs) >= pool_frames or number == len(groups):
-            position_P = np.concatenate(held)
-            mixed_P = spread(position_P, order)
-            yield _Crops(position_P[mixed_P], [jpegs[index] for index in mixed_P])
-            held, jpegs = [np.empty(0, dtype=np.int64)], []
+def _by_row_group(frames: LabelledFrames, position_P: Integers) -> list[Integers]:
+    """Cuts ascending positions into those of one row group each."""
+    where_2P = np.stack([frames.track_index_N[position_P], frames.group_N[position_P]])
+    return np.split(position_P, np.flatnonzero(np.diff(where_2P).any(axis=0)) + 1)
 
 
-def _read_crops(frames: LabelledFrames, position_P: Integers) -> list[bytes]:
-    """The JPEGs of frames that lie in one row group."""
-    first = position_P[0]
-    with pq.ParquetFile(frames.faces_files[frames.track_index_N[first]]) as file:
-        column = file.read_row_group(int(frames.group_N[first]), columns=["face_jpeg"])["face_jpeg"]
-    jpegs: list[bytes | None] = column.take(frames.row_N[position_P]).to_pylist()
-    return _present(jpegs, position_P, frames.name)
+def _read_crops(frames: LabelledFrames, position_P: Integers) -> deque[bytes]:
+    """The JPEGs of frames, in the order given; row groups are read once."""
+    jpegs: dict[int, bytes] = {}
+    for position_K in _by_row_group(frames, np.unique(position_P)):
+        first = position_K[0]
+        with pq.ParquetFile(frames.faces_files[frames.track_index_N[first]]) as file:
+            column = file.read_row_group(int(frames.group_N[first]), columns=["face_jpeg"])["face_jpeg"]
+        found: list[bytes | None] = column.take(frames.row_N[position_K]).to_pylist()
+        jpegs.update(zip(position_K.tolist(), _present(found, position_K, frames.name), strict=True))
+    return deque(jpegs[position] for position in position_P.tolist())
 
 
 def _track_pools(faces_file: Path, name: Callable[[int], str]) -> Iterator[_Crops]:
@@ -186,8 +162,8 @@ def _present(jpegs: list[bytes | None], position_P: Integers, name: Callable[[in
     return [jpeg for jpeg in jpegs if jpeg is not None]
 
 
-def _batched(pools: Iterator[_Crops], batch_size: int, *, drop_last: bool) -> Iterator[_Crops]:
-    """Cuts pools into batches; what is left of one goes into the next."""
+def _batched(pools: Iterator[_Crops], batch_size: int) -> Iterator[_Crops]:
+    """Cuts pools into batches; what is left of one goes into the next, and the last batch may be short."""
     position_P, jpegs = np.empty(0, dtype=np.int64), list[bytes]()
     for pool in pools:
         position_P, jpegs = np.concatenate([position_P, pool.position_B]), jpegs + pool.jpegs
@@ -195,7 +171,7 @@ def _batched(pools: Iterator[_Crops], batch_size: int, *, drop_last: bool) -> It
         for start in range(0, whole, batch_size):
             yield _Crops(position_P[start : start + batch_size], jpegs[start : start + batch_size])
         position_P, jpegs = position_P[whole:], jpegs[whole:]
-    if jpegs and not drop_last:
+    if jpegs:
         yield _Crops(position_P, jpegs)
 
 
@@ -225,15 +201,18 @@ def _decoded(
     while True:
         try:
             (faces,) = pipeline.run()
-            faces_BCHW = to_torch_tensor(faces.as_tensor(), copy=True)
+            # On a GPU DALI would use the memory again while torch's queue still reads from it.
+            faces_BHWC = to_torch_tensor(faces.as_tensor(), copy=device == "gpu")
         except StopIteration:
             return
         except RuntimeError:
             _name_the_bad(in_flight, name)
             raise
-        if faces_BCHW.shape[2:] != (FACE_SIZE_PX, FACE_SIZE_PX):
+        if faces_BHWC.shape[1:3] != (FACE_SIZE_PX, FACE_SIZE_PX):
             _name_the_bad(in_flight, name)
-        yield in_flight.popleft().position_B, faces_BCHW
+        if jitter:
+            faces_BHWC.clamp_(-1, 1)
+        yield in_flight.popleft().position_B, faces_BHWC.permute(0, 3, 1, 2)
 
 
 def _arrays(crops: _Crops) -> list[NDArray[np.uint8]]:
@@ -249,6 +228,6 @@ def _name_the_bad(in_flight: Iterable[_Crops], name: Callable[[int], str]) -> No
                 shape = pipeline.run()[0].shape()[0]
             except RuntimeError as error:
                 raise ValueError(f"{name(int(position))}: the crop is not an image; ingest the video again") from error
-            if shape != (3, FACE_SIZE_PX, FACE_SIZE_PX):
+            if shape != (FACE_SIZE_PX, FACE_SIZE_PX, 3):
                 expected = f"expected a crop of {FACE_SIZE_PX} x {FACE_SIZE_PX} px"
-                raise ValueError(f"{name(int(position))}: {expected}, found {shape[2]} x {shape[1]}; ingest again")
+                raise ValueError(f"{name(int(position))}: {expected}, found {shape[1]} x {shape[0]}; ingest again")

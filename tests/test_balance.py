@@ -123,18 +123,18 @@ def unbalanced(tmp_path: Path) -> LabelledFrames:
     return labelled_frames(files, labels, split=Split.TRAIN, edition=Edition.ABAW_2020)
 
 
-def _epoch(frames: LabelledFrames, chosen: Integers, pool_frames: int = 1000) -> list[tuple[int, int, float]]:
+def _epoch(frames: LabelledFrames, chosen: Integers, pool_batches: int = 1000) -> list[tuple[int, int, float]]:
     return [
         (int(track), int(frame), float(expression))
-        for batch in batches(frames, batch_size=4, shuffle=True, seed=1, chosen=chosen, pool_frames=pool_frames)
+        for batch in batches(frames, batch_size=4, shuffle=True, seed=1, chosen=chosen, pool_batches=pool_batches)
         for track, frame, expression in zip(batch.track_index_B, batch.frame_index_B, batch.expression_B, strict=True)
     ]
 
 
-@pytest.mark.parametrize("pool_frames", [5, 1000])
-def test_the_loader_gives_a_dealt_epoch_with_its_own_labels(unbalanced: LabelledFrames, pool_frames: int) -> None:
+@pytest.mark.parametrize("pool_batches", [5, 1000])
+def test_the_loader_gives_a_dealt_epoch_with_its_own_labels(unbalanced: LabelledFrames, pool_batches: int) -> None:
     chosen = deal(draws(unbalanced, 1), np.random.default_rng(5))
-    epoch = _epoch(unbalanced, chosen, pool_frames)
+    epoch = _epoch(unbalanced, chosen, pool_batches)
     assert sorted((track, frame) for track, frame, _ in epoch) == [
         (int(unbalanced.track_index_N[position]), int(unbalanced.frame_index_N[position])) for position in chosen
     ]

@@ -1,0 +1,80 @@
+"""From JPEGs to what the network sees: the one DALI graph for training and prediction, on the CPU and the GPU.
+
+The graph has no state and no chance of its own: what is random comes in from `data.augment.draw`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from nvidia.dali import fn, types
+from nvidia.dali.pipeline import Pipeline
+
+from data.augment import Augmentation, draw
+from data.schema import FACE_SIZE_PX
+
+Device = Literal["cpu", "gpu"]
+
+
+def face_pipeline(
+    *,
+    batch_size: int,
+    device: Device,
+    augment: Augmentation | None,
+    source: Iterator[list[Any]],
+    threads: int = 1,
+    device_id: int | None = None,
+) -> Pipeline:
+    """JPEGs -> faces HWC, RGB as float32: in [-1, 1], or with `augment` a little beyond where colours went too far.
+
+    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
+    """
+    pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2)
+    with pipeline:
+        num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0
+        jpegs, *drawn = fn.external_source(source=source, num_outputs=1 + num_drawn, batch=True)
+        faces = fn.decoders.image(jpegs, device="mixed" if device == "gpu" else "cpu", output_type=types.RGB)
+        if augment:
+            faces = _augmented(faces, augment, deque(drawn), device)
+        # x / 127.5 - 1, in half the time of `fn.crop_mirror_normalize`
+        pipeline.set_outputs(
+            fn.brightness_contrast(
+                faces, contrast=1 / 127.5, contrast_center=0.0, brightness_shift=-1.0, dtype=types.FLOAT
+            )
+        )
+    return pipeline
+
+
+def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Device) -> Any:
+    """Takes from `drawn` in the order in which `data.augment.draw` gives."""
+    faces = _warped(faces, drawn.popleft(), device)
+    # Left as floats: rounding them here takes as long as the colours themselves.
+    faces = fn.color_twist(
+        faces, brightness=drawn.popleft(), contrast=drawn.popleft(), saturation=drawn.popleft(), dtype=types.FLOAT
+    )
+    if augment.blur:
+        faces = fn.gaussian_blur(faces, sigma=drawn.popleft())
+    if augment.erase:
+        faces = fn.erase(
+            faces, anchor=drawn.popleft(), shape=drawn.popleft(), fill_value=drawn.popleft(), axis_names="HW"
+        )
+    return faces
+
+
+def _warped(faces: Any, matrix: Any, device: Device) -> Any:
+    """What lies beyond the crop's edge is the edge. Both operators give the same to a grey level; on a CPU one is slow."""
+    size = (FACE_SIZE_PX, FACE_SIZE_PX)
+    if device == "gpu":
+        return fn.warp_affine(faces, matrix=matrix, size=size)
+    last_row = types.Constant(np.array([[0, 0, 1]], dtype=np.float32))
+    return fn.experimental.warp_perspective(
+        faces,
+        matrix=fn.cat(matrix, last_row, axis=0),
+        size=size,
+        inverse_map=True,
+        pixel_origin="corner",
+        border_mode="replicate",
+    )

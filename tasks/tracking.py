@@ -60,10 +60,12 @@ def open_run(
     run_name: str,
     params: Mapping[str, object],
     tags: Mapping[str, str],
+    parent_id: str | None = None,
 ) -> Iterator[str]:
     """The run of a training, new or continued, by its id; shown as finished or failed when the block ends.
 
-    The parameters are flattened (`train.width`) and logged once. What the machine does is logged every 10 s.
+    The parameters are flattened (`train.width`) and logged once. What the machine does is logged every 10 s. A run with
+    a parent, which is open, is shown below it.
     """
     client = connect(store)
     found = _search(client, f"tags.{TRAINING_DIGEST} = '{training_digest}'")
@@ -72,7 +74,9 @@ def open_run(
     else:
         which = {"experiment_id": _experiment_id(client, store, experiment), "run_name": run_name}
     all_tags = {**tags, TRAINING_DIGEST: training_digest}
-    with mlflow.start_run(**which, tags=all_tags, log_system_metrics=True) as run:
+    with mlflow.start_run(
+        **which, tags=all_tags, log_system_metrics=True, nested=parent_id is not None, parent_run_id=parent_id
+    ) as run:
         if not run.data.params:
             mlflow.log_params(flatten(params))
         yield run.info.run_id
@@ -83,6 +87,13 @@ def finished_run(store: Path, training_digest: str) -> str | None:
     wanted = f"tags.{TRAINING_DIGEST} = '{training_digest}' and attributes.status = 'FINISHED'"
     found = _search(connect(store), wanted)
     return next((run.info.run_id for run in found if logged_model(store, run.info.run_id)), None)
+
+
+def finished_metrics(store: Path, training_digest: str) -> dict[str, float]:
+    """The last value of each metric of the run that came to its end; none if there was none."""
+    wanted = f"tags.{TRAINING_DIGEST} = '{training_digest}' and attributes.status = 'FINISHED'"
+    found = _search(connect(store), wanted)
+    return dict(found[0].data.metrics) if found else {}
 
 
 def first_params(store: Path, name: str) -> dict[str, str]:

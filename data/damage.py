@@ -11,10 +11,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 _DEEPEST = 16
 """No codec holds back more frames than this to put them in order."""
+_STEPS = 32
+"""Steps of time between frames that are remembered."""
+_STEADY = 0.25
+"""Of a constant rate the steps differ by less than this share: files round times to milliseconds."""
 
 
 @dataclass(eq=False)
@@ -24,14 +29,22 @@ class Picture:
     number: int
     """In decoding order."""
     pts: int | None
+    """When it is shown, in ticks of the stream; None where the file does not say it."""
+    dts: int | None = None
+    """When it is decoded, in the same ticks: not after it is shown."""
     is_key: bool = False
     is_shown: bool = True
     """Whether a frame is expected of it."""
     is_damaged: bool = False
     frame: Any = None
+    shown_at: int | None = None
+    """In ticks of the stream, once it has its place."""
     time_s: float | None = None
+    """Since the first frame of the video."""
     place: int | None = None
     """In display order; None until its frame has come or cannot come any more."""
+    is_lost: bool = False
+    """There should be a frame, and there is none."""
     is_trusted: bool | None = None
     """Whether its pixels are what was filmed; None until the packets before it, in decoding order, have their place."""
 
@@ -50,6 +63,14 @@ class DisplayOrder:
         self._unjudged: deque[Picture] = deque()
         self._placed: deque[Picture] = deque()
         self._num_placed = 0
+        self._untimed: deque[int | None] = deque()
+        """When the packets without a time of display are decoded: in this order something is shown."""
+        self._hole_at: int | None = None
+        """Number of the last packet that stands for an unknown number of missing ones."""
+        self._shown_at: int | None = None
+        self._steps: deque[int] = deque(maxlen=_STEPS)
+        self._last_damage = -1
+        """Number of the last packet known to be damaged."""
         self._is_broken = False
         self._mended_at = 0
         """Place of the keyframe that ended the last damage; what is shown before it is not mended."""
@@ -57,24 +78,34 @@ class DisplayOrder:
     def add(self, sent: Picture) -> None:
         """A packet that the decoder was given."""
         self._unjudged.append(sent)
-        if not sent.is_shown:
-            sent.place = self._num_placed
-        elif sent.is_damaged and sent.pts is None:
+        self._note_damage(sent)
+        if sent.pts is None and sent.is_shown:
+            self._untimed.append(sent.dts)
+        if sent.pts is None and sent.is_damaged:
             for other in self._waiting:  # it is not known whether it is shown before or after them
                 other.is_damaged = True
+        if not sent.is_shown:
+            sent.place = self._num_placed
+        elif sent.pts is None and sent.is_damaged:
             self._place([sent])
         else:
             self._waiting.append(sent)
+
+    def add_hole(self, number: int) -> None:
+        """Packets are missing, nobody knows how many: the times of those around them must say it."""
+        self._hole_at = number
+        self.add(Picture(number, None, is_shown=False, is_damaged=True))
 
     def give(self, picture: Picture, frame: Any, *, is_corrupt: bool, is_key: bool) -> None:
         """A frame that the decoder made of a packet, in display order."""
         if picture.place is not None:  # it has one already: a decoder may show what it kept from an earlier packet
             same_time = (other for other in self._waiting if other.pts == frame.pts)
             # or give two for a packet, of which one is not a frame of the video if the packet is damaged
-            picture = next(same_time, None) or self._second(picture)
+            picture = next(same_time, None) or self._second(picture.number, frame.pts)
         picture.frame = frame
         picture.is_key = picture.is_key and is_key
         picture.is_damaged = picture.is_damaged or is_corrupt
+        self._note_damage(picture)
         past = [other for other in self._waiting if other is not picture and _is_past(other, picture)]
         self._place([*sorted(past, key=_pts), picture])
 
@@ -85,23 +116,58 @@ class DisplayOrder:
         while self._placed and self._placed[0].is_trusted is not None:
             picture = self._placed.popleft()
             if picture.frame is not None if picture.is_trusted else picture.is_shown:
+                yield from self._missing_before(picture)
                 yield picture
 
-    def rest(self) -> Iterator[Picture]:
-        """What is left when nothing more is added or given."""
+    def rest(self, *, cut_at: float) -> Iterator[Picture]:
+        """What is left when nothing more is added or given.
+
+        Args:
+            cut_at: Of a file that ends too early, when its next packet would be decoded; otherwise infinity. What is
+                shown later than that is lost: of the missing frames, nobody knows how many come before it.
+        """
         self._place(sorted(self._waiting, key=_pts))
+        for picture in self._placed:
+            picture.is_lost = picture.is_lost or cut_at < _pts(picture)
         yield from self.ready()
 
-    def _second(self, picture: Picture) -> Picture:
-        second = Picture(picture.number, picture.pts, is_shown=False)
+    def _missing_before(self, picture: Picture) -> Iterator[Picture]:
+        """Lost frames where packets are missing: as many as fit in at the rate of the last frames."""
+        before, self._shown_at = self._shown_at, picture.shown_at
+        if before is None or picture.shown_at is None or picture.shown_at <= before:
+            return
+        step = picture.shown_at - before
+        usual = median(self._steps) if self._steps else step
+        is_steady = not self._steps or max(self._steps) - min(self._steps) <= _STEADY * usual
+        if self._hole_at is not None and (is_steady or picture.number > self._hole_at):
+            num_steps = round(step / usual)
+            for number in range(1, num_steps):
+                shown_at = before + step * number // num_steps
+                yield Picture(picture.number, shown_at, shown_at=shown_at, is_lost=True, is_trusted=False)
+            step //= max(num_steps, 1)
+            if picture.is_trusted and picture.number > self._hole_at:
+                self._hole_at = None
+        self._steps.append(step)
+
+    def _second(self, number: int, pts: int | None) -> Picture:
+        second = Picture(number, pts, is_shown=False)
         self._unjudged.append(second)
         return second
+
+    def _note_damage(self, picture: Picture) -> None:
+        if picture.is_damaged:
+            self._last_damage = max(self._last_damage, picture.number)
 
     def _place(self, pictures: Iterable[Picture]) -> None:
         for picture in pictures:
             picture.place = self._num_placed
+            picture.shown_at = picture.pts
+            if picture.pts is None and self._untimed:
+                picture.shown_at = self._untimed.popleft()
             self._num_placed += 1
             self._placed.append(picture)
+            # a decoder that meets damage may also give up frames that it had made before and not shown yet
+            picture.is_lost = picture.frame is None and picture.is_shown and self._last_damage >= picture.number
         self._waiting = [picture for picture in self._waiting if picture.place is None]
 
     def _judge(self, picture: Picture) -> None:
@@ -112,13 +178,13 @@ class DisplayOrder:
         elif self._is_broken and picture.is_key and picture.frame is not None:
             self._is_broken = False
             self._mended_at = picture.place
-        picture.is_trusted = not self._is_broken and picture.place >= self._mended_at
+        picture.is_trusted = not (self._is_broken or picture.is_lost or picture.place < self._mended_at)
 
 
 def _is_past(other: Picture, given: Picture) -> bool:
     """Whether the frame of another packet cannot come any more once this one has."""
-    if given.number - other.number > _DEEPEST:
-        return True
+    if given.number - other.number > (0 if given.is_key else _DEEPEST):
+        return True  # what is decoded before a keyframe is shown before it
     return other.pts is not None and given.pts is not None and other.pts < given.pts
 
 

@@ -6,11 +6,12 @@ changes, is fitted into the first one's size, between black borders. Shapes: F f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
-from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import av
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from data.damage import DisplayOrder, Picture
 from data.media import Chunk, Device, VideoFacts
-from data.packets import count_packets, is_shown, open_video, packets
+from data.packets import Missing, count_packets, has_times, is_cut_short, is_shown, open_video, packets
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
@@ -64,42 +65,30 @@ def read_with_pyav(path: Path, facts: VideoFacts, device: Device, chunk: int, sk
     """Every frame from number `skip` on; a lost one is a frame too."""
     order = DisplayOrder()
     pending: list[Picture] = []
-    start_s: float | None = None
+    start: int | None = None
     end = 0
     with open_video(path) as container:
         time_base = container.streams.best("video").time_base
         for picture in _shown(path, container, order):
             if len(pending) == chunk:
-                yield _chunk_of(pending, end, start_s, order.num_damaged, facts, device)
+                yield _chunk_of(pending, end, order.num_damaged, facts, device)
                 pending = []
-            picture.time_s = _time_s(picture, time_base)
-            start_s = picture.time_s if start_s is None else start_s
+            start = picture.shown_at if start is None else start
+            if picture.shown_at is not None and start is not None:
+                picture.time_s = float((picture.shown_at - start) * time_base)
             end += 1
             if end > skip:
                 pending.append(picture)
-        yield _chunk_of(pending, end, start_s, order.num_damaged, facts, device)
+        yield _chunk_of(pending, end, order.num_damaged, facts, device)
 
 
-def _time_s(picture: Picture, time_base: Fraction) -> float | None:
-    pts = picture.pts if picture.frame is None or picture.frame.pts is None else picture.frame.pts
-    return None if pts is None else float(pts * time_base)
-
-
-def _chunk_of(
-    pictures: Sequence[Picture],
-    end: int,
-    start_s: float | None,
-    damaged_packets: int,
-    facts: VideoFacts,
-    device: Device,
-) -> Chunk:
+def _chunk_of(pictures: Sequence[Picture], end: int, damaged_packets: int, facts: VideoFacts, device: Device) -> Chunk:
+    frames_FHWC = _pixels(pictures, facts)  # first, since some may turn out not to have any
     frame_indices = range(end - len(pictures), end)
-    times_s = (picture.time_s for picture in pictures)
-    frames_FHWC = _pixels(pictures, facts)
     return Chunk(
         frames_FHWC=frames_FHWC.cuda() if device == "gpu" else frames_FHWC,
         frame_indices=frame_indices,
-        times_s=tuple(None if time_s is None or start_s is None else time_s - start_s for time_s in times_s),
+        times_s=tuple(picture.time_s for picture in pictures),
         damaged_packets=damaged_packets,
         undecoded=frozenset(
             index for index, picture in zip(frame_indices, pictures, strict=True) if not picture.is_trusted
@@ -110,24 +99,34 @@ def _chunk_of(
 def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrder) -> Iterator[Picture]:
     """Every picture of the video stream in display order, the lost ones too."""
     stream = container.streams.best("video")
-    codec = stream.codec_context.codec.canonical_name
     # frame threads would conceal damage differently from run to run
     stream.codec_context.thread_count = 1
     stream.codec_context.copy_opaque = True
     numbers = count()
+    sent: WeakValueDictionary[int, Picture] = WeakValueDictionary()
+    is_timed = has_times(container)
     num_unreadable = 0
+    ends_whole, next_dts = True, -math.inf
     for packet in packets(path, container):
-        if packet is None:
-            num_unreadable += 1
+        if packet is Missing.SOME:
+            order.add_hole(next(numbers))
+        if isinstance(packet, Missing):
+            num_unreadable += packet is Missing.ONE
             continue
         if packet.size:
             for _ in range(num_unreadable):  # where no packet follows, the file ends: what is not in it is no frame
                 order.add(Picture(next(numbers), None, is_damaged=True))
             num_unreadable = 0
         picture = Picture(
-            next(numbers), packet.pts, packet.is_keyframe, is_shown(codec, packet), is_damaged=packet.is_corrupt
+            next(numbers),
+            packet.pts if is_timed else None,
+            packet.dts,
+            packet.is_keyframe,
+            is_shown(packet),
+            is_damaged=packet.is_corrupt,
         )
-        packet.opaque = picture
+        packet.opaque = picture.number  # not itself: it would hold its frame, and that, through FFmpeg, itself
+        sent[picture.number] = picture
         frames: Sequence[Any] = ()
         try:
             frames = stream.decode(packet)  # the last packet is empty: the decoder gives what it still holds
@@ -137,10 +136,15 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
             picture.is_damaged = True
         if packet.size:
             order.add(picture)
+            ends_whole = not packet.is_corrupt
+            next_dts = next_dts if packet.dts is None else packet.dts + (packet.duration or 0) * ends_whole
         for frame in frames:
-            order.give(frame.opaque, frame, is_corrupt=frame.is_corrupt, is_key=bool(frame.key_frame))
-        yield from order.ready()
-    yield from order.rest()
+            of_packet = sent.get(frame.opaque) or Picture(frame.opaque, frame.pts, place=0)
+            order.give(of_packet, frame, is_corrupt=frame.is_corrupt, is_key=bool(frame.key_frame))
+        if packet.size:
+            yield from order.ready()
+    is_cut = num_unreadable or not ends_whole or is_cut_short(path)
+    yield from order.rest(cut_at=next_dts if is_cut else math.inf)
 
 
 def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
@@ -156,8 +160,12 @@ def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
             scale = min(width_px / wide_px, height_px / high_px)
             wide_px, high_px = max(1, round(wide_px * scale)), max(1, round(high_px * scale))
             left, top = (width_px - wide_px) // 2, (height_px - high_px) // 2
-            pixels_HWC = converter.reformat(picture.frame, wide_px, high_px, "rgb24", threads=1).to_ndarray()
-            frame_HWC[top : top + high_px, left : left + wide_px] = pixels_HWC
+            try:
+                pixels_HWC = converter.reformat(picture.frame, wide_px, high_px, "rgb24", threads=1).to_ndarray()
+            except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
+                picture.is_trusted = False
+            else:
+                frame_HWC[top : top + high_px, left : left + wide_px] = pixels_HWC
     return upright(torch.from_numpy(frames_FHWC), facts.rotation_deg)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 import av
 
 _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""
+_AVI_HEADER = 8
+_LONGEST_HEADERS = 100
+"""Bytes, of a Matroska cluster and a block in it."""
 _VOP_START = b"\x00\x00\x01\xb6"
 """Where a frame of MPEG-4 part 2 begins."""
 _SMALLEST_VOP = 8
@@ -34,6 +39,9 @@ def open_video(path: Path) -> av.container.InputContainer:
         kinds = sorted({"a picture" if stream.type == "video" else stream.type for stream in container.streams})
         container.close()
         raise ValueError(f"{path}: expected a video stream, found {', '.join(kinds) or 'nothing'}; move it away")
+    if stream.codec_context is None:
+        container.close()
+        raise ValueError(f"{path}: expected a video that can be decoded, found an unknown codec; convert it")
     return container
 
 
@@ -42,17 +50,36 @@ def _is_picture(container: av.container.InputContainer) -> bool:
     return bool(container.format.name.endswith("_pipe")) or container.format.name == "image2"
 
 
-def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.Packet | None]:
-    """The packets of the video stream, the last one empty; None stands for one that cannot be read.
+class Missing(Enum):
+    """What stands for packets that cannot be had."""
+
+    ONE = "one"
+    SOME = "some"
+    """Nobody knows how many."""
+
+
+def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.Packet | Missing]:
+    """The packets of the video stream, the last one empty, and what is missing between them.
 
     Raises:
         OSError: The disk or the network fails.
     """
     stream = container.streams.best("video")
+    found = _readable(path, container)
+    if container.format.name == "avi":
+        found = _checked_by_index(stream, found)
+    elif container.format.name == "matroska,webm":
+        found = _checked_by_position(found)
+    for packet in found:
+        if isinstance(packet, Missing) or packet.stream is None or packet.stream.index == stream.index:
+            yield packet
+
+
+def _readable(path: Path, container: av.container.InputContainer) -> Iterator[av.Packet | Missing]:
     num_unreadable = 0
     while num_unreadable < _MOST_UNREADABLE:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux():
                 num_unreadable = 0
                 yield packet
             return
@@ -60,13 +87,65 @@ def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.P
             if isinstance(error, OSError):
                 raise OSError(f"{path}: reading it failed: {error.strerror}; is its disk still there?") from error
             num_unreadable += 1
-            yield None
+            yield Missing.ONE
     yield av.Packet()
 
 
-def is_shown(codec: str, packet: av.Packet) -> bool:
+def _checked_by_index(
+    stream: av.video.stream.VideoStream, found: Iterator[av.Packet | Missing]
+) -> Iterator[av.Packet | Missing]:
+    """An AVI file has an index at its end, if it has its end; times are counted, so they are wrong after a loss."""
+    times = {entry.pos + _AVI_HEADER: entry.timestamp for entry in stream.index_entries if entry.size}
+    positions = sorted(times)
+    end = 0
+    for packet in found:
+        if isinstance(packet, av.Packet) and packet.pos in times and packet.stream.index == stream.index:
+            for _ in range(bisect_left(positions, end), bisect_left(positions, packet.pos)):
+                yield Missing.ONE
+            late = times[packet.pos] - packet.dts
+            packet.dts += late
+            packet.pts = None if packet.pts is None else packet.pts + late
+            end = packet.pos + packet.size
+        yield packet
+
+
+def _checked_by_position(found: Iterator[av.Packet | Missing]) -> Iterator[av.Packet | Missing]:
+    """In a Matroska file packets follow each other but for short headers: a longer stretch was not understood."""
+    end: int | None = None
+    for packet in found:
+        if isinstance(packet, av.Packet) and packet.size and packet.pos is not None:
+            if end is not None and packet.pos - end > _LONGEST_HEADERS:
+                yield Missing.SOME
+            end = packet.pos + packet.size
+        yield packet
+
+
+def is_shown(packet: av.Packet) -> bool:
     """Whether a frame is to be expected of a packet: not if an edit list cuts it, or of an invisible VP8 frame."""
-    return not packet.is_discard and not (codec == "vp8" and packet.size and not bytes(packet)[0] & 0x10)
+    is_invisible = packet.size and packet.stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+    return not packet.is_discard and not is_invisible
+
+
+def has_times(container: av.container.InputContainer) -> bool:
+    """Whether packets say when they are shown: in an AVI file FFmpeg guesses it, and not well where B-frames nest."""
+    codec = container.streams.best("video").codec_context.codec.canonical_name
+    return container.format.name != "avi" or codec not in {"h264", "hevc"}
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether a Matroska or AVI file is shorter than it says; an MP4 file knows each of its packets."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    segment = head.find(b"\x18\x53\x80\x67") + 4
+    if head.startswith(b"RIFF"):
+        end = 8 + int.from_bytes(head[4:8], "little")
+    elif head.startswith(b"\x1a\x45\xdf\xa3") and segment >= 4 and head[segment]:
+        length = 9 - head[segment].bit_length()  # the number of leading zeros says how long the number is
+        number = int.from_bytes(head[segment : segment + length], "big") - (1 << 7 * length)
+        end = segment + length + number if number < (1 << 7 * length) - 1 else 0  # all ones: not known
+    else:
+        return False
+    return end > path.stat().st_size
 
 
 def count_packets(path: Path, container: av.container.InputContainer) -> tuple[int, str | None]:
@@ -75,20 +154,20 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
     times: set[int] = set()
     number, oddity = 0, None
     for packet in packets(path, container):
-        if packet is not None and not packet.size:
+        if isinstance(packet, av.Packet) and not packet.size:
             break
         oddity = oddity or _oddity(codec, packet, number, times)
-        number += packet is not None
+        number += isinstance(packet, av.Packet)
     promised = container.streams.best("video").frames
     if promised and promised != number:
         oddity = oddity or f"its header promises {promised} frames, the file has {number} packets"
     return number, oddity
 
 
-def _oddity(codec: str, packet: av.Packet | None, number: int, times: set[int]) -> str | None:
-    if packet is None or packet.is_corrupt:
+def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: set[int]) -> str | None:
+    if isinstance(packet, Missing) or packet.is_corrupt:
         return f"packet {number} is damaged"
-    if not is_shown(codec, packet):
+    if not is_shown(packet):
         return f"packet {number} is not shown"
     if packet.pts is None or packet.pts < 0 or packet.pts in times:
         return f"packet {number} has no time of its own (pts {packet.pts})"

@@ -5,6 +5,7 @@ A version is found again by the digest of its training, so none is registered tw
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,15 @@ NAME = "mtanet"
 """Of the registered model."""
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.checkpoint` writes it."""
+
+DESCRIPTION = f"""\
+Valence, arousal, expression and action units of a face: an aligned crop of 112 x 112 px, as a JPEG or an array.
+
+    model = mlflow.pyfunc.load_model("models:/{NAME}@champion")
+    model.predict(pandas.DataFrame({{"face": [jpeg]}}))
+
+`champion` is the version that videos are predicted with, `challenger` the newest. The tag `verdict` says why.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     client = connect(store)
     run_tags = client.get_run(run_id).data.tags
     if not client.search_registered_models(filter_string=f"name = '{NAME}'"):
-        client.create_registered_model(NAME, description="Valence, arousal, expression and action units of a face.")
+        client.create_registered_model(NAME, description=DESCRIPTION)
     digest = run_tags[TRAINING_DIGEST]
     known = client.search_model_versions(f"name = '{NAME}' and tags.{TRAINING_DIGEST} = '{digest}'")
     if known:
@@ -47,6 +57,9 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", "")}
     model_id = model_uri.rpartition("/")[2]
     created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
+    # As `mlflow.register_model` does, which prints: the page of the logged model shows its version by this tag.
+    versions = json.dumps([{"name": NAME, "version": created.version}])
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": versions})
     client.set_registered_model_alias(NAME, "challenger", str(created.version))
     return find_version(store, str(created.version))
 

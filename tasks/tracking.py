@@ -7,6 +7,7 @@ by the digest of its training, so a rerun continues it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,24 +19,13 @@ from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 
+from tasks.views import experiment_tags
+
 TRAINING_DIGEST = "training_digest"
 UI = "http://127.0.0.1:5000"
 """Where `mtanet up` serves MLflow's pages."""
 AS_TRAINING = "workflowType=machine_learning"
 """In the address of a page: without, MLflow shows what it has for language models."""
-HOW_TO_READ = """\
-A run is a training; its name says which knobs differ from the experiment's file.
-
-- `train/`, `validation/`: each epoch.
-- `final/`: the official scores, pooled over all frames of the validation split; `final/total` is what champions are
-  chosen by.
-- `batch_averaged/`: averaged over batches, as in the paper's own figures; compare them with nothing else.
-- `constant_guess/`: what one guess for every frame would score.
-- `crossfit/`: official scores with smoothing, class bias and thresholds that were fitted on other videos of the split.
-- `temporal/`: a head over time beside the network alone.
-- `system/`: the machine.
-"""
-"""Stands above the runs of an experiment."""
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 
@@ -73,7 +63,7 @@ def open_run(
         which = {"run_id": found[0].info.run_id}
     else:
         which = {"experiment_id": _experiment_id(client, store, experiment), "run_name": run_name}
-    all_tags = {**tags, TRAINING_DIGEST: training_digest}
+    all_tags = {"mlflow.source.name": "mtanet train", **tags, TRAINING_DIGEST: training_digest}
     with mlflow.start_run(
         **which, tags=all_tags, log_system_metrics=True, nested=parent_id is not None, parent_run_id=parent_id
     ) as run:
@@ -113,7 +103,8 @@ def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
 def log_epoch(store: Path, run_id: str, epoch: int, record: Mapping[str, float]) -> None:
     """Logs the numbers of an epoch, counted from 0."""
     connect(store)
-    mlflow.log_metrics(dict(record), step=epoch, run_id=run_id)
+    numbers = {name: value for name, value in record.items() if name != "epoch"}  # that is the step
+    mlflow.log_metrics(numbers, step=epoch, run_id=run_id)
 
 
 def logged_steps(store: Path, run_id: str, name: str) -> set[int]:
@@ -180,5 +171,5 @@ def _experiment_id(client: MlflowClient, store: Path, name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     local = mlflow.get_tracking_uri().startswith("sqlite:")
-    tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": HOW_TO_READ}
-    return str(client.create_experiment(name, (store.resolve() / "mlflow").as_uri() if local else None, tags))
+    place = (store.resolve() / "mlflow").as_uri() if local else None
+    return str(client.create_experiment(name, place, experiment_tags(int(time.time() * 1000))))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: 
     assert str(version) == "mtanet v1"
     assert version.aliases == ("challenger",)
     assert version.tags["experiment"] == "tiny"
+    model = tracking.connect(store).get_logged_model(model_uri.rpartition("/")[2])
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mtanet", "version": version.number}]
     assert registry.champion(store) is None
     registry.promote(store, version)
     registry.annotate_version(store, version, {"total": "1.5"}, "the first")

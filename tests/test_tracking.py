@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from model.tallies import OFFICIAL
 from tasks import tracking
+from tasks.config import Experiment
 
 
 @pytest.fixture
@@ -63,6 +66,26 @@ def test_a_run_that_goes_on_stays_in_its_experiment_and_keeps_its_name(store: Pa
     experiment = client.get_experiment(run.info.experiment_id)
     assert experiment.name == "synthetic-2020"
     assert "`final/`" in experiment.tags["mlflow.note.content"]
+
+
+def test_an_experiment_has_a_view_of_knobs_and_scores_that_exist(store: Path) -> None:
+    start(store)
+    experiment = tracking.connect(store).get_experiment_by_name("synthetic-2020")
+    view = json.loads(experiment.tags["mlflow.sharedViewState.scores"])
+    assert (view["name"], view["createdAt"] > 0) == ("Knobs and scores", True)
+    shown = json.loads(view["state"])
+    parallel = next(chart for chart in shown["compareRunCharts"] if chart["type"] == "PARALLEL")
+    assert set(parallel["selectedParams"]) <= set(tracking.flatten(Experiment(name="tiny").model_dump()))
+    assert set(parallel["selectedMetrics"]) == {f"final/{name}" for name in (*OFFICIAL.values(), "total")}
+    sections = {section["uuid"] for section in shown["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in shown["compareRunCharts"]} <= sections
+
+
+def test_an_epoch_is_the_step_of_its_numbers(store: Path) -> None:
+    with open_run(store) as run_id:
+        tracking.log_epoch(store, run_id, 3, {"epoch": 3, "train/loss": 1.0})
+    assert tracking.logged_steps(store, run_id, "train/loss") == {3}
+    assert "epoch" not in tracking.connect(store).get_run(run_id).data.metrics
 
 
 def test_the_first_run_of_a_name_tells_what_is_usual(store: Path) -> None:

@@ -31,6 +31,7 @@ from rich.console import Console
 
 from flows.environment import prefect_api, wait_for
 from tasks.config import DECODE_LIMIT
+from tasks.views import AS_TRAINING
 
 POOL = "mtanet"
 ZOMBIES = "crash-runs-without-a-heartbeat"
@@ -115,7 +116,7 @@ def say_where(store: Path, mlflow_port: int) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print("mtanet is up")
     console.print(f"  runs and schedules   {prefect_api().removesuffix('/api')}")
-    console.print(f"  models and scores    http://127.0.0.1:{mlflow_port}")
+    console.print(f"  models and scores    http://127.0.0.1:{mlflow_port}/#/experiments?{AS_TRAINING}")
     console.print(f"  store                {store}")
     console.print("  in another terminal  prefect deployment run train-mtanet/nightly --watch")
     console.print("  Ctrl-C ends it all")

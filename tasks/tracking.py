@@ -19,13 +19,11 @@ from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 
-from tasks.views import experiment_tags
+from tasks.views import AS_TRAINING, experiment_tags
 
 TRAINING_DIGEST = "training_digest"
 UI = "http://127.0.0.1:5000"
 """Where `mtanet up` serves MLflow's pages."""
-AS_TRAINING = "workflowType=machine_learning"
-"""In the address of a page: without, MLflow shows what it has for language models."""
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+AS_TRAINING = "workflowType=machine_learning"
+"""In the address of a page: without, MLflow shows what it has for language models."""
 VIEW = "scores"
 """In the address of a page: `viewStateShareKey=scores`."""
 VIEW_NAME = "Knobs and scores"
@@ -23,8 +25,7 @@ KNOBS = (
     "train.seed",
 )
 HOW_TO_READ = """\
-A run is a training; its name says which knobs differ from the experiment's file. *Views > Knobs and scores* has them
-side by side.
+A run is a training, named by the knobs that differ from its file; *Views > Knobs and scores* compares them.
 
 - `train/`, `validation/`: each epoch.
 - `final/`: the official scores, pooled over all frames of the validation split, with the ends of their 95 % intervals
@@ -55,7 +56,7 @@ def _state() -> dict[str, object]:
         "isAccordionReordered": True,
         "compareRunSections": [
             {**_section(VIEW_NAME), "columns": 1, "cardHeight": 420},
-            *(_section(name) for name in ("final", "validation", "train")),
+            *(_section(name) for name in ("validation", "train", "final")),
             *(
                 _section(name, is_open=False)
                 for name in ("final_low", "final_high", "batch_averaged", "constant_guess")

@@ -15,24 +15,11 @@ import duckdb
 import pyarrow as pa
 
 from data.labels import ALL_EXPRESSIONS
+from data.macros import AGGREGATES, TABLES
 from data.quality_rows import read_quality
-from data.schema import FACES, LABELS, PREDICTIONS
+from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.store import hold, says_no_room
-
-MACROS = r"""
-CREATE MACRO ccc(x, y) AS
-    2 * covar_pop(x::DOUBLE, y::DOUBLE) / nullif(
-        var_pop(x::DOUBLE) FILTER (y IS NOT NULL) + var_pop(y::DOUBLE) FILTER (x IS NOT NULL)
-        + pow(avg(x::DOUBLE) FILTER (y IS NOT NULL) - avg(y::DOUBLE) FILTER (x IS NOT NULL), 2), 0);
-CREATE MACRO recording_of(video_id) AS
-    regexp_replace(video_id, '^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$', '\1\2');
-CREATE MACRO f1_binary(truth, predicted) AS
-    2.0 * count(*) FILTER (truth AND predicted)
-    / nullif(2 * count(*) FILTER (truth AND predicted) + count(*) FILTER (truth <> predicted), 0);
-"""
-"""`ccc` is NULL where it is not defined; `f1_binary` where neither truth nor prediction has a positive. Pairs with a
-NULL are left out of both."""
 
 VIDEOS = pa.schema(
     [
@@ -118,14 +105,18 @@ def _build(store: Path, path: Path) -> None:
     catalogues = read_catalogues(store)
     faces = {entry["faces"]: store / "faces" / entry["faces"] for _, entry in _videos_of(catalogues)}
     labels = [store / "labels" / catalogue["labels"] for catalogue in catalogues.values() if catalogue.get("labels")]
-    predictions = whole_folders(store / "predictions")
-    current = [folder for folder in predictions if read_manifest(folder)["faces"] in faces]
+    predictions = {folder: read_manifest(folder) for folder in whole_folders(store / "predictions")}
+    current = [
+        folder
+        for folder, facts in predictions.items()
+        if facts["faces"] in faces and facts.get("version") == PREDICTIONS_VERSION
+    ]
     partial = path.with_name(path.name + PARTIAL)
     partial.unlink(missing_ok=True)  # that of a killed run
     with duckdb.connect() as connection:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, opens the file too.
         connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
-        connection.execute(MACROS)
+        connection.execute(AGGREGATES)
         _create_view(connection, "frames", _files_in(faces.values()), FACES)
         _create_view(connection, "labels", _files_in(labels), LABELS)
         _create_view(connection, "predictions", _files_in(current), PREDICTIONS)
@@ -137,6 +128,7 @@ def _build(store: Path, path: Path) -> None:
         _create_table(
             connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
         )
+        connection.execute(TABLES)
     partial.replace(path)
 
 

@@ -33,6 +33,7 @@ def write_track(
     track_id: str,
     num_frames: int,
     *,
+    video_id: str | None = None,
     status: Mapping[int, Status] | None = None,
     crops: Mapping[int, bytes | None] | None = None,
     rows_per_group: int = 4,
@@ -46,7 +47,7 @@ def write_track(
         rows.append(
             {
                 "track_id": track_id,
-                "video_id": track_id,
+                "video_id": video_id or track_id,
                 "frame_index": frame_index,
                 "time_s": frame_index / 25,
                 "status": state.value,

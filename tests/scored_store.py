@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data.frames import frame_indices
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.predictions import write_predictions
-from data.schema import Status
+from data.schema import PREDICTIONS_VERSION, Status
 from data.shards import parquet_files, write_folder, write_manifest
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
@@ -22,21 +22,22 @@ from tasks.registry import NAME, Version
 from tasks.scoring import predictions_folder
 
 EDITION = Edition.ABAW_2020
-UNITS = action_unit_columns(EDITION)
 TRAINING = ("201", "202")
 VALIDATION = ("video45_1", "video45_2", "video59", "4-30-640x360", "107", "108", "109", "110")
 """Two of one recording, and one of two people."""
 FRAMES = 40
+BLIND = {5: Status.NO_FACE, 6: Status.DECODE_ERROR}
 Columns = dict[str, NDArray[np.float32]]
 
 
-def truth_of(track_id: str) -> Columns:
+def truth_of(track_id: str, edition: Edition = EDITION) -> Columns:
     """The labels of all frames of a track, with holes; faces are missing elsewhere."""
     generator = np.random.default_rng(sum(map(ord, track_id)))
     names = ("valence", "arousal")
     columns = {name: np.cumsum(generator.normal(0, 0.15, FRAMES)).clip(-1, 1) for name in names}
     columns["expression"] = np.repeat(generator.integers(0, 6, FRAMES // 8), 8).astype(float)
-    columns |= {unit: np.repeat(generator.random(FRAMES // 4) < 0.3, 4).astype(float) for unit in UNITS}
+    units = {unit: np.repeat(generator.random(FRAMES // 4) < 0.3, 4) for unit in action_unit_columns(edition)}
+    columns |= {name: active.astype(float) for name, active in units.items()}
     for column in columns.values():
         column[generator.random(FRAMES) < 0.1] = np.nan
     if track_id == "108":
@@ -44,21 +45,21 @@ def truth_of(track_id: str) -> Columns:
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
 
-def make_store(store: Path, videos: tuple[str, ...] = VALIDATION) -> Dataset:
+def make_store(store: Path, videos: tuple[str, ...] = VALIDATION, edition: Edition = EDITION) -> Dataset:
     """Faces, labels and the data set `set-a`; video 110 validates one task and is held out by the others."""
     entries, rows = [], []
     for video_id in (*TRAINING, *videos):
         tracks = ("video59_left", "video59_right") if video_id == "video59" else (video_id,)
         with write_folder(store / "faces" / f"faces-{video_id}") as partial:
             for track_id in tracks:
-                write_track(partial, track_id, FRAMES, status={5: Status.NO_FACE, 6: Status.DECODE_ERROR})
-                rows += _labels(track_id, video_id, "train" if video_id in TRAINING else "validation")
+                write_track(partial, track_id, FRAMES, video_id=video_id, status=BLIND)
+                rows += _labels(track_id, video_id, "train" if video_id in TRAINING else "validation", edition)
             write_manifest(partial, {"video_id": video_id, "num_frames": FRAMES})
         entries.append(Video(video_id, f"{video_id}.mp4", f"faces-{video_id}", "ab", tracks))
     with write_folder(store / "labels" / "l1") as partial:
         write_labels(partial / "labels.parquet", rows)
-        write_manifest(partial, {"edition": EDITION})
-    dataset = Dataset("set-a", "somewhere", tuple(entries), EDITION, "l1")
+        write_manifest(partial, {"edition": edition})
+    dataset = Dataset("set-a", "somewhere", tuple(entries), edition, "l1")
     write_catalogue(dataset, store)
     return dataset
 
@@ -82,19 +83,20 @@ def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, e
     for video in dataset.videos:
         with write_folder(predictions_folder(store, version, video)) as partial:
             for file in parquet_files(store / "faces" / video.faces):
-                says = _says(file, noise, generator)
+                says = _says(file, noise, generator, dataset.edition or edition)
                 write_predictions(partial / file.name, file, says, model_version=version.number)
-            write_manifest(partial, {"faces": video.faces})
+            write_manifest(partial, {"faces": video.faces, "version": PREDICTIONS_VERSION})
     return version
 
 
-def _labels(track_id: str, video_id: str, split: str) -> list[dict[str, object]]:
-    truth = truth_of(track_id)
+def _labels(track_id: str, video_id: str, split: str, edition: Edition) -> list[dict[str, object]]:
+    truth = truth_of(track_id, edition)
     splits = {"va": "held_out", "expr": "held_out", "au": "validation"} if video_id == "110" else split
     return [
         {
             **label(track_id, frame, split=splits),
             "video_id": video_id,
+            "edition": edition.value,
             **{name: _value(name, column[frame]) for name, column in truth.items()},
         }
         for frame in range(FRAMES)
@@ -107,17 +109,17 @@ def _value(name: str, value: float) -> object:
     return float(value) if name in ("valence", "arousal") else int(value) if name == "expression" else bool(value)
 
 
-def _says(faces_file: Path, noise: float, generator: np.random.Generator) -> Columns:
-    frames = len(frame_indices(faces_file))
-    known = {name: np.nan_to_num(column) for name, column in truth_of(faces_file.stem).items()}
+def _says(faces_file: Path, noise: float, generator: np.random.Generator, edition: Edition) -> Columns:
+    frames, units = len(frame_indices(faces_file)), action_unit_columns(edition)
+    known = {name: np.nan_to_num(column) for name, column in truth_of(faces_file.stem, edition).items()}
     says: Columns = {
         name: (known[name] + noise * generator.normal(size=frames)).clip(-1, 1) for name in ("valence", "arousal")
     }
-    says |= {unit: (known[unit] * 0.8 + 0.1 + noise * generator.normal(size=frames)).clip(0, 1) for unit in UNITS}
-    number = len(EXPRESSIONS[EDITION])
+    says |= {unit: (known[unit] * 0.8 + 0.1 + noise * generator.normal(size=frames)).clip(0, 1) for unit in units}
+    number = len(EXPRESSIONS[edition])
     likely_NE = np.eye(number)[known["expression"].astype(int)] + noise * generator.random((frames, number)) * 1.5
     likely_NE /= likely_NE.sum(axis=1, keepdims=True)
-    says |= {f"p_{name}": column for name, column in zip(EXPRESSIONS[EDITION], likely_NE.T, strict=True)}
+    says |= {f"p_{name}": column for name, column in zip(EXPRESSIONS[edition], likely_NE.T, strict=True)}
     says["expression"] = likely_NE.argmax(axis=1)
-    blind = np.isin(np.arange(frames), [5, 6])
+    blind = np.isin(np.arange(frames), list(BLIND))
     return {name: np.where(blind, np.nan, column).astype(np.float32) for name, column in says.items()}

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.schema import FACES, LABELS, PREDICTIONS
+from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.shards import write_folder, write_manifest, write_parquet
-from data.warehouse import publish, query
+from data.splits import recording_of
+from data.warehouse import publish, query, write_scores
 
 
 def write_shard(folder: Path, rows: list[dict[str, object]], schema: pa.Schema, facts: dict[str, object]) -> None:
@@ -32,8 +33,11 @@ def store(tmp_path: Path) -> Path:
     ]
     write_shard(tmp_path / "labels" / "l1", labels, LABELS, {})
     predictions = [{**row, "status": "ok", "model_version": 1, "valence": 0.5, "au12": 0.9} for row in identity]
-    write_shard(tmp_path / "predictions" / "p1", predictions, PREDICTIONS, {"faces": "f1"})
-    write_shard(tmp_path / "predictions" / "p0", predictions, PREDICTIONS, {"faces": "of an earlier ingest"})
+    now: dict[str, object] = {"version": PREDICTIONS_VERSION}
+    before: dict[str, object] = {"version": PREDICTIONS_VERSION - 1}
+    write_shard(tmp_path / "predictions" / "p1", predictions, PREDICTIONS, {"faces": "f1", **now})
+    write_shard(tmp_path / "predictions" / "p0", predictions, PREDICTIONS, {"faces": "of an earlier ingest", **now})
+    write_shard(tmp_path / "predictions" / "p2", predictions, PREDICTIONS, {"faces": "f1", **before})
     write_catalogue(tmp_path, "set-a")
     (tmp_path / "runs").mkdir()
     run = {"run_id": "r", "model_version": 1, "scores": {"ccc": 0.5, "total": 1.5}}
@@ -66,7 +70,7 @@ def test_views_join_by_track_and_frame(store: Path) -> None:
 
 def test_an_empty_store_has_every_view(tmp_path: Path) -> None:
     publish(tmp_path)
-    for view in ("frames", "labels", "predictions", "videos", "runs"):
+    for view in ("frames", "labels", "predictions", "videos", "runs", "scores", "pooled_scores(1, 'a', 'validation')"):
         assert query(tmp_path, f"FROM {view}").num_rows == 0
 
 
@@ -128,3 +132,19 @@ def test_a_locked_warehouse_is_told_from_a_broken_one(store: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(ValueError, match="cannot be read; `mtanet ingest` makes them again"):
         query(store, "FROM frames")
+
+
+@pytest.mark.parametrize("video_id", ["video45_1", "video45", "2-30-640x360-1", "2-30-640x360", "107", "video1_2_3"])
+def test_sql_knows_what_a_video_is_a_part_of(tmp_path: Path, video_id: str) -> None:
+    publish(tmp_path)
+    (row,) = query(tmp_path, f"SELECT recording_of('{video_id}') AS recording").to_pylist()
+    assert row["recording"] == recording_of(video_id)
+
+
+def test_scores_are_those_written_last(store: Path) -> None:
+    row = {"run_id": "r", "model_version": 1, "kind": "pooled", "scope": "video", "video_id": "107", "metric": "ccc"}
+    write_scores(store / "runs" / "r.parquet", [{**row, "value": 0.1}])
+    write_scores(store / "runs" / "r.parquet", [{**row, "value": 0.5, "low": 0.4, "high": 0.6}])
+    publish(store)
+    found = query(store, "SELECT video_id, metric, value, low, high, subject FROM scores").to_pylist()
+    assert [tuple(row.values()) for row in found] == [("107", "ccc", 0.5, 0.4, 0.6, None)]

@@ -10,6 +10,7 @@ from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.champion import compare_with_champion
 from tasks.config import MachineConfig
+from tasks.crossfit import cross_fit_answers
 from tasks.evaluation import Evaluation
 from tasks.reports import report_scores
 from tasks.scoring import evaluate, predict_dataset
@@ -29,6 +30,7 @@ def evaluate_mtanet(
     version = registry.find_version(machine.store, model)
     predict_dataset(version, known, machine)
     evaluation = evaluate(version, known, split, machine)
+    cross_fit_answers(version, known, split, machine)
     report_scores(evaluation, compare_with_champion(evaluation, known, machine))
     publish(machine)
     return evaluation

@@ -13,13 +13,13 @@ from prefect.cache_policies import NO_CACHE
 from data.frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
 from data.predictions import read_predictions, write_predictions
+from data.schema import PREDICTIONS_VERSION
 from data.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video import resolve_device
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.inference import Predictions, place, predict
+from model.finished import Finished, finished_columns, load_finished, predict_track
+from model.inference import Predictions
 from model.metrics import batch_averaged_scores, constant_guess, scores
 from model.tallies import tally
-from model.training import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
@@ -36,7 +36,9 @@ VERSION = 1
 
 def predictions_folder(store: Path, model: Version, video: Video) -> Path:
     training = model.tags[tracking.TRAINING_DIGEST]
-    return store / "predictions" / digest("predictions", VERSION, training, model.number, video.faces)
+    return (
+        store / "predictions" / digest("predictions", VERSION, PREDICTIONS_VERSION, training, model.number, video.faces)
+    )
 
 
 def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) -> list[Path]:
@@ -47,30 +49,27 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
         log.info("predictions: nothing new, %s has all of %s", model, dataset.name)
         return folders
     use_all_cores()
-    device = resolve_device(machine.device)
-    checkpoint = load_checkpoint(registry.checkpoint_folder(machine.store, model) / MODEL)
-    place(checkpoint.network, device)
+    finished = load_finished(registry.checkpoint_folder(machine.store, model), device=resolve_device(machine.device))
     with stage("predictions", len(missing), "videos") as shown:
         for video in missing:
-            num_frames = predict_video(model, checkpoint, video, machine)
+            num_frames = predict_video(model, finished, video, machine)
             shown.count(num_frames)
             shown.advance()
     return folders
 
 
 @task(task_run_name="predict-{video.video_id}", cache_policy=NO_CACHE)
-def predict_video(model: Version, checkpoint: Checkpoint, video: Video, machine: MachineConfig) -> int:
+def predict_video(model: Version, finished: Finished, video: Video, machine: MachineConfig) -> int:
     """Writes a prediction for every frame of every track of a video; gives their number."""
     num_rows = 0
     with write_folder(predictions_folder(machine.store, model, video)) as partial:
         for faces_file in parquet_files(machine.store / "faces" / video.faces):
-            frame_index_N, columns = predict(
-                checkpoint.network, faces_file, checkpoint.edition, device=resolve_device(machine.device)
-            )
+            frame_index_N, said = predict_track(finished, faces_file, device=resolve_device(machine.device))
+            columns = {**said, **finished_columns(finished, frame_index_N, said)}
             write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
             num_rows += len(frame_index_N)
         facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
-        made_by = {"model_version": model.number, "run_id": model.run_id}
+        made_by = {"model_version": model.number, "run_id": model.run_id, "version": PREDICTIONS_VERSION}
         write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[tracking.TRAINING_DIGEST]})
     return num_rows
 

@@ -14,6 +14,7 @@ import mlflow
 from mlflow.models import infer_signature
 
 from model import serving
+from model.finished import FILES
 from tasks.registry import NAME, WEIGHTS
 
 PACKAGES = ("mlflow", "mtanet", "numpy", "pandas", "simplejpeg", "torch")
@@ -21,14 +22,18 @@ PACKAGES = ("mlflow", "mtanet", "numpy", "pandas", "simplejpeg", "torch")
 
 
 def log_model(checkpoint: Path) -> str:
-    """Logs the model of a checkpoint to the open run, with signature, example and requirements; gives its address."""
+    """Logs the model of a checkpoint to the open run, with signature, example and requirements; gives its address.
+
+    A head over time and what was fitted go with it: faces one by one are answered without them.
+    """
     model = serving.load_model(checkpoint)
     example = serving.example_faces()
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / WEIGHTS
         folder.mkdir()
-        for path in (checkpoint, checkpoint.with_suffix(".json")):
-            shutil.copy(path, folder)
+        for name in FILES:
+            if (checkpoint.parent / name).is_file():
+                shutil.copy(checkpoint.parent / name, folder)
         info = mlflow.pyfunc.log_model(
             name=NAME,
             loader_module=serving.__name__,

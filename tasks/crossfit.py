@@ -1,0 +1,80 @@
+"""What smoothing, class bias and thresholds bring on videos that they were not fitted on: at each evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from data.frames import Integers, frame_indices
+from data.labels import Split, Task
+from data.predictions import read_predictions
+from model.crossfit import Trial, cross_fit
+from model.fitting import Arrays, value_columns
+from model.tallies import OFFICIAL
+from tasks import tracking
+from tasks.catalogue import Dataset
+from tasks.config import MachineConfig
+from tasks.fitting import split_to_fit
+from tasks.progress import log
+from tasks.registry import Version
+from tasks.scoring import check_edition, predictions_folder
+
+
+@task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)
+def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> list[Trial]:
+    """What smoothing, class bias and thresholds bring on videos they were not fitted on; into the model's run."""
+    store = machine.store
+    edition = check_edition(model, dataset, store)
+    folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}
+    names = [name for task in Task for name in value_columns(task, edition)]
+
+    def predicted_of(faces_file: Path) -> tuple[Integers, Arrays]:
+        frame_index_N = frame_indices(faces_file)
+        return frame_index_N, read_predictions(folders[faces_file.stem] / faces_file.name, names, frame_index_N)
+
+    frames = split_to_fit(dataset, split, edition, store, predicted_of)
+    trials = [trial for found in frames.values() for trial in cross_fit(found)]
+    _log(trials, model, dataset, split, store)
+    return trials
+
+
+def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """A row for each way of fitting: what it brings, with the ends of its 95 % interval, and what each part got."""
+    return [
+        {
+            "score": OFFICIAL[trial.task],
+            "steps": " and ".join(trial.steps),
+            "raw": trial.raw,
+            "cross_fitted": trial.score,
+            "gain": trial.gain.value,
+            "gain_low": trial.gain.low,
+            "gain_high": trial.gain.high,
+            "fits": [asdict(fit) for fit in trial.fits],
+        }
+        for trial in trials
+    ]
+
+
+def _log(trials: list[Trial], model: Version, dataset: Dataset, split: Split, store: Path) -> None:
+    rows = rows_of(trials)
+    trained_on = tracking.run_tags(store, model.run_id)["data_digest"]
+    is_own = dataset.digest == trained_on and split is Split.VALIDATION
+    prefix = "" if is_own else f"{dataset.name}_{split}_"
+    metrics: dict[str, float] = {}
+    for row in rows:
+        name = f"{prefix}crossfit/{row['score']}_by_{row['steps'].replace(' ', '_')}"
+        metrics |= {name: row["cross_fitted"], f"{name}_gain": row["gain"]}
+    if tracking.log_scores(store, model.run_id, metrics):
+        content = json.dumps(rows, indent=2) + "\n"
+        tracking.log_text(store, model.run_id, f"crossfit/{dataset.name}-{split}.json", content)
+    shown = [{**row, "fits": [str(fit) for fit in row["fits"]]} for row in rows]
+    create_table_artifact(shown, key="cross-fitting", description=f"{model} on {dataset.name}, {split}")
+    for trial in trials:
+        log.info("%s by %s: %.3f, gain %s", OFFICIAL[trial.task], " and ".join(trial.steps), trial.score, trial.gain)

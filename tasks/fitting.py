@@ -1,0 +1,50 @@
+"""What is done to a model's answers afterwards: fitted once, with the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from data.frames import Integers, labelled_frames
+from data.labels import Edition, Split, Task
+from data.splits import recording_of
+from data.video import resolve_device
+from model.crossfit import cross_fit, fit_kept
+from model.finished import FITTED, load_finished, predict_track, save_fits
+from model.fit_frames import frames_to_fit
+from model.fitting import Arrays, TaskFrames
+from tasks.catalogue import Dataset
+from tasks.config import MachineConfig
+from tasks.progress import log
+
+
+def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:
+    """Fits on all validation videos what later answers of the model in a folder get, unless it is there.
+
+    What brings nothing when cross-fitted is left out. Its scores on these videos would flatter, so they are not taken.
+    """
+    if (folder / FITTED).is_file():
+        return
+    device = resolve_device(machine.device)
+    model = load_finished(folder, device=device)
+
+    def predicted_of(faces_file: Path) -> tuple[Integers, Arrays]:
+        return predict_track(model, faces_file, device=device)
+
+    frames = split_to_fit(dataset, Split.VALIDATION, model.edition, machine.store, predicted_of)
+    fits = {task: fit_kept(found, cross_fit(found)) for task, found in frames.items()}
+    save_fits(folder, fits, {"data_digest": dataset.digest, "split": Split.VALIDATION})
+    log.info("fitted on the validation videos: %s", "; ".join(f"{task} {fit}" for task, fit in fits.items()))
+
+
+def split_to_fit(
+    dataset: Dataset,
+    split: Split,
+    edition: Edition,
+    store: Path,
+    predicted_of: Callable[[Path], tuple[Integers, Arrays]],
+) -> dict[Task, TaskFrames]:
+    """What can be fitted on a split; `predicted_of` gives the answers for a faces file, before anything is fitted."""
+    labelled = labelled_frames(dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition)
+    recordings = {track: recording_of(video.video_id) for video in dataset.videos for track in video.tracks}
+    return frames_to_fit(labelled, predicted_of, recordings)

@@ -1,0 +1,118 @@
+"""The head over time: from a trained network and its tracks to a model that answers with the head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data.frames import LabelledFrames
+from data.labels import Split
+from data.shards import digest, parquet_files, write_file
+from data.store import hold
+from data.video import resolve_device
+from model import features
+from model.checkpoint import load_checkpoint
+from model.features import keep_features, read_features
+from model.inference import place
+from model.learning import Learning
+from model.network import MTANet
+from model.recipe import recipe_for
+from model.temporal import TemporalArchitecture
+from model.temporal_checkpoint import Record
+from model.temporal_training import TemporalLearning, train_head
+from model.temporal_windows import labelled_tracks
+from model.training import MODEL
+from tasks import tracking
+from tasks.catalogue import Dataset
+from tasks.config import Experiment, MachineConfig
+from tasks.epochs import named, split_frames, training_digest
+from tasks.progress import log, stage
+
+VERSION = 1
+"""Raised when the same network, knobs and data would train another head."""
+
+
+def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:
+    """Names the model that an experiment ends with, and its folder in `store/models`."""
+    network = training_digest(experiment.train, dataset, store)
+    if experiment.temporal is None:
+        return network
+    return digest("temporal", VERSION, features.VERSION, experiment.temporal.model_dump(mode="json"), network)
+
+
+def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineConfig, run_id: str) -> None:
+    """Trains the head on the features of the trained network, and puts both into the model's folder."""
+    assert experiment.temporal is not None, "an experiment without a head over time ends with its network"
+    store, device = machine.store, resolve_device(machine.device)
+    trained, key = training_digest(experiment.train, dataset, store), model_digest(experiment, dataset, store)
+    folder = store / "models" / key
+    with hold(store, f"models-{key}", what="this training"):
+        _copy_network(store / "models" / trained, folder)
+        checkpoint = load_checkpoint(folder / MODEL)
+        network = place(checkpoint.network, device).eval()
+        # The network may have seen every k-th frame only; over time all are of use.
+        knobs = experiment.train.model_copy(update={"frame_step": 1})
+        frames = {split: split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
+        kept = _keep_features(trained, network, frames.values(), dataset, machine)
+        training, validation = (
+            labelled_tracks(found, lambda track_id: read_features(kept[track_id], track_id))
+            for found in frames.values()
+        )
+        # Its windows come as they are: nothing is drawn more often than anything else.
+        learning = replace(Learning(**named(experiment.train, Learning)), balance=0.0)
+        records = train_head(
+            folder,
+            network,
+            training,
+            validation,
+            edition=checkpoint.edition,
+            architecture=TemporalArchitecture(**named(experiment.temporal, TemporalArchitecture)),
+            learning=TemporalLearning(**named(experiment.temporal, TemporalLearning)),
+            emphasis=recipe_for(frames[Split.TRAIN], learning, device).emphasis,
+            device=device,
+        )
+        _follow(records, experiment.temporal.epochs, store, run_id)
+
+
+def _copy_network(trained: Path, folder: Path) -> None:
+    """The JSON last: with it, the network is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, facts = Path(MODEL), Path(MODEL).with_suffix(".json")
+    if not (folder / facts).is_file():
+        for name in (weights, facts):
+            write_file(folder / name, (trained / name).read_bytes())
+
+
+def _keep_features(
+    trained: str, network: MTANet, parts: Iterable[LabelledFrames], dataset: Dataset, machine: MachineConfig
+) -> dict[str, Path]:
+    """The folder with the features of each track that has labelled frames; made for its video where it is not there."""
+    wanted = {part.track_ids[track_index] for part in parts for track_index in np.unique(part.track_index_N)}
+    videos = [video for video in dataset.videos if wanted.intersection(video.tracks)]
+    folders: dict[str, Path] = {}
+    with stage("features", len(videos), "videos", counts_frames=True) as shown:
+        for video in videos:
+            folder = machine.store / "features" / digest("features", features.VERSION, trained, video.faces)
+            files = parquet_files(machine.store / "faces" / video.faces)
+            device = resolve_device(machine.device)
+            shown.count(keep_features(folder, network, files, store=machine.store, device=device))
+            shown.advance()
+            folders |= dict.fromkeys(video.tracks, folder)
+    return folders
+
+
+def _follow(records: Iterable[Record], epochs: int, store: Path, run_id: str) -> None:
+    """Shows and logs the epochs as they come, and says in the end what the head brings."""
+    logged = tracking.logged_steps(store, run_id, "temporal/train_loss")
+    with stage("head over time", epochs, "epochs") as shown:
+        for epoch, record in enumerate(records):
+            if epoch not in logged:
+                tracking.log_epoch(store, run_id, epoch, record)
+            shown.set(epoch + 1)
+    for name in ("ccc", "expression", "action_units", "total"):
+        if f"temporal/{name}" in record:
+            frame, found, gain = (record[f"temporal/{part}{name}"] for part in ("frame_", "", "gain_"))
+            log.info("%s: %.3f by the network alone, %.3f over time: %+.3f", name, frame, found, gain)

@@ -12,6 +12,7 @@ from data.store import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
+from tasks.crossfit import cross_fit_answers
 from tasks.evaluation import Evaluation
 from tasks.registry import Version, find_version
 from tasks.reports import report_scores
@@ -20,7 +21,7 @@ from tasks.scoring import evaluate, predict_dataset
 from tasks.training import train_model
 from tasks.warehouse import publish
 
-ExperimentName = Literal["paper", "sample"]
+ExperimentName = Literal["paper", "sample", "temporal"]
 """The files in `flows/experiments/`."""
 
 
@@ -50,6 +51,7 @@ def train_mtanet(
     predict_dataset(model, dataset, machine)
     evaluation = evaluate(model, dataset, Split.VALIDATION, machine)
     verdict = choose_champion(evaluation, dataset, machine)
+    cross_fit_answers(model, dataset, Split.VALIDATION, machine)
     report_scores(evaluation, verdict)
     publish(machine)
     return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)

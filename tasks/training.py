@@ -14,9 +14,11 @@ from model.training import MODEL
 from tasks import naming, registry, serving, tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
-from tasks.epochs import run_epochs, training_digest
+from tasks.epochs import run_epochs
 from tasks.epochs import use_all_cores as use_all_cores
+from tasks.fitting import fit_answers
 from tasks.progress import log
+from tasks.temporal import model_digest, train_over_time
 
 
 @task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)
@@ -26,7 +28,7 @@ def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed.
     """
-    key = training_digest(experiment.train, dataset, machine.store)
+    key = model_digest(experiment, dataset, machine.store)
     run_id = tracking.finished_run(machine.store, key)
     if run_id is not None:
         log.info("training: nothing new, run %s has it", run_id)
@@ -63,6 +65,9 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
         tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
         run_epochs(experiment.train, dataset, machine, run_id)
+        if experiment.temporal is not None:
+            train_over_time(experiment, dataset, machine, run_id)
+        fit_answers(store / "models" / key, dataset, machine)
         if tracking.logged_model(store, run_id) is None:
             log.info("training: logging the model")
             serving.log_model(store / "models" / key / MODEL)

@@ -104,8 +104,12 @@ import sys
 from pathlib import Path
 from data.hashes import add_notes
 
+folder, name = Path(sys.argv[1]), sys.argv[2]
+(folder / name).touch()
+while len(list(folder.glob("?"))) < 2:  # until the other one is there, too
+    pass
 for number in range(50):
-    add_notes(Path(sys.argv[1]), "files.json", {f"{sys.argv[2]} {number}": number})
+    add_notes(folder, "files.json", {f"{name} {number}": number})
 """
 
 

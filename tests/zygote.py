@@ -60,6 +60,7 @@ class Zygote:
     def __enter__(self) -> Self:
         self._folder = TemporaryDirectory()
         self._num_started = 0
+        self._running: set[int] = set()
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__]
         self._process = subprocess.Popen(
@@ -68,6 +69,8 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for pid in self._running:  # those that a failed test left stopped
+            os.kill(pid, signal.SIGKILL)
         self._process.communicate()
         self._folder.cleanup()
 
@@ -82,10 +85,13 @@ class Zygote:
         self._num_started += 1
         log = Path(self._folder.name) / f"{self._num_started}.log"
         orders = {"videos": [str(video) for video in videos], "store": str(store), "log": str(log)}
-        return Child(self._ask({**orders, "stop_after": stop_after, "limit_bytes": limit_bytes}), log)
+        child = Child(self._ask({**orders, "stop_after": stop_after, "limit_bytes": limit_bytes}), log)
+        self._running.add(child.pid)
+        return child
 
     def wait(self, child: Child) -> int:
         """Its exit code when it has ended; that of a killed one is negative."""
+        self._running.remove(child.pid)
         return self._ask({"wait": child.pid})
 
     def _ask(self, orders: dict[str, Any]) -> int:

@@ -42,8 +42,8 @@ class FaceModel:
         A face speaks for itself here: a head over time, smoothing and fitted thresholds have no part in it.
 
         Args:
-            faces: A column `face` of aligned RGB crops, 112 x 112 px, each a JPEG (`bytes`, such as `face_jpeg` of
-                the table `faces`) or an array of whole numbers from 0 to 255, HWC.
+            faces: A column `face` of aligned RGB crops, 112 x 112 px, each a JPEG (`bytes`, such as `face_jpeg` in
+                the table `frames`) or an array of whole numbers from 0 to 255, HWC.
 
         Raises:
             ValueError: A face is neither; names its row.

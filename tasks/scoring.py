@@ -15,6 +15,7 @@ from data.labels import EXPRESSIONS, Edition, Split
 from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS_VERSION
 from data.shards import digest, is_whole, parquet_files, write_folder, write_manifest
+from data.store import hold
 from data.video import resolve_device
 from model.finished import Finished, finished_columns, load_finished, predict_track
 from model.inference import Predictions
@@ -60,17 +61,20 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
 
 @task(task_run_name="predict-{video.video_id}", cache_policy=NO_CACHE)
 def predict_video(model: Version, finished: Finished, video: Video, machine: MachineConfig) -> int:
-    """Writes a prediction for every frame of every track of a video; gives their number."""
-    num_rows = 0
-    with write_folder(predictions_folder(machine.store, model, video)) as partial:
-        for faces_file in parquet_files(machine.store / "faces" / video.faces):
-            frame_index_N, said = predict_track(finished, faces_file, device=resolve_device(machine.device))
-            columns = {**said, **finished_columns(finished, frame_index_N, said)}
-            write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
-            num_rows += len(frame_index_N)
-        facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
-        made_by = {"model_version": model.number, "run_id": model.run_id, "version": PREDICTIONS_VERSION}
-        write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[tracking.TRAINING_DIGEST]})
+    """Writes a prediction for every frame of every track of a video, unless they are there; gives how many it wrote."""
+    folder, num_rows = predictions_folder(machine.store, model, video), 0
+    with hold(machine.store, f"predictions-{folder.name}", what=f"the predictions of {video.video_id}"):
+        if is_whole(folder):
+            return num_rows  # by another run, which was waited for
+        with write_folder(folder) as partial:
+            for faces_file in parquet_files(machine.store / "faces" / video.faces):
+                frame_index_N, said = predict_track(finished, faces_file, device=resolve_device(machine.device))
+                columns = {**said, **finished_columns(finished, frame_index_N, said)}
+                write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
+                num_rows += len(frame_index_N)
+            facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
+            made_by = {"model_version": model.number, "run_id": model.run_id, "version": PREDICTIONS_VERSION}
+            write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[tracking.TRAINING_DIGEST]})
     return num_rows
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from statistics import median
 from typing import Any
 
@@ -30,8 +31,8 @@ class Picture:
     """In decoding order."""
     pts: int | None
     """When it is shown, in ticks of the stream; None where the file does not say it."""
-    dts: int | None = None
-    """When it is decoded, in the same ticks: not after it is shown."""
+    guess: int | None = None
+    """Where it does not: a time at which something is shown, be it this one or another."""
     is_key: bool = False
     is_shown: bool = True
     """Whether a frame is expected of it."""
@@ -63,8 +64,8 @@ class DisplayOrder:
         self._unjudged: deque[Picture] = deque()
         self._placed: deque[Picture] = deque()
         self._num_placed = 0
-        self._untimed: deque[int | None] = deque()
-        """When the packets without a time of display are decoded: in this order something is shown."""
+        self._guesses: list[int] = []
+        """A heap of the times at which those are shown that do not say when."""
         self._hole_at: int | None = None
         """Number of the last packet that stands for an unknown number of missing ones."""
         self._shown_at: int | None = None
@@ -79,8 +80,8 @@ class DisplayOrder:
         """A packet that the decoder was given."""
         self._unjudged.append(sent)
         self._note_damage(sent)
-        if sent.pts is None and sent.is_shown:
-            self._untimed.append(sent.dts)
+        if sent.pts is None and sent.guess is not None and sent.is_shown:
+            heappush(self._guesses, sent.guess)
         if sent.pts is None and sent.is_damaged:
             for other in self._waiting:  # it is not known whether it is shown before or after them
                 other.is_damaged = True
@@ -162,8 +163,8 @@ class DisplayOrder:
         for picture in pictures:
             picture.place = self._num_placed
             picture.shown_at = picture.pts
-            if picture.pts is None and self._untimed:
-                picture.shown_at = self._untimed.popleft()
+            if picture.pts is None and self._guesses:
+                picture.shown_at = heappop(self._guesses)
             self._num_placed += 1
             self._placed.append(picture)
             # a decoder that meets damage may also give up frames that it had made before and not shown yet

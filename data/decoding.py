@@ -21,7 +21,7 @@ from torch import Tensor
 
 from data.damage import DisplayOrder, Picture
 from data.media import Chunk, Device, VideoFacts
-from data.packets import Missing, count_packets, has_times, is_cut_short, is_shown, open_video, packets
+from data.packets import Missing, count_packets, guess_time, has_times, is_cut_short, is_shown, open_video, packets
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
@@ -120,7 +120,7 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
         picture = Picture(
             next(numbers),
             packet.pts if is_timed else None,
-            packet.dts,
+            guess_time(packet),
             packet.is_keyframe,
             is_shown(packet),
             is_damaged=packet.is_corrupt,

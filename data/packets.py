@@ -11,6 +11,8 @@ import av
 
 _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""
+_REORDERED = frozenset({"h264", "hevc", "mpeg4"})
+"""Codecs whose frames are decoded in another order than they are shown."""
 _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
@@ -127,9 +129,16 @@ def is_shown(packet: av.Packet) -> bool:
 
 
 def has_times(container: av.container.InputContainer) -> bool:
-    """Whether packets say when they are shown: in an AVI file FFmpeg guesses it, and not well where B-frames nest."""
+    """Whether packets say when they are shown: for an AVI file FFmpeg guesses it from the frames that come next."""
     codec = container.streams.best("video").codec_context.codec.canonical_name
-    return container.format.name != "avi" or codec not in {"h264", "hevc"}
+    return container.format.name != "avi" or codec not in _REORDERED
+
+
+def guess_time(packet: av.Packet) -> int | None:
+    """When something is shown, this packet's frame or another's, where `has_times` says no."""
+    is_guessed_well = packet.size and packet.stream.codec_context.codec.canonical_name == "mpeg4"
+    time: int | None = packet.pts if is_guessed_well else packet.dts
+    return time
 
 
 def is_cut_short(path: Path) -> bool:
@@ -158,6 +167,8 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
             break
         oddity = oddity or _oddity(codec, packet, number, times)
         number += isinstance(packet, av.Packet)
+    if not has_times(container):
+        oddity = oddity or "its file does not say when frames are shown"
     promised = container.streams.best("video").frames
     if promised and promised != number:
         oddity = oddity or f"its header promises {promised} frames, the file has {number} packets"

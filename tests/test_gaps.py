@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from odd_clips import EYES_ON_THE_BLOCKS, number_in_crop
 
-from data.crops import alignment
 from data.fragments import Face
 from data.gaps import Filled, between, cut_gaps, find_gaps
-from data.numbered import number_in, numbered_clip
+from data.numbered import numbered_clip
 from data.people import Person
 
 
@@ -54,10 +54,6 @@ def test_faces_between_lie_on_a_straight_line() -> None:
     assert filled[3].landmarks_52.tolist() == [[6, 6]] * 5
 
 
-EYES_ON_THE_BLOCKS = np.array([(42, 40), (86, 40), (64, 62), (46, 90), (82, 90)], np.float32)
-"""With these landmarks the crop shows the blocks that spell the number of a frame of `numbered_clip`."""
-
-
 @pytest.mark.parametrize("chunk", [4, 16])
 def test_the_crop_of_a_gap_is_cut_from_that_very_frame(tmp_path: Path, chunk: int) -> None:
     video = numbered_clip(tmp_path / "v.mp4", 40)
@@ -68,19 +64,7 @@ def test_the_crop_of_a_gap_is_cut_from_that_very_frame(tmp_path: Path, chunk: in
     jpegs = cut_gaps(video, filled, device="cpu", decoder="pyav", chunk=chunk, jpeg_quality=95)
     assert sorted(jpegs) == sorted((track_id, index) for track_id, faces in filled.items() for index in faces)
     for (_, index), jpeg in jpegs.items():
-        assert number_of(simplejpeg.decode_jpeg(jpeg)) == index
-
-
-def number_of(crop: np.ndarray) -> int:
-    """The number that the blocks at the upper edge of a crop spell, as `EYES_ON_THE_BLOCKS` puts them there."""
-    matrix_23 = alignment(EYES_ON_THE_BLOCKS)
-    frame = np.full((16, 160, 3), 0, np.uint8)
-    rows, columns = np.mgrid[4:12, :128]
-    u, v = np.tensordot(matrix_23[:, :2], np.stack([columns, rows]), 1) + matrix_23[:, 2:, None]
-    assert u.min() > -1
-    assert v.min() > -1
-    frame[4:12, :128] = crop[v.round().astype(int).clip(0, 111), u.round().astype(int).clip(0, 111)]
-    return number_in(frame)
+        assert number_in_crop(simplejpeg.decode_jpeg(jpeg)) == index
 
 
 def test_without_gaps_the_video_is_not_opened(tmp_path: Path) -> None:

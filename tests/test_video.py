@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import nvidia.dali.backend
 import pytest
@@ -112,6 +113,14 @@ def test_what_dali_cannot_decode_is_an_error_that_names_the_file(tmp_path: Path)
         read(clip, "dali-cpu")
 
 
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc00000"
+    "030001"
+    "18dd8db00000000049454e44ae426082"
+)
+"""A picture of one pixel."""
+
+
 def no_file(path: Path) -> None:
     assert not path.exists()
 
@@ -132,6 +141,39 @@ def sound(path: Path) -> None:
         file.writeframes(bytes(8000))
 
 
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def picture(path: Path) -> None:
+    write_clip(path.with_suffix(".mkv"), [numbered(1)], codec="mjpeg")
+    with av.open(str(path.with_suffix(".mkv"))) as container:
+        content = bytes(next(container.demux(video=0)))
+    path.with_suffix(".mkv").unlink()
+    path.write_bytes(content)
+
+
+def sound_with_a_cover(path: Path) -> None:
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        container.add_attachment("cover.png", "image/png", PNG)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+
+
+def unknown_codec(path: Path) -> None:
+    numbered_clip(path.with_suffix(".mp4"), 2)
+    path.with_suffix(".mp4").rename(path)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"what").replace(b"avcC", b"whaC"))
+
+
+def without_its_end(path: Path) -> None:
+    numbered_clip(path.with_suffix(".mp4"), 20)
+    path.with_suffix(".mp4").rename(path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
 def nothing_that_decodes(path: Path) -> None:
     numbered_clip(path, 2, codec="mjpeg")
     spoil(path, 0, 1)
@@ -144,6 +186,11 @@ def nothing_that_decodes(path: Path) -> None:
         (empty, "expected a video, found 0 bytes; copy or download it again"),
         (text, "expected a video, found Invalid data found when processing input; copy it again or move it away"),
         (sound, "expected a video stream, found audio; move it away"),
+        (folder, "expected a video, found no such file"),
+        (picture, "expected a video stream, found a picture; move it away"),
+        (sound_with_a_cover, "expected a video stream, found a picture, audio; move it away"),
+        (unknown_codec, "expected a video that can be decoded, found an unknown codec; convert it"),
+        (without_its_end, "expected a video, found Invalid data found when processing input; copy it .*"),
         (nothing_that_decodes, "expected frames, found none that decodes; copy or download it again"),
     ],
 )

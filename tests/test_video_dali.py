@@ -1,0 +1,149 @@
+"""DALI and PyAV agree on which frame is number i, or PyAV decodes and the manifest says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from clips import spoil
+from odd_clips import hide_vp8, numbered_film, remux
+from test_video_kinds import later
+
+from data.extraction import extract_video
+from data.numbered import number_in
+from data.shards import read_manifest
+from data.video import Chunk, Decoder, NotForDaliError, choose_decoder, probe, read_frames
+
+NUM_FRAMES = 30
+KNOBS: dict[str, Any] = {
+    "track_ids": None,
+    "device": "cpu",
+    "decoder": "dali",
+    "min_score": 0.7,
+    "detection_size": 160,
+    "jpeg_quality": 90,
+    "threads": 1,
+}
+
+
+def read(path: Path, decoder: Decoder) -> list[Chunk]:
+    return list(read_frames(path, device="cpu", decoder=decoder, chunk=8))
+
+
+def numbers(chunks: list[Chunk]) -> list[int]:
+    return [number_in(frame.numpy()) for chunk in chunks for frame in chunk.frames_FHWC]
+
+
+def cut_in_two(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def late(path: Path) -> Path:
+    return remux(path, path.with_stem("late"), later(5000))
+
+
+AGREED: dict[str, dict[str, Any]] = {
+    "vp8.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "0"}},
+    "vp9.webm": {"codec": "libvpx-vp9"},
+    "vp9.mp4": {"codec": "libvpx-vp9", "rate": Fraction(30000, 1001)},
+    "varying.webm": {"codec": "libvpx-vp9", "ticks": [40 * n + 7 * (n % 3) for n in range(NUM_FRAMES)]},
+    "mjpeg.mkv": {"codec": "mjpeg"},
+    "mjpeg.avi": {"codec": "mjpeg"},
+    "sound.mkv": {"codec": "libvpx-vp9", "sound": "first"},
+}
+
+
+@pytest.mark.parametrize("name", AGREED)
+def test_where_dali_is_taken_it_gives_the_frames_of_pyav(tmp_path: Path, name: str) -> None:
+    clip = numbered_film(tmp_path / name, NUM_FRAMES, **AGREED[name])
+    assert choose_decoder(probe(clip), device="cpu", decoder="dali") == ("dali-cpu", "one frame a packet")
+    by_pyav, by_dali = read(clip, "pyav"), read(clip, "dali-cpu")
+    assert numbers(by_dali) == numbers(by_pyav) == list(range(NUM_FRAMES))
+    for one, other in zip(by_pyav, by_dali, strict=True):
+        assert one.frame_indices == other.frame_indices
+        assert other.times_s == pytest.approx(one.times_s, abs=2e-3)
+        assert (one.frames_FHWC.float() - other.frames_FHWC.float()).abs().mean() < 4
+
+
+def test_a_stream_that_starts_late_is_the_same_to_both(tmp_path: Path) -> None:
+    clip = late(numbered_film(tmp_path / "clip.webm", 9, codec="libvpx-vp9"))
+    assert numbers(read(clip, "dali-cpu")) == list(range(9))
+    assert read(clip, "dali-cpu")[0].times_s == pytest.approx(read(clip, "pyav")[0].times_s, abs=1e-3)
+
+
+def cut_by_edit_list(tmp_path: Path) -> Path:
+    source = numbered_film(tmp_path / "source.mp4", NUM_FRAMES, codec="libvpx-vp9")
+    return remux(source, tmp_path / "clip.mp4", later(-5 * 512))
+
+
+def cut_short(name: str, codec: str) -> Callable[[Path], Path]:
+    def make(tmp_path: Path) -> Path:
+        clip = numbered_film(tmp_path / name, NUM_FRAMES, codec=codec)
+        cut_in_two(clip)
+        return clip
+
+    return make
+
+
+def with_an_invisible_frame(tmp_path: Path) -> Path:
+    source = numbered_film(tmp_path / "source.webm", 12, codec="libvpx", options={"auto-alt-ref": "0"})
+    return hide_vp8(source, tmp_path / "clip.webm", 7)
+
+
+def packed(tmp_path: Path) -> Path:
+    source = numbered_film(tmp_path / "source.avi", 5, codec="mpeg4", tag="XVID", options={"bf": "0"})
+
+    def pack(packets: list[av.Packet]) -> list[av.Packet]:
+        double = av.Packet(bytes(packets[1]) + bytes(packets[2]))
+        double.pts = double.dts = packets[1].dts
+        double.time_base = packets[1].time_base
+        return [packets[0], double, *packets[3:]]
+
+    return remux(source, tmp_path / "clip.avi", pack)
+
+
+@pytest.mark.parametrize(
+    ("make", "device", "reason"),
+    [
+        (cut_by_edit_list, "cpu", "packet 0 is not shown"),
+        (cut_short("clip.avi", "mjpeg"), "cpu", r"packet \d+ is damaged|header promises 30 frames"),
+        (cut_short("clip.mp4", "mjpeg"), "cpu", r"packet \d+ is damaged"),
+        (with_an_invisible_frame, "cpu", "packet 7 is not shown"),
+        (packed, "gpu", "packet 1 does not hold one frame"),
+        (lambda path: numbered_film(path / "c.avi", 9), "gpu", "its file does not say when frames are shown"),
+        (lambda path: numbered_film(path / "c.mp4", 9, aspect=Fraction(2)), "gpu", "its pixels are not square"),
+    ],
+)
+def test_pyav_decodes_what_dali_may_number_otherwise(
+    tmp_path: Path, make: Callable[[Path], Path], device: Any, reason: str
+) -> None:
+    decoder, found = choose_decoder(probe(make(tmp_path)), device=device, decoder="dali")
+    assert decoder == "pyav"
+    assert re.search(reason, found)
+
+
+def test_a_count_that_disagrees_is_an_error(tmp_path: Path) -> None:
+    clip = cut_by_edit_list(tmp_path)
+    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI gave 25 frames of 30 packets"):
+        read(clip, "dali-cpu")
+
+
+def test_what_dali_fails_on_pyav_decodes_and_a_rerun_knows_it(tmp_path: Path) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", NUM_FRAMES, codec="libvpx-vp9")
+    spoil(clip, 14)
+    assert choose_decoder(probe(clip), device="cpu", decoder="dali")[0] == "dali-cpu"
+    done: list[int] = []
+    folder = extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS)
+    manifest = read_manifest(folder)
+    assert manifest["decoder"] == "pyav"
+    assert manifest["decoder_reason"].startswith("DALI cannot decode it")
+    assert (manifest["num_frames"], manifest["tracks"]["clip"]["decode_error"]) == (NUM_FRAMES, 10)
+    assert [path.suffix for path in (tmp_path / "store" / "detections").iterdir()] == [""]
+    decoded = sum(done)
+    assert extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS) == folder
+    assert sum(done) == decoded

@@ -17,6 +17,7 @@ from tasks.config import Experiment, MachineConfig
 from tasks.epochs import run_epochs
 from tasks.epochs import use_all_cores as use_all_cores
 from tasks.fitting import fit_answers
+from tasks.leaks import refuse_leaks
 from tasks.progress import log
 from tasks.temporal import model_digest, train_over_time
 
@@ -26,7 +27,8 @@ def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig
     """The registered version of this training: trained, or found.
 
     Raises:
-        ValueError: The data set has no labels, or none in a split that is needed.
+        ValueError: The data set has no labels, or none in a split that is needed; or a video that one task holds out
+            trains another, and the splits are not the official ones.
     """
     key = model_digest(experiment, dataset, machine.store)
     run_id = tracking.finished_run(machine.store, key)
@@ -52,14 +54,15 @@ def code_revision() -> str:
 
 def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
     store = machine.store
+    leaks = refuse_leaks(dataset, store)
     name = naming.run_name(experiment, tracking.first_params(store, experiment.name))
     with tracking.open_run(
         store,
-        experiment=_mlflow_experiment(dataset, store),
+        experiment=mlflow_experiment(dataset, store),
         training_digest=key,
         run_name=name,
         params=experiment.model_dump(mode="json"),
-        tags=_tags(experiment, dataset),
+        tags={**tags_of(experiment, dataset), "leaking_videos": str(len(leaks))},
     ) as run_id:
         link = tracking.run_page(store, run_id)
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
@@ -74,12 +77,14 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
     return run_id
 
 
-def _mlflow_experiment(dataset: Dataset, store: Path) -> str:
+def mlflow_experiment(dataset: Dataset, store: Path) -> str:
+    """The experiment of MLflow that trainings on a data set belong to."""
     assert dataset.edition is not None, "a data set with labels knows their edition"
     return naming.experiment_name(dataset.edition, is_synthetic=dataset.is_synthetic(store))
 
 
-def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
+def tags_of(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
+    """What a run remembers of where it comes from."""
     return {
         "experiment": experiment.name,
         "config_digest": experiment.digest,

@@ -28,7 +28,7 @@ from flows.environment import free_port, wait_for
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.inference import predict
 from model.network import Architecture, build_network
-from model.serving import BATCH_SIZE, load_model
+from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
 from tasks import registry, serving, tracking
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -99,6 +99,13 @@ def test_an_array_is_predicted_as_the_jpeg_it_was(checkpoint: Path) -> None:
     for kind in (np.uint8, np.int64):
         arrays = pd.DataFrame({"face": [face_HWC.astype(kind) for face_HWC in decoded]})
         pd.testing.assert_frame_equal(model.predict(arrays), expected)
+
+
+def test_a_head_over_time_beside_the_network_is_not_taken_for_it(checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint.parent, tmp_path / "weights"))
+    (folder / "temporal.safetensors").write_bytes(b"a head")
+    faces = example_faces()
+    pd.testing.assert_frame_equal(_load_pyfunc(str(folder)).predict(faces), load_model(checkpoint).predict(faces))
 
 
 @pytest.mark.parametrize(

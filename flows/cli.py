@@ -68,6 +68,26 @@ def train(
 
 
 @app.command()
+def ablate(
+    experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Trainings of each variant.")] = 3,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as train.epochs=3.")] = None,
+    store: Store = STORE,
+    device: OnDevice = Device.AUTO,
+    workers: Workers = CORES,
+) -> None:
+    """Train a recipe without each of its parts, and the paper's, from several seeds: one table of what each brings."""
+    from tasks.config import load_experiment, with_knobs
+
+    knobs = with_knobs(load_experiment(experiment), set_ or [])
+    with prefect(store):
+        from flows.ablate import ablate_mtanet
+
+        table = ablate_mtanet(knobs, seeds, machine_of(store, device, workers))
+    out.print(f"ablation: {table}")
+
+
+@app.command()
 def sample(
     clips: Annotated[int, typer.Option(min=3, help="Number of videos.")] = 30,
     seconds: Annotated[float, typer.Option(help="Length of each.")] = 6.0,

@@ -21,7 +21,7 @@ from tasks.scoring import evaluate, predict_dataset
 from tasks.training import train_model
 from tasks.warehouse import publish
 
-ExperimentName = Literal["paper", "sample", "temporal"]
+ExperimentName = Literal["ablation", "paper", "sample", "strong", "temporal"]
 """The files in `flows/experiments/`."""
 
 

@@ -59,7 +59,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
     [
         (
             ["train", "--experiment", "smaple"],
-            "error: no experiment 'smaple': expected one of paper, sample, or the path",
+            "error: no experiment 'smaple': expected one of ablation, paper, sample",
         ),
         (["train", "--set", "train.epohcs=3"], "error: train.epohcs: Extra inputs are not permitted, found 3"),
         (["train", "--set", "train.epochs"], "error: train.epochs: expected <knob>=<value>, such as train.epochs=3"),

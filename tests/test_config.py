@@ -19,7 +19,7 @@ def test_the_papers_experiment_is_the_defaults() -> None:
 
 
 def test_an_unknown_experiment_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="no experiment 'papre': expected one of paper, sample"):
+    with pytest.raises(ValueError, match="no experiment 'papre': expected one of ablation, paper, sample"):
         load_experiment("papre")
 
 

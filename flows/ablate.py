@@ -1,0 +1,21 @@
+"""Flow `ablate-mtanet`: what each part of a recipe brings, on the experiment's data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from data.store import check_store
+from flows.ingest import ingest_aff_wild2
+from flows.train import data_of
+from tasks.ablation import ablate_recipe
+from tasks.config import Experiment, MachineConfig
+
+
+@flow(name="ablate-mtanet", flow_run_name="ablate-{experiment.name}")
+def ablate_mtanet(experiment: Experiment, seeds: int, machine: MachineConfig = MachineConfig()) -> Path:
+    """Trains every variant from every seed; gives the file with the table. What is done already is not done again."""
+    check_store(machine.store)
+    dataset = ingest_aff_wild2(data_of(experiment, machine), machine)
+    return ablate_recipe(experiment, dataset, seeds, machine)

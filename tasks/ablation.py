@@ -1,0 +1,178 @@
+"""What each part of a recipe brings: the same training without it, from several seeds.
+
+A part is taken out of the whole recipe, not added to the paper's: what a recipe is worth without one of its parts is
+what one has to know to leave it out, and parts that do the same show as ones that none of them needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from data.shards import digest, write_file
+from data.store import hold
+from model.spread import Spread, paired, spread
+from tasks import tracking
+from tasks.catalogue import Dataset
+from tasks.config import Experiment, MachineConfig, TrainConfig
+from tasks.epochs import run_epochs, training_digest
+from tasks.progress import Stage, stage
+from tasks.training import mlflow_experiment, tags_of
+
+RECIPE = "the whole recipe"
+PAPER = "the paper's recipe"
+SGD_RATE = 0.05
+"""Of a variant with the paper's optimiser: its own rate is for far more steps, and hardly learns here."""
+PARTS: dict[str, tuple[str, ...]] = {
+    "flip, crop, colour": ("augment",),
+    "blur": ("blur",),
+    "erasing": ("erase",),
+    "balanced sampling": ("balance",),
+    "unit weights": ("action_unit_weight",),
+    "expression balance": ("expression_balance",),
+    "label smoothing": ("label_smoothing",),
+    "averaged weights": ("ema_decay",),
+    "gradient clipping": ("gradient_clip",),
+    "gradient surgery": ("gradient_surgery",),
+    "AdamW and cosine": ("optimiser", "learning_rate", "weight_decay", "warm_up"),
+}
+"""The knobs that go together; taken out means set to the paper's value."""
+SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action units", "total": "total"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    knobs: TrainConfig
+
+
+def variants(recipe: TrainConfig) -> list[Variant]:
+    """The recipe, it without each of its parts, with those of `PARTS` that are switches it has off, and the paper's."""
+    paper = TrainConfig()
+    all_knobs = [knob for knobs in PARTS.values() for knob in knobs]
+    found = [Variant(RECIPE, recipe)]
+    for part, knobs in PARTS.items():
+        as_in_paper = {knob: getattr(paper, knob) for knob in knobs}
+        if any(getattr(recipe, knob) != value for knob, value in as_in_paper.items()):
+            found.append(Variant(f"without {part}", _with_rate(recipe, as_in_paper)))
+        elif all(value is False for value in as_in_paper.values()):
+            found.append(Variant(f"with {part}", recipe.model_copy(update=dict.fromkeys(knobs, True))))
+    as_in_paper = {knob: getattr(paper, knob) for knob in all_knobs}
+    faster = recipe.model_copy(update={**as_in_paper, "learning_rate": SGD_RATE})
+    found.append(Variant(f"{PAPER}, learning rate {SGD_RATE:g}", faster))
+    found.append(Variant(PAPER, recipe.model_copy(update=as_in_paper)))
+    return found
+
+
+@task(task_run_name="ablate-{experiment.name}", cache_policy=NO_CACHE)
+def ablate_recipe(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
+    """The table of an ablation, in the store and on the flow run's page."""
+    path = run_ablation(experiment, dataset, num_seeds, machine)
+    create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
+    return path
+
+
+def run_ablation(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
+    """Trains every variant from every seed, as runs below one of MLflow, and writes the table; what is done stays done.
+
+    Raises:
+        ValueError: The data set has no labels, or none in a split that is needed.
+    """
+    seeds = [experiment.train.seed + number for number in range(num_seeds)]
+    trainings = [(variant, seed) for variant in variants(experiment.train) for seed in seeds]
+    with tracking.open_run(
+        machine.store,
+        experiment=mlflow_experiment(dataset, machine.store),
+        training_digest=digest("ablation", training_digest(experiment.train, dataset, machine.store)),
+        run_name=f"ablation of {experiment.name}",
+        params=experiment.model_dump(mode="json"),
+        tags=tags_of(experiment, dataset),
+    ) as run_id:
+        results: dict[str, list[Mapping[str, float]]] = {}
+        with stage("ablation", len(trainings), "trainings") as shown:
+            for variant, seed in trainings:
+                scores = _trained(experiment, variant, seed, dataset, machine, run_id, shown)
+                results.setdefault(variant.name, []).append(scores)
+                shown.advance()
+        page = "\n".join(markdown(experiment, dataset, num_seeds, results)) + "\n"
+        tracking.log_text(machine.store, run_id, "ablation.md", page)
+    path = machine.store / "reports" / f"ablation-{experiment.name}.md"
+    with hold(machine.store, "reports", what="the reports"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, page)
+    return path
+
+
+def _trained(
+    experiment: Experiment,
+    variant: Variant,
+    seed: int,
+    dataset: Dataset,
+    machine: MachineConfig,
+    parent_id: str,
+    shown: Stage,
+) -> Mapping[str, float]:
+    """The official scores of a variant from a seed: trained, or found."""
+    knobs = variant.knobs.model_copy(update={"seed": seed})
+    name = f"{variant.name}, seed {seed}"
+    key = digest("ablation", parent_id, training_digest(knobs, dataset, machine.store))
+    scores = tracking.finished_metrics(machine.store, key)
+    if not scores:
+        shown.say("ablation: %s", name)
+        changed = experiment.model_copy(update={"train": knobs})
+        with tracking.open_run(
+            machine.store,
+            experiment=mlflow_experiment(dataset, machine.store),
+            training_digest=key,
+            run_name=name,
+            params=changed.model_dump(mode="json"),
+            tags={**tags_of(changed, dataset), "variant": variant.name},
+            parent_id=parent_id,
+        ) as run_id:
+            record = run_epochs(knobs, dataset, machine, run_id, name=name)
+            scores = {f"final/{score}": record[f"validation/{score}"] for score in SCORES}
+            tracking.log_scores(machine.store, run_id, {**scores, "final/images_per_s": record["images_per_s"]})
+    return {score: scores[f"final/{score}"] for score in SCORES}
+
+
+def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
+    """With a rate that learns something in few steps where the paper's optimiser takes the place of another."""
+    rate = {"learning_rate": SGD_RATE} if changes.get("optimiser", recipe.optimiser) != recipe.optimiser else {}
+    return recipe.model_copy(update={**changes, **rate})
+
+
+def markdown(
+    experiment: Experiment, dataset: Dataset, num_seeds: int, results: Mapping[str, Sequence[Mapping[str, float]]]
+) -> Iterator[str]:
+    """The table as lines: for each variant the mean and spread of the scores, and what they are less the recipe's."""
+    knobs = experiment.train
+    yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
+    yield ""
+    yield (
+        f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}`: each variant trained from {num_seeds} "
+        f"seeds, all with the same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs "
+        f"of the same frames (one in {knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of "
+        f"validation, of the {knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the "
+        "difference from the whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
+    )
+    yield ""
+    yield f"| variant | {' | '.join(SCORES.values())} | total, less the recipe's |"
+    yield "|---" * (len(SCORES) + 2) + "|"
+    totals = [scores["total"] for scores in results[RECIPE]]
+    for name, found in results.items():
+        cells = [_said(spread([scores[score] for scores in found])) for score in SCORES]
+        difference = paired([scores["total"] for scores in found], totals)
+        yield f"| {name} | {' | '.join(cells)} | {'-' if name == RECIPE else _interval(difference)} |"
+
+
+def _said(found: Spread) -> str:
+    return f"{found.mean:.3f} ± {found.deviation:.3f}"
+
+
+def _interval(found: Spread) -> str:
+    return f"{found.mean:+.3f} [{found.mean - found.half_interval:+.3f}, {found.mean + found.half_interval:+.3f}]"

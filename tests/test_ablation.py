@@ -1,0 +1,119 @@
+"""Which variants an ablation has, what its table says, and that what is done stays done."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from little_store import learnable_store
+
+from data.labels import Edition
+from data.shards import write_folder, write_manifest
+from model.spread import paired, spread
+from tasks import tracking
+from tasks.ablation import PARTS, RECIPE, markdown, run_ablation, variants
+from tasks.catalogue import Dataset, Video
+from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
+
+
+def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
+    found = spread([1.0, 2.0, 3.0])
+    assert (found.mean, found.deviation) == (2, 1)
+    assert found.half_interval == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
+    assert math.isnan(spread([1.0]).deviation)
+    assert paired([1.1, 2.1], [1.0, 2.0]).deviation == pytest.approx(0)
+
+
+def test_each_part_is_taken_out_alone_and_the_paper_has_none_of_them() -> None:
+    recipe = load_experiment("ablation").train
+    found = {variant.name: variant.knobs for variant in variants(recipe)}
+    changed = {name: {knob for knob, value in knobs if value != getattr(recipe, knob)} for name, knobs in found.items()}
+    assert changed.pop(RECIPE) == set()
+    assert changed.pop("without AdamW and cosine") == {"optimiser", "learning_rate", "weight_decay"}
+    assert changed.pop("with gradient surgery") == {"gradient_surgery"}
+    assert found.pop("the paper's recipe, learning rate 0.05").learning_rate == 0.05
+    del changed["the paper's recipe, learning rate 0.05"]
+    size = {"layers", "width", "neck", "epochs", "batch_size", "frame_step"}
+    paper = found["the paper's recipe"]
+    del changed["the paper's recipe"]
+    assert {knob for knob, value in paper if value != getattr(TrainConfig(), knob)} == size
+    assert changed == {f"without {part}": set(PARTS[part]) for part in PARTS if f"without {part}" in changed}
+    assert len(changed) == len(PARTS) - 2
+
+
+def test_the_ablation_is_of_the_recipe_of_the_strong_experiment() -> None:
+    strong, ablation = load_experiment("strong").train, load_experiment("ablation").train
+    by_size = {"learning_rate", "ema_decay"}
+    for knob in {knob for knobs in PARTS.values() for knob in knobs} - by_size:
+        assert getattr(strong, knob) == getattr(ablation, knob), knob
+    assert all(getattr(strong, knob) != getattr(TrainConfig(), knob) for knob in by_size)
+
+
+def test_the_table_has_means_spreads_and_paired_differences() -> None:
+    def scores(total: float) -> dict[str, float]:
+        return {"ccc": 0.5, "expression": 0.25, "action_units": 0.75, "total": total}
+
+    results = {RECIPE: [scores(2.0), scores(2.2)], "without blur": [scores(1.9), scores(2.1)]}
+    dataset = Dataset("sample", "root", ())
+    lines = list(markdown(load_experiment("ablation"), dataset, 2, results))
+    assert "`mtanet ablate --experiment ablation --seeds 2`" in lines[2]
+    assert lines[-2] == f"| {RECIPE} | 0.500 ± 0.000 | 0.250 ± 0.000 | 0.750 ± 0.000 | 2.100 ± 0.141 | - |"
+    assert lines[-1].endswith("| 2.000 ± 0.141 | -0.100 [-0.100, -0.100] |")
+
+
+@pytest.fixture
+def dataset(mlflow_store: Path) -> Dataset:
+    """The smallest data set in a store."""
+    labels = mlflow_store / "labels" / "l1"
+    labels.mkdir(parents=True)
+    with write_folder(mlflow_store / "faces" / "f1") as folder:
+        learnable_store(folder)
+        (folder / "labels.parquet").rename(labels / "labels.parquet")
+        write_manifest(folder, {})
+    video = Video("video", "video.mp4", "f1", "s", ("video0", "video1", "video2"))
+    return Dataset("tiny", str(mlflow_store), (video,), Edition.ABAW_2020, "l1")
+
+
+def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added(
+    mlflow_store: Path, dataset: Dataset
+) -> None:
+    torch.set_num_threads(1)
+    experiment = _tiny("train.optimiser=adamw", "train.blur=0.5")
+    machine = MachineConfig(store=mlflow_store, device="cpu")
+    names = [variant.name for variant in variants(experiment.train)]
+    assert len(names) == 7
+    path = run_ablation(experiment, dataset, 1, machine)
+    assert path == mlflow_store / "reports" / "ablation-tiny.md"
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in path.read_text().splitlines()[6:]]
+    assert rows == names
+    runs = _runs(mlflow_store)
+    (parent,) = (run for run in runs if run.info.run_name == "ablation of tiny")
+    children = [run for run in runs if run is not parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert sorted(run.data.tags["variant"] for run in children) == sorted(names)
+    recipe = next(run for run in children if run.data.tags["variant"] == RECIPE).data.metrics
+    assert recipe["final/total"] == recipe["validation/total"]
+    assert f"| {recipe['final/total']:.3f} ± nan |" in path.read_text()
+    logged = tracking.connect(mlflow_store).list_artifacts(parent.info.run_id)
+    assert [artifact.path for artifact in logged] == ["ablation.md"]
+
+    page = path.read_text()
+    run_ablation(experiment, dataset, 1, machine)
+    assert path.read_text() == page
+    run_ablation(experiment, dataset, 2, machine)
+    assert "± nan" not in path.read_text()
+    ended = {run.info.run_id: run.info.end_time for run in _runs(mlflow_store) if run.info.run_id != parent.info.run_id}
+    assert len(ended) == 2 * len(names)
+    assert ended.items() >= {run.info.run_id: run.info.end_time for run in children}.items()
+
+
+def _tiny(*knobs: str) -> Experiment:
+    small = ("layers=[1, 1, 1, 1]", "width=8", "neck=8", "epochs=1", "batch_size=24")
+    return with_knobs(Experiment(name="tiny"), [*(f"train.{knob}" for knob in small), *knobs])
+
+
+def _runs(store: Path) -> list[Any]:
+    return tracking._search(tracking.connect(store), "")

@@ -32,6 +32,8 @@ class Evaluation:
     batch_averaged: Scores
     constant_guess: Scores
     videos: Tallies
+    leaking_videos: int = 0
+    """How many videos trained one of the model's tasks and are held out by another."""
 
     @property
     def total(self) -> float:

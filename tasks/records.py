@@ -10,7 +10,7 @@ from data.shards import write_file
 from data.store import hold
 from data.warehouse import write_scores
 from model.tallies import OFFICIAL
-from tasks import tracking
+from tasks import registry, tracking
 from tasks.evaluation import Evaluation
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
@@ -21,6 +21,8 @@ def write_down(evaluation: Evaluation, store: Path) -> bool:
     """Writes the scores down; says whether the run had others before."""
     tags = tracking.run_tags(store, evaluation.model.run_id)
     are_new = tracking.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
+    if evaluation.leaking_videos:
+        registry.annotate_version(store, evaluation.model, {"leaking_videos": str(evaluation.leaking_videos)})
     facts = {
         "run_id": evaluation.model.run_id,
         "model_version": evaluation.model.number,

@@ -57,6 +57,7 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
             "",
             verdict,
             "",
+            *_warning(evaluation),
             "Pooled over all frames, as the challenge scores, with 95 % intervals by bootstrap over "
             f"{len(evaluation.videos.groups)} videos:",
             "",
@@ -75,6 +76,15 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
             "A recording of several videos has its own scores in SQL: `scope = 'subject'` in `scores`.",
         ]
     )
+
+
+def _warning(evaluation: Evaluation) -> list[str]:
+    if not evaluation.leaking_videos:
+        return []
+    return [
+        f"**These scores flatter:** {evaluation.leaking_videos} videos train one task and are held out by another.",
+        "",
+    ]
 
 
 def _scores_table(evaluation: Evaluation, names: list[str]) -> list[str]:

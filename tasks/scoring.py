@@ -107,6 +107,7 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
         videos=tally(predicted, truth, edition, group_N=video_N, groups=videos),
+        leaking_videos=int(tracking.run_tags(store, model.run_id).get("leaking_videos", "0")),
     )
     if write_down(evaluation, store):
         log_pictures(evaluation, frames, predicted, video_N, store)

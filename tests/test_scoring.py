@@ -14,7 +14,7 @@ from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.shards import parquet_files
 from data.splits import recording_of
 from data.warehouse import publish, query
-from tasks import scoring, tracking
+from tasks import registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
@@ -136,6 +136,18 @@ def test_the_report_has_every_kind_of_score(evaluation: Evaluation) -> None:
     assert f"| f1_au12 | {evaluation.scores['f1_au12']:.3f} |" in page
     video = evaluation.by_video["110"]
     assert f"| 110 | - | - | {video['action_units']:.3f} | - |" in page
+
+
+def test_a_model_that_was_trained_on_a_leak_says_so(
+    evaluation: Evaluation, machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "flatter:" not in scores_markdown(evaluation, "")
+    monkeypatch.setattr(tracking, "SERVER", "")
+    leaky = add_version(machine.store, dataset, noise=0.4, seed=7)
+    tracking.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
+    found = scoring.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
+    assert "**These scores flatter:** 57 videos train one task" in scores_markdown(found, "")
+    assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
 
 
 def test_mlflow_has_the_scores_and_the_ends_of_the_official_ones(

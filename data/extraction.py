@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from data import detections, schema
 from data.assembly import Casting, write_tracks
-from data.detections import Search, write_detections
+from data.detections import write_detections
 from data.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.hints import Hint
+from data.search import Search
 from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names
@@ -42,6 +43,8 @@ def extract_video(
     detection_size: int,
     jpeg_quality: int,
     threads: int,
+    detect_every: int = 1,
+    adaptive_size: bool = True,
     hints: Mapping[str, Hint] | None = None,
     fill_gaps_s: float = 0.0,
     progress: Callable[[int], None] | None = None,
@@ -56,9 +59,12 @@ def extract_video(
         decoder: `auto` takes DALI on a GPU that decodes the codec, `dali` on a CPU too; PyAV decodes what DALI might
             number otherwise, and the manifest says which of them did and why.
         min_score: A face is a detection with at least this score.
-        detection_size: Longer side, in px, of the frames that the detector sees.
+        detection_size: Longer side, in px, of the frames that the detector sees, at most.
         jpeg_quality: Of the crops.
-        threads: That PyTorch may use for this video on a CPU.
+        threads: In which frames of this video are searched at once on a CPU.
+        detect_every: Every k-th frame is searched; those between get interpolated faces where it can be known, with
+            crops of their own pixels.
+        adaptive_size: Whether frames of large faces only are seen at a smaller size, between full looks.
         hints: Who is whose, by track; of other videos' tracks too.
         fill_gaps_s: Between two faces of a person so many seconds apart or less, the frames without a face get one
             where it must be, marked `interpolated`, from their own pixels. 0 fills none.
@@ -76,7 +82,13 @@ def extract_video(
         _extract,
         video,
         store,
-        search=Search(min_score=min_score, detection_size=detection_size, jpeg_quality=jpeg_quality),
+        search=Search(
+            min_score=min_score,
+            detection_size=detection_size,
+            jpeg_quality=jpeg_quality,
+            detect_every=detect_every,
+            adaptive_size=adaptive_size,
+        ),
         casting=Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s),
         device=device,
         decoder=decoder,

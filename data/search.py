@@ -33,13 +33,16 @@ _SIZES = (0.25, 0.375, 0.5, 0.625, 0.75, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What decides which faces are found, and how their crops are stored."""
+    """What decides which faces are found in a video, and how their crops are stored."""
 
     min_score: float
     detection_size: int
     jpeg_quality: int
+    """Of the crops."""
     detect_every: int = 1
-    adaptive_size: bool = False
+    """Frames from one that is searched in any case to the next."""
+    adaptive_size: bool = True
+    """Whether frames of large faces only are looked at at a smaller size."""
 
 
 @dataclass(frozen=True)

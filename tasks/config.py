@@ -70,6 +70,12 @@ class IngestConfig(Knobs):
     """A face is a detection with at least this score, in (0, 1)."""
     detection_size: Annotated[int, Field(ge=160, le=4096)] = 640
     """Longer side, in px, to which a frame is resized for the detector; crops are cut from the full frame."""
+    adaptive_size: bool = True
+    """Looks at frames of large faces only at a smaller size; every window of at most 25 frames has a full look, and is
+    searched in full where that shows others (docs/benchmarks.md)."""
+    detect_every: Annotated[int, Field(ge=1, le=25)] = 1
+    """Searches every k-th frame. Between two that agree faces are interpolated, with crops of their own pixels and the
+    status `interpolated`; where they do not agree each frame is searched. At least k frames are held in memory."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     """Quality of the stored crops, as libjpeg counts it."""
     track_hints: Path | None = None

@@ -158,6 +158,8 @@ def extract_video(
                     decoder=ingest.decoder,
                     min_score=ingest.min_score,
                     detection_size=ingest.detection_size,
+                    detect_every=ingest.detect_every,
+                    adaptive_size=ingest.adaptive_size,
                     jpeg_quality=ingest.jpeg_quality,
                     threads=max(1, (os.cpu_count() or 1) // machine.workers),
                     hints=hints,

@@ -63,6 +63,9 @@ def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 
 
 def _log(trials: list[Trial], model: Version, dataset: Dataset, split: Split, store: Path) -> None:
+    if not trials:
+        log.info("cross-fitting: %s of %s has no two recordings with labels to part", split, dataset.name)
+        return
     rows = rows_of(trials)
     trained_on = tracking.run_tags(store, model.run_id)["data_digest"]
     is_own = dataset.digest == trained_on and split is Split.VALIDATION

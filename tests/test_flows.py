@@ -143,6 +143,28 @@ def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConf
     assert beside.num_frames > other.evaluation.num_frames
     splits = query(machine.store, "SELECT DISTINCT split FROM runs WHERE model_version = 2 ORDER BY 1").to_pylist()
     assert [row["split"] for row in splits] == ["train", "validation"]
+    # The training videos are two recordings: what is fitted on one is scored on the other.
+    metrics = tracking.connect(machine.store).get_run(other.model.run_id).data.metrics
+    by_smoothing = metrics["sample_train_crossfit/action_units_by_smoothing"]
+    gain = metrics["sample_train_crossfit/action_units_by_smoothing_gain"]
+    assert by_smoothing - gain == pytest.approx(metrics["sample_train_final/action_units"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_head_over_time_is_a_model_as_any_other(machine: MachineConfig) -> None:
+    over_time = with_knobs(TINY, ["temporal.width=8", "temporal.epochs=2", "temporal.window=8"])
+    model = train_mtanet(over_time, machine).model
+    assert (machine.store / "models" / model.tags[tracking.TRAINING_DIGEST] / "temporal.safetensors").is_file()
+    metrics = tracking.connect(machine.store).get_run(model.run_id).data.metrics
+    frame, found = (metrics[f"temporal/{part}action_units"] for part in ("frame_", ""))
+    assert metrics["temporal/gain_action_units"] == pytest.approx(found - frame)
+    assert found == pytest.approx(metrics["final/action_units"], abs=0.02)
+    said = "SELECT count(*) AS n, count(valence) AS raw, count(smoothed_valence) AS smoothed, count(decided_au4) AS au4"
+    (row,) = query(machine.store, f"{said} FROM predictions WHERE model_version = {model.number}").to_pylist()
+    assert row["n"] >= row["raw"] == row["smoothed"] == row["au4"] > 0
+    before = files_of(machine.store)
+    assert train_mtanet(over_time, machine).model == model
+    assert files_of(machine.store) == before
 
 
 @pytest.mark.usefixtures("trained")

@@ -37,7 +37,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
 
 def test_help_names_every_command() -> None:
     said = CliRunner().invoke(app, ["--help"]).output
-    for command in ("demo", "sample", "up", "ingest", "train", "evaluate", "predict", "sql", "report", "doctor"):
+    for command in ("demo", "sample", "up", "ingest", "train", "evaluate", "predict", "sql", "report", "rollback", "doctor"):
         assert re.search(rf"^│ {command} ", said, re.MULTILINE), command
 
 

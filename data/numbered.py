@@ -1,4 +1,4 @@
-"""Clips that carry their frame number in their pixels, so that what was decoded shows which frame it is."""
+"""Clips that carry their frame number in their pixels, so that what was decoded shows which frame it is; and crops."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
+
+from data.schema import FACES, Status
+from data.shards import write_parquet
 
 ENCODERS = {
     "h264": "libx264",
@@ -90,3 +94,11 @@ def numbered_clip(
     """Writes frames numbered from 0 as a video, as `write_clip` does."""
     frames = (numbered(number) for number in range(num_frames))
     return write_clip(path, frames, codec=codec, rate=rate, ticks=ticks, rotation_deg=rotation_deg)
+
+
+def write_faces(path: Path, jpegs: Sequence[bytes], *, rows_per_group: int) -> Path:
+    """Writes crops as the faces of a track, a frame each."""
+    names = {"track_id": path.stem, "video_id": path.stem, "status": Status.OK.value}
+    rows = [{**names, "frame_index": index, "face_jpeg": jpeg} for index, jpeg in enumerate(jpegs)]
+    write_parquet(pa.Table.from_pylist(rows, schema=FACES), path, rows_per_group=rows_per_group)
+    return path

@@ -20,9 +20,7 @@ from data.batch import Batch
 from data.crops import TEMPLATE_52, cut_faces, encode_jpegs
 from data.faces import RetinaFace, read_weights
 from data.loader import face_batches
-from data.numbered import ENCODERS, number_in, numbered, write_clip
-from data.schema import FACES, Status
-from data.shards import write_parquet
+from data.numbered import ENCODERS, number_in, numbered, write_clip, write_faces
 from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
 from model.losses import task_losses, total_loss
 from model.network import MTANet, Outputs
@@ -140,12 +138,7 @@ def _scores(map_NCHW: Tensor) -> Tensor:
 
 def _batches(device: Device, folder: Path) -> tuple[bool, str]:
     jpegs = encode_jpegs(_faces("cpu"), quality=95)
-    rows = [
-        {"track_id": "track", "video_id": "track", "frame_index": index, "status": Status.OK.value, "face_jpeg": jpeg}
-        for index, jpeg in enumerate(jpegs)
-    ]
-    file = folder / "track.parquet"
-    write_parquet(pa.Table.from_pylist(rows, schema=FACES), file, rows_per_group=5)
+    file = write_faces(folder / "track.parquet", jpegs, rows_per_group=5)
     one, other = ([*face_batches(file, batch_size=5, device=on)] for on in ("cpu", device))
     if [[*index_B] for index_B, _ in one] != [[*index_B] for index_B, _ in other]:
         return False, "the frames come in another order"

@@ -35,6 +35,7 @@ DOORS = {
     "nvidia": ("data/video.py", "data/dali_video.py", "data/crops.py", "data/face_graph.py", "data/loader.py"),
     "av": ("data/packets.py", "data/decoding.py", "data/numbered.py", "data/sample/"),
     "pyarrow": (
+        "data/numbered.py",
         "data/schema.py",
         "data/shards.py",
         "data/annotations.py",

@@ -56,6 +56,8 @@ def report(
 @app.command()
 def rollback(store: Store = STORE) -> None:
     """Make the version that was champion before the champion again."""
+    if not store.is_dir():
+        raise ValueError(f"{store}: there is no store; name its folder with --store")
     set_environment(store, verbose=is_verbose())
     from tasks.champion import roll_back
 

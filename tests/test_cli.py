@@ -37,7 +37,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
 
 def test_help_names_every_command() -> None:
     said = CliRunner().invoke(app, ["--help"]).output
-    for command in ("demo", "sample", "up", "ingest", "train", "evaluate", "predict", "sql", "report", "rollback", "doctor"):
+    makes = ("demo", "sample", "ingest", "train", "ablate", "evaluate", "predict")
+    for command in (*makes, "sql", "report", "rollback", "up", "doctor"):
         assert re.search(rf"^│ {command} ", said, re.MULTILINE), command
 
 
@@ -66,6 +67,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
         (["train", "--root", "x"], "both [sample] and ingest.root are given"),
         (["evaluate", "--split", "dev"], "error: no split 'dev': expected one of train, validation"),
         (["sql"], 'error: give a query, such as "SELECT * FROM runs", or --list for what there is'),
+        (["rollback", "--store", "nowhere"], "error: nowhere: there is no store; name its folder with --store"),
         (["sql", "SELECT 1", "--store", "nowhere"], "error: nowhere/warehouse.duckdb: no warehouse yet"),
     ],
 )

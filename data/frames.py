@@ -54,11 +54,19 @@ class LabelledFrames:
         """Track and frame, as errors say them."""
         return f"track {self.track_ids[self.track_index_N[position]]}, frame {self.frame_index_N[position]}"
 
+    def take(self, position_P: Integers) -> LabelledFrames:
+        """The frames at these positions, in this order."""
+        arrays: dict[str, Any] = {name: getattr(self, name)[position_P] for name in _ARRAYS}
+        return replace(self, **arrays)
+
     def truth(self) -> dict[str, Floats]:
         """The labels as columns: `valence`, `arousal`, `expression` (class number), `au1`, ..."""
         units = zip(action_unit_columns(self.edition), self.action_units_NU.T, strict=True)
         valence_N, arousal_N = self.valence_arousal_N2.T
         return {"valence": valence_N, "arousal": arousal_N, "expression": self.expression_N, **dict(units)}
+
+
+_ARRAYS = tuple(name for name in LabelledFrames.__dataclass_fields__ if name not in ("edition", "faces_files"))
 
 
 def labelled_frames(
@@ -172,6 +180,5 @@ def _array(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _concatenate(parts: Sequence[LabelledFrames]) -> LabelledFrames:
-    names = [name for name in LabelledFrames.__dataclass_fields__ if name not in ("edition", "faces_files")]
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
     return replace(parts[0], **arrays)

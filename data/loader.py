@@ -55,6 +55,7 @@ def batches(
     threads: int = 1,
     pool_batches: int | None = None,
     chosen: Integers | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """One pass over the frames, the same for the same (seed, epoch), on `device`.
 
@@ -63,9 +64,11 @@ def batches(
     come in order.
     `chosen` are the positions of the frames to come, ascending, as often as they are to come. By default every frame
     comes once.
+    With `part` = (k, n) and `shuffle`, of each batch only the k-th of n equal parts comes, changed as in the whole.
 
     Raises:
-        ValueError: A crop is missing, is not an image or is not 112 x 112 px; names track and frame.
+        ValueError: A crop is missing, is not an image or is not 112 x 112 px; names track and frame. Or a batch cannot
+            be cut into equal parts.
     """
     chosen = np.arange(len(frames)) if chosen is None else chosen
     batch_size = min(batch_size, len(chosen))
@@ -74,11 +77,11 @@ def batches(
         tracks_P = frames.track_index_N[chosen]
         pool_batches = pool_batches or max(POOL_FRAMES // batch_size, CHUNK_BATCHES)
         pools = mixed(chosen, tracks_P, batch_size=batch_size, pool_batches=pool_batches, order=order)
-        crops = _mixed_crops(frames, pools)
+        crops = _mixed_crops(frames, (_part(pool_SB, *part) for pool_SB in pools))
     else:
         crops = _batched(_crops_in_order(frames, chosen), batch_size)
     jitter = (augment, np.random.default_rng((seed, epoch, 1))) if augment else None
-    for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter):
+    for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter, part):
         yield Batch(
             faces_BCHW,
             torch.from_numpy(frames.valence_arousal_N2[position_B]).to(faces_BCHW.device),
@@ -103,6 +106,15 @@ def face_batches(
 
     crops = _batched(_track_pools(faces_file, name), batch_size)
     yield from _decoded(crops, name, batch_size, device, threads, None)
+
+
+def _part(pool_SB: Integers, number: int, num_parts: int) -> Integers:
+    if pool_SB.shape[1] % num_parts:
+        raise ValueError(
+            f"{num_parts} processes cannot share a batch of {pool_SB.shape[1]} frames evenly: "
+            f"make the batch size a multiple of {num_parts}"
+        )
+    return np.split(pool_SB, num_parts, axis=1)[number]
 
 
 def _mixed_crops(frames: LabelledFrames, pools: Iterator[Integers]) -> Iterator[_Crops]:
@@ -182,20 +194,22 @@ def _decoded(
     device: Device,
     threads: int,
     jitter: tuple[Augmentation, np.random.Generator] | None,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Integers, Tensor]]:
     in_flight: deque[_Crops] = deque()
 
     def source() -> Iterator[list[Any]]:
         for batch in crops:
             in_flight.append(batch)
-            yield [_arrays(batch), *(draw(*jitter, len(batch.jpegs)) if jitter else ())]
+            drawn = draw(*jitter, len(batch.jpegs) * part[1]) if jitter else []
+            yield [_arrays(batch), *(np.split(array, part[1])[part[0]] for array in drawn)]
 
     pipeline = face_pipeline(
         batch_size=batch_size,
         device=device,
         augment=jitter[0] if jitter else None,
         threads=threads,
-        device_id=0 if device == "gpu" else None,
+        device_id=torch.cuda.current_device() if device == "gpu" else None,
         source=source(),
     )
     while True:

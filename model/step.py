@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from data.batch import Batch
+from model.distributed import average_gradients, of_all
 from model.ema import update_average
 from model.learning import Learning
 from model.losses import Emphasis, task_losses, weighted_losses
@@ -42,7 +43,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     """
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-    losses = task_losses(_forward(run.network, batch, learning), batch, emphasis)
+    losses = task_losses(of_all(_forward(run.network, batch, learning)), batch, emphasis)
     weighted = list(weighted_losses(losses, run.network.log_sigma_T, learning.task_weights).values())
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()
@@ -50,6 +51,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
         backward_with_surgery(weighted, run.network)
     else:
         torch.autograd.backward(total)
+    average_gradients(run.network)
     parameters = [parameter for parameter in run.network.parameters() if parameter.grad is not None]
     norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
     numbers = _numbers({"loss": total, **{f"loss_{task}": losses[task] for task in losses}, "gradient_norm": norm})

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from model.distributed import average
 from model.network import MTANet
 
 
@@ -32,7 +33,7 @@ def backward_with_surgery(losses: Sequence[Tensor], network: MTANet) -> None:
         # The graph is freed with the last loss, which is the last to need it.
         kept = loss is not losses[-1]
         parts = torch.autograd.grad(loss, [*shared, *own], retain_graph=kept, allow_unused=True)
-        gradients.append(torch.cat([part.flatten() for part in parts[: len(shared)]]))
+        gradients += average([torch.cat([part.flatten() for part in parts[: len(shared)]])])
         for parameter, part in zip(own, parts[len(shared) :], strict=True):
             if part is not None:
                 parameter.grad = part if parameter.grad is None else parameter.grad + part

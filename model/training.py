@@ -26,6 +26,7 @@ from data.frames import LabelledFrames
 from data.labels import Task
 from data.loader import Device, batches
 from model.checkpoint import MODEL
+from model.distributed import check_alike, concatenated, synchronised, team, wait_for_all, with_all_labels
 from model.inference import predict_frames
 from model.learning import Learning, learning_rate
 from model.losses import TaskWeights
@@ -87,13 +88,17 @@ def train(
         yield from done
         return
     run = start(folder, plan, machine.device, trunk)
+    check_alike(len(run.records), f"{folder}: the epochs that are done")
+    run.network = synchronised(run.network)
     recipe = recipe_for(training, learning, machine.device)
     yield from run.records
     for epoch in range(len(run.records), learning.epochs):
         record = _train_epoch(run, training, learning, recipe, augment, machine, epoch, progress)
         run.records.append(record | _validate(run.scored, validation, learning, machine))
         is_last = epoch + 1 == learning.epochs or has_stalled(run.records, learning.patience)
-        save(folder, run, plan, is_last=is_last)
+        if team().rank == 0:
+            save(folder, run, plan, is_last=is_last)
+        wait_for_all()
         yield run.records[-1]
         if is_last:
             return
@@ -109,7 +114,9 @@ def _train_epoch(
     epoch: int,
     progress: Progress | None,
 ) -> Record:
-    torch.manual_seed(int(np.random.SeedSequence((learning.seed, epoch)).generate_state(1)[0]))
+    # The parts of a batch drop out features of their own.
+    seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(team().rank,) if team().rank else ())
+    torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     num_batches = max(len(training) // learning.batch_size, 1)
     numbers = defaultdict[str, list[float]](list)
@@ -125,8 +132,9 @@ def _train_epoch(
         epoch=epoch,
         augment=augment,
         chosen=deal(recipe.draws_N, order) if recipe.draws_N is not None else None,
+        part=(team().rank, team().size),
     )
-    for number, batch in enumerate(epoch_batches):
+    for number, batch in enumerate(map(with_all_labels, epoch_batches)):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
         steps = epoch * num_batches + number
         for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
@@ -146,10 +154,11 @@ def _train_epoch(
 
 
 def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
+    part = np.array_split(np.arange(len(validation)), team().size)[team().rank]
     predicted = predict_frames(
-        network, validation, batch_size=learning.batch_size, device=machine.device, threads=machine.threads
+        network, validation.take(part), batch_size=learning.batch_size, device=machine.device, threads=machine.threads
     )
-    found = scores(predicted, validation.truth(), validation.edition)
+    found = scores(concatenated(predicted), validation.truth(), validation.edition)
     return {f"validation/{name}": value for name, value in found.items()}
 
 

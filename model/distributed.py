@@ -1,0 +1,214 @@
+"""One training by several processes, started by torchrun: each has its part of every batch, all learn from the whole.
+
+Every process gathers the answers and labels of all and computes the same loss, that of the whole batch, but follows its
+gradient through its own part alone; batch normalisation takes its moments from all parts. The sum of the processes'
+gradients is then the gradient of one process that has the whole batch. They stay alike without sending weights: same
+seed, same gradients, same steps. In a process by itself everything here changes nothing.
+
+Letters: B faces, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+from data.batch import Batch
+from data.loader import Device
+from model.network import MTANet, Outputs
+
+_PATIENCE = timedelta(days=7)
+"""The other processes wait while the first one makes the shards. One that fails is noticed by torchrun, not by this."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a training, and which of them this is: `rank` counts from 0."""
+
+    rank: int = 0
+    size: int = 1
+
+
+def team() -> Team:
+    if not distributed.is_initialized():
+        return Team()
+    return Team(distributed.get_rank(), distributed.get_world_size())
+
+
+@contextmanager
+def joined(device: Device) -> Iterator[Team]:
+    """The team that torchrun's environment describes; a team of one without torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team()
+        return
+    if device == "gpu":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if device == "gpu" else "gloo"
+    distributed.init_process_group(backend, timeout=_PATIENCE)
+    yield team()
+    # After an error it is torchrun that ends the others: they may wait for this process, which would wait for them.
+    distributed.destroy_process_group()
+
+
+def tell(job: Any) -> None:
+    """The first process says to the others what to take part in; None: that was all."""
+    if team().size > 1:
+        distributed.broadcast_object_list([job])
+
+
+def hear() -> Any:
+    """What the first process tells; waits until it does."""
+    jobs: list[Any] = [None]
+    distributed.broadcast_object_list(jobs)
+    return jobs[0]
+
+
+def wait_for_all() -> None:
+    """Returns when every process of the team has come to this line."""
+    if team().size > 1:
+        distributed.barrier()
+
+
+def check_alike(value: int, what: str) -> None:
+    """
+    Raises:
+        ValueError: It differs between the processes, as where machines do not see the same store.
+    """
+    found = _objects(value)
+    if len(set(found)) > 1:
+        raise ValueError(f"{what} differ between the processes: {found}; all of them must see the same store")
+
+
+def concatenated(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The columns of all processes, one below the other in the order of ranks."""
+    parts = _objects(dict(columns))
+    return {name: np.concatenate([part[name] for part in parts]) for name in columns}
+
+
+def with_all_labels(batch: Batch) -> Batch:
+    """The labels, tracks and frames of the whole batch, beside the faces of this process's part."""
+    labels = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "faces_BCHW"}
+    return replace(batch, **{name: _gathered(tensor) for name, tensor in labels.items()})
+
+
+def of_all(outputs: Outputs) -> Outputs:
+    """The outputs for the whole batch; the gradient that comes back is that of this part, times the team's size."""
+    if team().size == 1:
+        return outputs
+    return Outputs(*(_gathered_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
+
+
+def average(gradients: list[Tensor]) -> list[Tensor]:
+    """Over the team."""
+    if team().size == 1 or not gradients:
+        return gradients
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    parts = torch.split(flat / team().size, [gradient.numel() for gradient in gradients])
+    return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
+
+
+def average_gradients(network: MTANet) -> None:
+    """Every process is left with the gradient of the whole batch."""
+    parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    gradients = average([parameter.grad for parameter in parameters if parameter.grad is not None])
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+
+
+def synchronised(network: MTANet) -> MTANet:
+    """The same network, but that in training it normalises by the moments of the whole batch."""
+    if team().size == 1:
+        return network
+    if next(network.parameters()).is_cuda:
+        converted: MTANet = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return converted
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SyncedBatchNorm2d
+    return network
+
+
+class _SyncedBatchNorm2d(nn.BatchNorm2d):
+    """What `nn.SyncBatchNorm` does, which knows no CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        if not self.training:
+            return super().forward(input)
+        assert self.momentum is not None, "a network averages its moments with the default momentum"
+        assert self.running_mean is not None, "and keeps them"
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        x_BCHW = input.to(torch.promote_types(input.dtype, torch.float32))
+        count = x_BCHW.numel() // x_BCHW.shape[1] * team().size
+        mean_C = _summed(x_BCHW.sum((0, 2, 3))) / count
+        centred_BCHW = x_BCHW - mean_C[:, None, None]
+        variance_C = _summed(centred_BCHW.square().sum((0, 2, 3))) / count
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean_C.detach(), self.momentum)
+        self.running_var.lerp_(variance_C.detach() * (count / (count - 1)), self.momentum)
+        scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
+        normal_BCHW: Tensor = centred_BCHW * scale_C[:, None, None] + self.bias[:, None, None]
+        return normal_BCHW
+
+
+class _Sum(torch.autograd.Function):
+    """Over the team; as every process has the sum, its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, part: Tensor) -> Tensor:
+        total = part.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, part_BK: Tensor) -> Tensor:
+        return _gathered(part_BK)
+
+    @staticmethod
+    def backward(_: Any, gradient_BK: Tensor) -> Tensor:
+        # The average over the team, which follows, is to be the sum of the parts' gradients.
+        return gradient_BK.chunk(team().size)[team().rank] * team().size
+
+
+def _summed(part: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(part)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _gathered_with_gradient(part_BK: Tensor) -> Tensor:
+    whole_BK: Tensor = _Gather.apply(part_BK)  # type: ignore[no-untyped-call]
+    return whole_BK
+
+
+def _gathered(part: Tensor) -> Tensor:
+    if team().size == 1:
+        return part
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(team().size)]
+    distributed.all_gather(parts, part.contiguous())
+    return torch.cat(parts)
+
+
+def _objects(mine: Any) -> list[Any]:
+    if team().size == 1:
+        return [mine]
+    found: list[Any] = [None] * team().size
+    distributed.all_gather_object(found, mine)
+    return found

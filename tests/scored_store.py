@@ -117,7 +117,7 @@ def _says(faces_file: Path, noise: float, generator: np.random.Generator, editio
     }
     says |= {unit: (known[unit] * 0.8 + 0.1 + noise * generator.normal(size=frames)).clip(0, 1) for unit in units}
     number = len(EXPRESSIONS[edition])
-    likely_NE = np.eye(number)[known["expression"].astype(int)] + noise * generator.random((frames, number)) * 1.5
+    likely_NE = np.eye(number)[known["expression"].astype(int)] + noise * generator.random((frames, number)) * 4
     likely_NE /= likely_NE.sum(axis=1, keepdims=True)
     says |= {f"p_{name}": column for name, column in zip(EXPRESSIONS[edition], likely_NE.T, strict=True)}
     says["expression"] = likely_NE.argmax(axis=1)

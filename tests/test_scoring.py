@@ -106,6 +106,14 @@ def test_every_score_is_found_again_by_the_queries_of_the_docs(machine: MachineC
 
 
 @pytest.mark.usefixtures("evaluation")
+def test_every_query_of_the_docs_is_understood(machine: MachineConfig) -> None:
+    blocks = re.findall(r"(?:^    .*\n)+", DOCS.read_text(), re.MULTILINE)
+    assert len(blocks) > 10
+    for block in blocks:
+        query(machine.store, block)
+
+
+@pytest.mark.usefixtures("evaluation")
 def test_the_constant_guess_is_found_again_by_the_query_of_the_docs(machine: MachineConfig) -> None:
     expected = {metric: value for (_, _, metric), value in written(machine, "constant_guess").items()}
     found = {row["metric"]: row["value"] for row in query(machine.store, documented("constant guess")).to_pylist()}

@@ -12,15 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from data.batch import Batch
 from data.crops import TEMPLATE_52, cut_faces, encode_jpegs
-from data.faces import RetinaFace, read_weights
 from data.loader import face_batches
 from data.numbered import ENCODERS, number_in, numbered, write_clip, write_faces
+from data.retinaface import RetinaFace, read_weights
 from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
 from model.losses import task_losses, total_loss
 from model.network import MTANet, Outputs

@@ -14,6 +14,7 @@ import typer
 
 from flows import cli_look
 from flows.options import CORES, STORE, Device, OnDevice, Store, Workers, machine_of
+from flows.team import as_team
 from flows.terminal import VERBOSE, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def train(
 
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
     knobs = with_knobs(load_experiment(experiment), given)
-    print_trained(_train(knobs, machine_of(store, device, workers)), out)
+    machine = machine_of(store, device, workers)
+    as_team(machine, lambda: print_trained(_train(knobs, machine), out))
 
 
 @app.command()

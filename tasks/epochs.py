@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,19 @@ from data.labels import Split
 from data.shards import digest
 from data.store import hold
 from data.video import resolve_device
+from model.distributed import hear, tell
 from model.learning import Learning
 from model.network import Architecture
 from model.pretrained import load_trunk
 from model.saved import kept_epoch
-from model.training import Machine, Record, train
+from model.training import Machine, Progress, Record, train
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
 from tasks.knobs import Knobs
 from tasks.progress import log, stage
 
-VERSION = 1
+VERSION = 2
 """Raised when the same knobs and data would train another network."""
 
 
@@ -47,7 +48,8 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
 
 def use_all_cores() -> None:
     """For the thread that trains or predicts; those that extract videos share the cores among them."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(max((os.cpu_count() or 1) // processes_here, 1))
 
 
 def run_epochs(
@@ -58,39 +60,61 @@ def run_epochs(
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
-    use_all_cores()
     key = training_digest(knobs, dataset, machine.store)
-    training, validation = (split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
-    log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
-    about: dict[str, Any] = {"training_digest": key, "data_digest": dataset.digest}
-    architecture = Architecture(**named(knobs, Architecture))
-    learning = Learning(**named(knobs, Learning))
-    trunk, about["pretrained"] = _pretrained(knobs, architecture)
+    tell((knobs, dataset, machine, key))
     logged = tracking.logged_steps(machine.store, run_id, "train/loss")
     with (
         hold(machine.store, f"models-{key}", what="this training"),
-        stage(name, knobs.epochs, "epochs") as shown,
+        stage("training", knobs.epochs, "epochs") as shown,
     ):
         records: list[Record] = []
-        for record in train(
-            machine.store / "models" / key,
-            training,
-            validation,
-            architecture=architecture,
-            learning=learning,
-            augment=_augmentation(knobs),
-            machine=Machine(device=resolve_device(machine.device)),
-            trunk=trunk,
-            about={**about, "knobs": knobs.model_dump(mode="json")},
-            progress=lambda epoch, batch, batches: shown.set(epoch, note=f"batch {batch} of {batches}"),
-        ):
+
+        def show(epoch: int, batch: int, batches: int) -> None:
+            shown.set(epoch, note=f"batch {batch} of {batches}")
+
+        for record in _epochs(knobs, dataset, machine, key, name, show):
             epoch = len(records)
             records.append(record)
             if epoch not in logged:
                 tracking.log_epoch(machine.store, run_id, epoch, record)
                 shown.say("%s, epoch %d of %d: %s", name, epoch + 1, knobs.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
-    return records[kept_epoch(records, learning)]
+    return records[kept_epoch(records, Learning(**named(knobs, Learning)))]
+
+
+def follow() -> None:
+    """Takes part in each training that the first process of a team runs, until it has run all: `model.distributed`."""
+    while (job := hear()) is not None:
+        for _ in _epochs(*job):
+            pass
+
+
+def _epochs(
+    knobs: TrainConfig,
+    dataset: Dataset,
+    machine: MachineConfig,
+    key: str,
+    name: str = "training",
+    progress: Progress | None = None,
+) -> Iterator[Record]:
+    use_all_cores()
+    training, validation = (split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
+    log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
+    architecture = Architecture(**named(knobs, Architecture))
+    trunk, pretrained = _pretrained(knobs, architecture)
+    about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
+    yield from train(
+        machine.store / "models" / key,
+        training,
+        validation,
+        architecture=architecture,
+        learning=Learning(**named(knobs, Learning)),
+        augment=_augmentation(knobs),
+        machine=Machine(device=resolve_device(machine.device)),
+        trunk=trunk,
+        about={**about, "knobs": knobs.model_dump(mode="json")},
+        progress=progress,
+    )
 
 
 def named(knobs: Knobs, kind: Any) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""A command that torchrun starts several times: the first process runs it, the others take part in its trainings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flows.environment import set_environment
+from flows.terminal import is_verbose
+
+if TYPE_CHECKING:
+    from tasks.config import MachineConfig
+
+
+def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
+    """Does the work, without torchrun or in the first of its processes; in the others, returns when that is done.
+
+    Only the first process talks to Prefect and MLflow and writes to the store, which all of them read.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        work()
+        return
+    set_environment(machine.store, verbose=is_verbose())
+    from data.video import resolve_device
+    from model.distributed import joined, tell
+
+    with joined(resolve_device(machine.device)) as team:
+        if team.rank > 0:
+            from tasks.epochs import follow
+
+            follow()
+        else:
+            work()
+            tell(None)

@@ -19,8 +19,6 @@ _DEEPEST = 16
 """No codec holds back more frames than this to put them in order."""
 _STEPS = 32
 """Steps of time between frames that are remembered."""
-_STEADY = 0.25
-"""Of a constant rate the steps differ by less than this share: files round times to milliseconds."""
 
 
 @dataclass(eq=False)
@@ -57,7 +55,9 @@ class DisplayOrder:
     is decoded first may come last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: float | None = None) -> None:
+        """`step` is the time from a frame to the next, in ticks, as long as the frames themselves do not show it."""
+        self._step = step
         self.num_damaged = 0
         """Packets that did not decode, or not without a fault."""
         self._waiting: list[Picture] = []
@@ -68,10 +68,14 @@ class DisplayOrder:
         """A heap of the times at which those are shown that do not say when."""
         self._hole_at: int | None = None
         """Number of the last packet that stands for an unknown number of missing ones."""
+        self._of_hole: list[Picture] = []
+        """What is left of the frames around it, until the next one that is whole."""
         self._shown_at: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._last_damage = -1
-        """Number of the last packet known to be damaged."""
+        """Number of the last packet known to be damaged, or to need one that is."""
+        self._given_up: set[int] = set()
+        """Numbers of packets whose frame is lost."""
         self._is_broken = False
         self._mended_at = 0
         """Place of the keyframe that ended the last damage; what is shown before it is not mended."""
@@ -99,6 +103,8 @@ class DisplayOrder:
 
     def give(self, picture: Picture, frame: Any, *, is_corrupt: bool, is_key: bool) -> None:
         """A frame that the decoder made of a packet, in display order."""
+        if picture.number in self._given_up:  # it comes too late: others are shown after it by now
+            return
         if picture.place is not None:  # it has one already: a decoder may show what it kept from an earlier packet
             same_time = (other for other in self._waiting if other.pts == frame.pts)
             # or give two for a packet, of which one is not a frame of the video if the packet is damaged
@@ -117,8 +123,7 @@ class DisplayOrder:
         while self._placed and self._placed[0].is_trusted is not None:
             picture = self._placed.popleft()
             if picture.frame is not None if picture.is_trusted else picture.is_shown:
-                yield from self._missing_before(picture)
-                yield picture
+                yield from self._in_time(picture)
 
     def rest(self, *, cut_at: float) -> Iterator[Picture]:
         """What is left when nothing more is added or given.
@@ -131,24 +136,30 @@ class DisplayOrder:
         for picture in self._placed:
             picture.is_lost = picture.is_lost or cut_at < _pts(picture)
         yield from self.ready()
+        yield from self._of_hole
 
-    def _missing_before(self, picture: Picture) -> Iterator[Picture]:
-        """Lost frames where packets are missing: as many as fit in at the rate of the last frames."""
-        before, self._shown_at = self._shown_at, picture.shown_at
-        if before is None or picture.shown_at is None or picture.shown_at <= before:
+    def _in_time(self, picture: Picture) -> Iterator[Picture]:
+        """The picture, after the lost ones of a hole: as many as fit in at the usual rate."""
+        if self._hole_at is not None and self._shown_at is not None and not picture.is_trusted:
+            picture.frame = None
+            self._of_hole.append(picture)
             return
-        step = picture.shown_at - before
-        usual = median(self._steps) if self._steps else step
-        is_steady = not self._steps or max(self._steps) - min(self._steps) <= _STEADY * usual
-        if self._hole_at is not None and (is_steady or picture.number > self._hole_at):
-            num_steps = round(step / usual)
-            for number in range(1, num_steps):
-                shown_at = before + step * number // num_steps
-                yield Picture(picture.number, shown_at, shown_at=shown_at, is_lost=True, is_trusted=False)
-            step //= max(num_steps, 1)
-            if picture.is_trusted and picture.number > self._hole_at:
-                self._hole_at = None
-        self._steps.append(step)
+        before, now = self._shown_at, picture.shown_at
+        step = 0 if before is None or now is None else now - before
+        if self._hole_at is not None and picture.number > self._hole_at:
+            usual = median(self._steps) if self._steps else self._step or step
+            num_steps = max(round(step / usual) if usual else 0, len(self._of_hole) + 1)
+            added = num_steps - 1 - len(self._of_hole)
+            lost = [*self._of_hole, *(Picture(picture.number, None, is_trusted=False) for _ in range(added))]
+            for number, other in enumerate(lost, start=1):
+                other.shown_at = None if before is None else before + step * number // num_steps
+            self._hole_at = None
+            yield from lost
+            self._of_hole.clear()
+        elif step > 0:
+            self._steps.append(step)
+        self._shown_at = now
+        yield picture
 
     def _second(self, number: int, pts: int | None) -> Picture:
         second = Picture(number, pts, is_shown=False)
@@ -167,8 +178,11 @@ class DisplayOrder:
                 picture.shown_at = heappop(self._guesses)
             self._num_placed += 1
             self._placed.append(picture)
-            # a decoder that meets damage may also give up frames that it had made before and not shown yet
-            picture.is_lost = picture.frame is None and picture.is_shown and self._last_damage >= picture.number
+            # around damage a decoder also gives up whole frames, before and after it
+            is_near = picture.number <= self._last_damage + _DEEPEST
+            picture.is_lost = picture.frame is None and picture.is_shown and is_near
+            if picture.is_lost:
+                self._given_up.add(picture.number)
         self._waiting = [picture for picture in self._waiting if picture.place is None]
 
     def _judge(self, picture: Picture) -> None:
@@ -179,6 +193,8 @@ class DisplayOrder:
         elif self._is_broken and picture.is_key and picture.frame is not None:
             self._is_broken = False
             self._mended_at = picture.place
+        if self._is_broken:
+            self._last_damage = max(self._last_damage, picture.number)
         picture.is_trusted = not (self._is_broken or picture.is_lost or picture.place < self._mended_at)
 
 

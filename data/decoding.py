@@ -21,7 +21,17 @@ from torch import Tensor
 
 from data.damage import DisplayOrder, Picture
 from data.media import Chunk, Device, VideoFacts
-from data.packets import Missing, count_packets, guess_time, has_times, is_cut_short, is_shown, open_video, packets
+from data.packets import (
+    Missing,
+    count_packets,
+    guess_time,
+    has_times,
+    is_cut_short,
+    is_damaged,
+    is_shown,
+    open_video,
+    packets,
+)
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
@@ -63,19 +73,19 @@ def probe(path: Path) -> VideoFacts:
 
 def read_with_pyav(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
     """Every frame from number `skip` on; a lost one is a frame too."""
-    order = DisplayOrder()
     pending: list[Picture] = []
     start: int | None = None
     end = 0
     with open_video(path) as container:
-        time_base = container.streams.best("video").time_base
+        stream = container.streams.best("video")
+        order = DisplayOrder(float(1 / (stream.average_rate * stream.time_base)) if stream.average_rate else None)
         for picture in _shown(path, container, order):
             if len(pending) == chunk:
                 yield _chunk_of(pending, end, order.num_damaged, facts, device)
                 pending = []
             start = picture.shown_at if start is None else start
             if picture.shown_at is not None and start is not None:
-                picture.time_s = float((picture.shown_at - start) * time_base)
+                picture.time_s = float((picture.shown_at - start) * stream.time_base)
             end += 1
             if end > skip:
                 pending.append(picture)
@@ -110,6 +120,7 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
     for packet in packets(path, container):
         if packet is Missing.SOME:
             order.add_hole(next(numbers))
+            ends_whole = False
         if isinstance(packet, Missing):
             num_unreadable += packet is Missing.ONE
             continue
@@ -123,7 +134,7 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
             guess_time(packet),
             packet.is_keyframe,
             is_shown(packet),
-            is_damaged=packet.is_corrupt,
+            is_damaged=is_damaged(packet),
         )
         packet.opaque = picture.number  # not itself: it would hold its frame, and that, through FFmpeg, itself
         sent[picture.number] = picture

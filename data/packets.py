@@ -16,6 +16,10 @@ _REORDERED = frozenset({"h264", "hevc", "mpeg4"})
 _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
+_ELEMENTS = (b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x1f\x43\xb6\x75", b"\x11\x4d\x9b\x74", b"\xec")
+"""What may follow the last packet of a Matroska file: cues, tags, a cluster, an index, a gap."""
+_HOLE = bytes(64)
+_FILLED_UP = (b"\xff\xd8", b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _VOP_START = b"\x00\x00\x01\xb6"
 """Where a frame of MPEG-4 part 2 begins."""
 _SMALLEST_VOP = 8
@@ -71,7 +75,7 @@ def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.P
     if container.format.name == "avi":
         found = _checked_by_index(stream, found)
     elif container.format.name == "matroska,webm":
-        found = _checked_by_position(found)
+        found = _checked_by_position(path, found)
     for packet in found:
         if isinstance(packet, Missing) or packet.stream is None or packet.stream.index == stream.index:
             yield packet
@@ -111,15 +115,27 @@ def _checked_by_index(
         yield packet
 
 
-def _checked_by_position(found: Iterator[av.Packet | Missing]) -> Iterator[av.Packet | Missing]:
+def _checked_by_position(path: Path, found: Iterator[av.Packet | Missing]) -> Iterator[av.Packet | Missing]:
     """In a Matroska file packets follow each other but for short headers: a longer stretch was not understood."""
     end: int | None = None
     for packet in found:
-        if isinstance(packet, av.Packet) and packet.size and packet.pos is not None:
-            if end is not None and packet.pos - end > _LONGEST_HEADERS:
+        if isinstance(packet, av.Packet) and end is not None:
+            if packet.size and packet.pos - end > _LONGEST_HEADERS:
                 yield Missing.SOME
+            if not packet.size and not _ends_at(path, end):
+                yield Missing.SOME
+                end = None  # each stream has an empty packet
+        if isinstance(packet, av.Packet) and packet.size:
             end = packet.pos + packet.size
         yield packet
+
+
+def _ends_at(path: Path, end: int) -> bool:
+    """Whether the packets of a Matroska file may end here."""
+    with path.open("rb") as file:
+        file.seek(end)
+        following = file.read(_LONGEST_HEADERS)
+    return len(following) < _LONGEST_HEADERS or any(element in following for element in _ELEMENTS)
 
 
 def is_shown(packet: av.Packet) -> bool:
@@ -132,6 +148,18 @@ def has_times(container: av.container.InputContainer) -> bool:
     """Whether packets say when they are shown: for an AVI file FFmpeg guesses it from the frames that come next."""
     codec = container.streams.best("video").codec_context.codec.canonical_name
     return container.format.name != "avi" or codec not in _REORDERED
+
+
+def is_damaged(packet: av.Packet) -> bool:
+    """Whether a packet is not what was written: cut, with an error on its way, or with a hole in it.
+
+    Where a disk or a download lost a part, zeros are read. No codec writes so many of them, but a packet that says in
+    itself where it ends (JPEG, or H.264 with start codes) may be filled up with them.
+    """
+    content = bytes(packet)
+    if content.startswith(_FILLED_UP):
+        content = content.rstrip(b"\x00")
+    return packet.is_corrupt or _HOLE in content
 
 
 def guess_time(packet: av.Packet) -> int | None:
@@ -176,7 +204,7 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
 
 
 def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: set[int]) -> str | None:
-    if isinstance(packet, Missing) or packet.is_corrupt:
+    if isinstance(packet, Missing) or is_damaged(packet):
         return f"packet {number} is damaged"
     if not is_shown(packet):
         return f"packet {number} is not shown"

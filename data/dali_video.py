@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -32,10 +33,18 @@ def read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, sk
     Raises:
         NotForDaliError: DALI fails on it, or gives more or fewer frames than there are packets.
     """
+    with TemporaryDirectory() as folder:
+        # a name never seen before: DALI keeps what it knows of a path, and takes a file put there later for the first
+        alias = Path(folder) / path.name
+        alias.symlink_to(path.resolve())
+        yield from _read(alias, path, facts, device, chunk, skip)
+
+
+def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
     # one reader a file: with several, it leaves out those it cannot read; padding keeps the last, short sequence
     reader = ndd.experimental.readers.Video(
         device=device,
-        filenames=[str(path)],
+        filenames=[str(alias)],
         labels=[0],
         sequence_length=chunk,
         pad_mode="constant",

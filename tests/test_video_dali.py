@@ -15,7 +15,7 @@ from odd_clips import hide_vp8, numbered_film, remux
 from test_video_kinds import later
 
 from data.extraction import extract_video
-from data.numbered import number_in
+from data.numbered import number_in, numbered_clip
 from data.shards import read_manifest
 from data.video import Chunk, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
@@ -147,3 +147,13 @@ def test_what_dali_fails_on_pyav_decodes_and_a_rerun_knows_it(tmp_path: Path) ->
     decoded = sum(done)
     assert extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS) == folder
     assert sum(done) == decoded
+
+
+def test_a_clip_put_in_the_place_of_another_is_read_anew(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 40, codec="libvpx-vp9")
+    read(clip, "dali-cpu")
+    numbered_clip(clip, 30, codec="libvpx-vp9", ticks=[40 * number + 20 * (number // 2) for number in range(30)])
+    by_dali, by_pyav = read(clip, "dali-cpu"), read(clip, "pyav")
+    assert numbers(by_dali) == [*range(30)]
+    times_s = [[time_s for chunk in chunks for time_s in chunk.times_s] for chunks in (by_dali, by_pyav)]
+    assert times_s[0] == pytest.approx(times_s[1], abs=1e-3)

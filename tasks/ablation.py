@@ -6,6 +6,7 @@ what one has to know to leave it out, and parts that do the same show as ones th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig
 from tasks.epochs import run_epochs, training_digest
+from tasks.leaks import refuse_leaks
 from tasks.progress import Stage, stage
 from tasks.training import mlflow_experiment, tags_of
 
@@ -72,19 +74,23 @@ def variants(recipe: TrainConfig) -> list[Variant]:
 @task(task_run_name="ablate-{experiment.name}", cache_policy=NO_CACHE)
 def ablate_recipe(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
     """The table of an ablation, in the store and on the flow run's page."""
-    path = run_ablation(experiment, dataset, num_seeds, machine)
+    path = run_ablation(experiment, variants(experiment.train), dataset, num_seeds, machine)
     create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
     return path
 
 
-def run_ablation(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
-    """Trains every variant from every seed, as runs below one of MLflow, and writes the table; what is done stays done.
+def run_ablation(
+    experiment: Experiment, chosen: Sequence[Variant], dataset: Dataset, num_seeds: int, machine: MachineConfig
+) -> Path:
+    """Trains variants from every seed, as runs below one of MLflow, and writes the table; what is done stays done.
 
     Raises:
-        ValueError: The data set has no labels, or none in a split that is needed.
+        ValueError: The data set has no labels, or none in a split that is needed; or a video that one task holds out
+            trains another, and the splits are not the official ones.
     """
+    refuse_leaks(dataset, machine.store)
     seeds = [experiment.train.seed + number for number in range(num_seeds)]
-    trainings = [(variant, seed) for variant in variants(experiment.train) for seed in seeds]
+    trainings = [(variant, seed) for variant in chosen for seed in seeds]
     with tracking.open_run(
         machine.store,
         experiment=mlflow_experiment(dataset, machine.store),
@@ -153,12 +159,13 @@ def markdown(
     knobs = experiment.train
     yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
     yield ""
+    trained = f"trained from {num_seeds} seed{'s' if num_seeds > 1 else ''}"
     yield (
-        f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}`: each variant trained from {num_seeds} "
-        f"seeds, all with the same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs "
-        f"of the same frames (one in {knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of "
-        f"validation, of the {knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the "
-        "difference from the whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
+        f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}`: each variant {trained}, with the same "
+        f"network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames (one in "
+        f"{knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of validation, of the "
+        f"{knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
+        "whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
     )
     yield ""
     yield f"| variant | {' | '.join(SCORES.values())} | total, less the recipe's |"
@@ -171,8 +178,10 @@ def markdown(
 
 
 def _said(found: Spread) -> str:
-    return f"{found.mean:.3f} ± {found.deviation:.3f}"
+    return f"{found.mean:.3f}" if math.isnan(found.deviation) else f"{found.mean:.3f} ± {found.deviation:.3f}"
 
 
 def _interval(found: Spread) -> str:
+    if math.isnan(found.half_interval):
+        return f"{found.mean:+.3f}"
     return f"{found.mean:+.3f} [{found.mean - found.half_interval:+.3f}, {found.mean + found.half_interval:+.3f}]"

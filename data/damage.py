@@ -174,7 +174,7 @@ class DisplayOrder:
         for picture in pictures:
             picture.place = self._num_placed
             picture.shown_at = picture.pts
-            if picture.pts is None and self._guesses:
+            if picture.pts is None and picture.guess is not None:
                 picture.shown_at = heappop(self._guesses)
             self._num_placed += 1
             self._placed.append(picture)

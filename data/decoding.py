@@ -112,50 +112,62 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
     # frame threads would conceal damage differently from run to run
     stream.codec_context.thread_count = 1
     stream.codec_context.copy_opaque = True
-    numbers = count()
     sent: WeakValueDictionary[int, Picture] = WeakValueDictionary()
-    is_timed = has_times(container)
-    num_unreadable = 0
-    ends_whole, next_dts = True, -math.inf
+    missing: list[Missing] = []
+    numbers, num_packets, next_dts, ends_whole = count(), 0, -math.inf, True
     for packet in packets(path, container):
-        if packet is Missing.SOME:
-            order.add_hole(next(numbers))
-            ends_whole = False
         if isinstance(packet, Missing):
-            num_unreadable += packet is Missing.ONE
+            missing.append(packet)
             continue
-        if packet.size:
-            for _ in range(num_unreadable):  # where no packet follows, the file ends: what is not in it is no frame
-                order.add(Picture(next(numbers), None, is_damaged=True))
-            num_unreadable = 0
-        picture = Picture(
-            next(numbers),
-            packet.pts if is_timed else None,
-            guess_time(packet),
-            packet.is_keyframe,
-            is_shown(packet),
-            is_damaged=is_damaged(packet),
-        )
+        if packet.size:  # where no packet follows, the file ends: what is not in it is no frame
+            _add_missing(missing, numbers, order)
+        picture = _picture_of(packet, next(numbers), is_timed=has_times(container))
         packet.opaque = picture.number  # not itself: it would hold its frame, and that, through FFmpeg, itself
         sent[picture.number] = picture
-        frames: Sequence[Any] = ()
-        try:
-            frames = stream.decode(packet)  # the last packet is empty: the decoder gives what it still holds
-        except av.error.EOFError:
-            pass
-        except av.error.FFmpegError:
-            picture.is_damaged = True
+        frames = _decoded(stream, packet, picture)
         if packet.size:
             order.add(picture)
-            ends_whole = not packet.is_corrupt
+            num_packets, ends_whole = num_packets + 1, not packet.is_corrupt
             next_dts = next_dts if packet.dts is None else packet.dts + (packet.duration or 0) * ends_whole
         for frame in frames:
             of_packet = sent.get(frame.opaque) or Picture(frame.opaque, frame.pts, place=0)
             order.give(of_packet, frame, is_corrupt=frame.is_corrupt, is_key=bool(frame.key_frame))
         if packet.size:
             yield from order.ready()
-    is_cut = num_unreadable or not ends_whole or is_cut_short(path)
+    is_cut = missing or not ends_whole or is_cut_short(path, container, num_packets)
     yield from order.rest(cut_at=next_dts if is_cut else math.inf)
+
+
+def _add_missing(missing: list[Missing], numbers: Iterator[int], order: DisplayOrder) -> None:
+    for packet in missing:
+        if packet.is_one:
+            order.add(Picture(next(numbers), None, packet.time, is_damaged=True))
+        else:
+            order.add_hole(next(numbers))
+    missing.clear()
+
+
+def _picture_of(packet: av.Packet, number: int, *, is_timed: bool) -> Picture:
+    return Picture(
+        number,
+        packet.pts if is_timed else None,
+        guess_time(packet),
+        packet.is_keyframe,
+        is_shown(packet),
+        is_damaged=is_damaged(packet),
+    )
+
+
+def _decoded(stream: av.video.stream.VideoStream, packet: av.Packet, picture: Picture) -> Sequence[Any]:
+    """The frames that the decoder gives for a packet; those that it still holds for the last one, which is empty."""
+    try:
+        frames: Sequence[Any] = stream.decode(packet)
+    except av.error.EOFError:
+        return ()
+    except av.error.FFmpegError:
+        picture.is_damaged = True
+        return ()
+    return frames
 
 
 def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:

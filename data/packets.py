@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -56,12 +56,14 @@ def _is_picture(container: av.container.InputContainer) -> bool:
     return bool(container.format.name.endswith("_pipe")) or container.format.name == "image2"
 
 
-class Missing(Enum):
+@dataclass(frozen=True)
+class Missing:
     """What stands for packets that cannot be had."""
 
-    ONE = "one"
-    SOME = "some"
-    """Nobody knows how many."""
+    is_one: bool = True
+    """Otherwise nobody knows how many they are."""
+    time: int | None = None
+    """When it would be decoded, in ticks of the stream, if that is known."""
 
 
 def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.Packet | Missing]:
@@ -89,11 +91,11 @@ def _readable(path: Path, container: av.container.InputContainer) -> Iterator[av
                 num_unreadable = 0
                 yield packet
             return
-        except av.error.FFmpegError as error:
-            if isinstance(error, OSError):
-                raise OSError(f"{path}: reading it failed: {error.strerror}; is its disk still there?") from error
+        except OSError as error:
+            raise OSError(f"{path}: reading it failed: {error.strerror}; is its disk still there?") from error
+        except av.error.FFmpegError:
             num_unreadable += 1
-            yield Missing.ONE
+            yield Missing()
     yield av.Packet()
 
 
@@ -106,8 +108,8 @@ def _checked_by_index(
     end = 0
     for packet in found:
         if isinstance(packet, av.Packet) and packet.pos in times and packet.stream.index == stream.index:
-            for _ in range(bisect_left(positions, end), bisect_left(positions, packet.pos)):
-                yield Missing.ONE
+            for number in range(bisect_left(positions, end), bisect_left(positions, packet.pos)):
+                yield Missing(time=times[positions[number]])
             late = times[packet.pos] - packet.dts
             packet.dts += late
             packet.pts = None if packet.pts is None else packet.pts + late
@@ -121,9 +123,9 @@ def _checked_by_position(path: Path, found: Iterator[av.Packet | Missing]) -> It
     for packet in found:
         if isinstance(packet, av.Packet) and end is not None:
             if packet.size and packet.pos - end > _LONGEST_HEADERS:
-                yield Missing.SOME
+                yield Missing(is_one=False)
             if not packet.size and not _ends_at(path, end):
-                yield Missing.SOME
+                yield Missing(is_one=False)
                 end = None  # each stream has an empty packet
         if isinstance(packet, av.Packet) and packet.size:
             end = packet.pos + packet.size
@@ -169,8 +171,13 @@ def guess_time(packet: av.Packet) -> int | None:
     return time
 
 
-def is_cut_short(path: Path) -> bool:
-    """Whether a Matroska or AVI file is shorter than it says; an MP4 file knows each of its packets."""
+def is_cut_short(path: Path, container: av.container.InputContainer, num_packets: int) -> bool:
+    """Whether a file that gave so many packets of video ends before its end, by its index or the length it says."""
+    format_name = container.format.name
+    if format_name == "avi" or format_name.startswith("mov"):
+        index = container.streams.best("video").index_entries
+        if num_packets < sum(entry.size > 0 for entry in index):
+            return True
     with path.open("rb") as file:
         head = file.read(1024)
     segment = head.find(b"\x18\x53\x80\x67") + 4
@@ -197,6 +204,8 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
         number += isinstance(packet, av.Packet)
     if not has_times(container):
         oddity = oddity or "its file does not say when frames are shown"
+    if is_cut_short(path, container, number):
+        oddity = oddity or "the file is shorter than it says"
     promised = container.streams.best("video").frames
     if promised and promised != number:
         oddity = oddity or f"its header promises {promised} frames, the file has {number} packets"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from clips import spoil
 from odd_clips import film, numbered_film
+from test_extraction import KNOBS, numbered_faces
 from test_extraction import number_in as number_in_face
-from test_extraction import numbered_faces
 
 from data.damage import DisplayOrder, Picture
+from data.decoding import read_with_pyav
 from data.extraction import extract_video
 from data.numbered import SIZE, number_in
 from data.shards import read_manifest
 from data.video import probe, read_frames
 
-NUM_FRAMES = 60
-KEYS = 12
-"""Each clip has a keyframe in so many frames."""
 EVERY_12 = {"libvpx": {"g": "12", "auto-alt-ref": "0"}}
 
 
@@ -161,3 +161,173 @@ def test_a_spoilt_packet_costs_the_frames_that_need_it_and_moves_none(
     assert seen.numbers == with_lost(40, seen.undecoded)
     assert {frame} <= seen.undecoded <= set(range(frame - 5, mended))
     assert seen.times_s == pytest.approx([index / 25 for index in range(40)], abs=1e-3)
+
+
+def positions(path: Path) -> list[tuple[int, int]]:
+    """Where in the file each packet lies, and its size."""
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def naive(path: Path) -> list[int]:
+    """What a decoder gives that is not watched over."""
+    found = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            with suppress(av.error.FFmpegError):
+                found += [number_in(frame.to_ndarray(format="rgb24")) for frame in packet.decode()]
+    return found
+
+
+def test_a_decoder_that_is_not_watched_over_repeats_and_moves_frames(tmp_path: Path) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 40)
+    spoil(clip, 13)
+    found = naive(clip)
+    assert len(found) < 40
+    assert any(number != index for index, number in enumerate(found[:24]))
+    assert look(clip).numbers == with_lost(40, look(clip).undecoded)
+
+
+@pytest.mark.parametrize("skip", [8, 16, 32])
+def test_a_resumed_reading_of_a_damaged_video_goes_on_the_same(tmp_path: Path, skip: int) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 40)
+    spoil(clip, 13)
+    whole, rest = look(clip), look(clip, skip)
+    assert rest.undecoded == {index for index in whole.undecoded if index >= skip}
+    assert rest.times_s == whole.times_s[skip:]
+    for one, other in zip(whole.frames[skip:], rest.frames, strict=True):
+        assert (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("h264.mp4", "libx264"),
+        ("h264.mkv", "libx264"),
+        ("h264.avi", "libx264"),
+        ("hevc.mp4", "libx265"),
+        ("xvid.avi", "mpeg4"),
+        ("vp9.webm", "libvpx-vp9"),
+        ("mjpeg.avi", "mjpeg"),
+    ],
+)
+def test_a_file_that_was_cut_short_keeps_its_frames_and_says_what_was_promised(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    clip = numbered_film(tmp_path / name, 40, codec=codec)
+    content = clip.read_bytes()
+    for number, share in [(20, 0.5), (27, 0.0), (28, 0.0), (29, 0.9), (36, 0.3)]:
+        clip.write_bytes(content)
+        position, size = positions(clip)[number]
+        clip.write_bytes(content[: position + int(size * share)])
+        seen, facts = look(clip), probe(clip)
+        assert seen.numbers == with_lost(len(seen.frames), seen.undecoded)
+        assert number - 5 < len(seen.frames) < 40
+        assert len(seen.undecoded) <= 7
+        assert facts.promised_frames == (None if name.endswith(("mkv", "webm")) else 40)
+        assert facts.promised_s == pytest.approx(1.6, abs=0.1) or name.endswith("avi")
+        assert facts.not_for_dali
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("h264.mkv", "libx264"), ("vp9.webm", "libvpx-vp9"), ("h264.avi", "libx264")]
+)
+def test_packets_that_the_container_lost_are_counted(tmp_path: Path, name: str, codec: str) -> None:
+    """Where the headers between packets are destroyed no packet is left to fail."""
+    clip = numbered_film(tmp_path / name, 60, codec=codec)
+    start, end = positions(clip)[20][0] - 20, positions(clip)[23][0]
+    content = bytearray(clip.read_bytes())
+    content[start:end] = bytes(end - start)
+    clip.write_bytes(content)
+    seen = look(clip)
+    assert seen.numbers == with_lost(60, seen.undecoded)
+    assert set(range(20, 23)) <= seen.undecoded <= set(range(12, 60))
+    assert [time for time in seen.times_s if time is not None] == pytest.approx(
+        [index / 25 for index, time in enumerate(seen.times_s) if time is not None], abs=2e-3
+    )
+
+
+def flip(content: bytearray, at: int, rng: random.Random) -> None:
+    content[at] ^= 1 << rng.randrange(8)
+
+
+def punch(content: bytearray, at: int, rng: random.Random) -> None:
+    del rng
+    content[at : at + 512] = bytes(len(content[at : at + 512]))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "harm", "most"),
+    [
+        ("h264.mp4", "libx264", flip, 5),
+        ("h264.avi", "libx264", flip, 5),
+        ("xvid.avi", "mpeg4", flip, 5),
+        ("av1.mp4", "libsvtav1", flip, 5),
+        ("vp9.webm", "libvpx-vp9", flip, 40),
+        ("h264.mp4", "libx264", punch, 2),
+        ("h264.avi", "libx264", punch, 2),
+        ("xvid.avi", "mpeg4", punch, 2),
+        ("hevc.mp4", "libx265", punch, 20),
+        ("vp9.webm", "libvpx-vp9", punch, 20),
+    ],
+)
+def test_of_a_hundred_damages_few_stay_unseen(
+    tmp_path: Path, name: str, codec: str, harm: Callable[[bytearray, int, random.Random], None], most: int
+) -> None:
+    """Of frames that count as whole the number is read; docs/videos.md has the figures of this test."""
+    clip = numbered_film(tmp_path / name, 48, codec=codec)
+    packets = positions(clip)
+    content = clip.read_bytes()
+    unseen = []
+    for seed in range(100):
+        rng = random.Random(seed)
+        harmed = bytearray(content)
+        harm(harmed, rng.randrange(packets[0][0], max(position + size for position, size in packets)), rng)
+        clip.write_bytes(harmed)
+        seen = look(clip)
+        if seen.numbers != with_lost(len(seen.frames), seen.undecoded):
+            unseen.append(seed)
+    assert len(unseen) <= most
+
+
+def test_faces_around_damage_keep_their_frames_and_no_gap_is_filled_from_lost_pixels(tmp_path: Path) -> None:
+    frames = numbered_faces(40)
+    for frame in frames[31:33]:
+        frame[:] = 90
+    video = film(tmp_path / "107.mp4", frames)
+    spoil(video, 20)
+    folder = extract_video(video, tmp_path / "store", **{**KNOBS, "track_ids": ["107"], "fill_gaps_s": 1.0})
+    rows = pq.read_table(folder / "107.parquet", partitioning=None).to_pylist()
+    assert [row["frame_index"] for row in rows] == list(range(40))
+    lost = [row["frame_index"] for row in rows if row["status"] == "decode_error"]
+    assert 3 <= len(lost) <= 12
+    assert set(lost) <= set(range(16, 28))
+    assert {row["face_jpeg"] for row in rows if row["frame_index"] in lost} == {None}
+    for row in rows:
+        assert row["time_s"] == pytest.approx(row["frame_index"] / 25, abs=1e-3)
+        if row["status"] == "ok":
+            assert number_in_face(row["face_jpeg"]) == row["frame_index"]
+    assert [row["frame_index"] for row in rows if row["status"] == "interpolated"] == [31, 32]
+    manifest = read_manifest(folder)
+    assert (manifest["num_frames"], manifest["damaged_packets"], manifest["promised_frames"]) == (40, 1, 40)
+
+
+def test_a_disk_that_fails_is_not_the_end_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 200, codec="mjpeg")
+    opened, facts = av.open, probe(clip)
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 100_000:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    monkeypatch.setattr(av, "open", lambda path: opened(Failing(Path(path).read_bytes())))
+    with pytest.raises(OSError, match=r"clip\.mp4: reading it failed: .*; is its disk still there?"):
+        list(read_with_pyav(clip, facts, "cpu", 8, 0))
+
+
+def test_frames_of_colours_that_nobody_knows_are_lost(tmp_path: Path) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 8, options={"x264-params": "colormatrix=ICtCp"})
+    seen = look(clip)
+    assert (len(seen.frames), seen.undecoded) == (8, set(range(8)))

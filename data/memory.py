@@ -7,7 +7,7 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Their numbers in glibc's malloc.h."""
 _KEPT_BYTES = 256 << 20
-_LARGEST_KEPT_BYTES = 12 << 20
+_LARGEST_KEPT_BYTES = 128 << 20
 
 
 def keep_freed_memory() -> None:

@@ -66,6 +66,7 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
                     torch.cuda.synchronize()  # another thread goes on with them
                 yield Chunk(frames_FHWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
     except RuntimeError as error:
-        raise NotForDaliError(f"{path}: DALI cannot decode it: {error}") from error
+        reason = str(error).replace(str(alias), path.name)
+        raise NotForDaliError(f"{path}: DALI cannot decode it: {reason}") from error
     if end != facts.num_packets:
         raise NotForDaliError(f"{path}: DALI gave {end} frames of {facts.num_packets} packets")

@@ -207,7 +207,7 @@ def test_closing_the_frames_early_ends_the_decoder_thread(tmp_path: Path) -> Non
     frames = read_frames(numbered_clip(tmp_path / "clip.mp4", 100), device="cpu", decoder="pyav", chunk=4)
     next(frames)
     assert "decoder" in {thread.name for thread in threading.enumerate()}
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert "decoder" not in {thread.name for thread in threading.enumerate()}
 
 

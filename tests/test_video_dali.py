@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
+import numpy as np
+import nvidia.dali.experimental.dynamic
 import pytest
 from clips import spoil
 from odd_clips import hide_vp8, numbered_film, remux
@@ -130,6 +133,18 @@ def test_pyav_decodes_what_dali_may_number_otherwise(
 def test_a_count_that_disagrees_is_an_error(tmp_path: Path) -> None:
     clip = cut_by_edit_list(tmp_path)
     with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI gave 25 frames of 30 packets"):
+        read(clip, "dali-cpu")
+
+
+def test_numbers_that_leave_one_out_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 9, codec="libvpx-vp9")
+
+    def leaving_out(**_: object) -> SimpleNamespace:
+        numbers = SimpleNamespace(tensors=[SimpleNamespace(cpu=lambda: np.array([0, 1, 3]))])
+        return SimpleNamespace(next_epoch=lambda batch_size: [(None, None, numbers, None)] * batch_size)
+
+    monkeypatch.setattr(nvidia.dali.experimental.dynamic.experimental.readers, "Video", leaving_out)
+    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI numbers frames \[0, 1, 3\] after 0 frames"):
         read(clip, "dali-cpu")
 
 

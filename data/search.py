@@ -1,11 +1,11 @@
 """Which frames of a video are searched for faces, and how closely.
 
-Frames come in windows. Of a window every k-th frame is searched, and its last; the frames between two of them get
-their faces by interpolation where the two agree, and are searched themselves where not. A look at a frame is a full one
-or, where all faces are large, one at a smaller size, which takes a fraction of the time. The last frame of a window
-always has a full look: if it shows more or fewer faces than that of the window before, the whole window is searched in
-full, and so is each frame in which a smaller look finds another number of faces. All of it depends on nothing but the
-frames since the start of a part. Shapes: F frames, H rows, W columns, C RGB.
+Frames come in windows. Of a window every k-th frame is searched, and its last. Where two searched frames agree those
+between get their faces by interpolation, and where not the one in their middle is searched, and so on. A look at a
+frame is a full one or, where all faces are large, one at a smaller size, which takes a fraction of the time. The last
+frame of a window always has a full look: if it shows more or fewer faces than that of the window before, the whole
+window is searched in full, and so is each frame in which a smaller look finds another number of faces. All of it
+depends on nothing but the frames since the start of a part. Shapes: F frames, H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -137,8 +137,10 @@ def _search_window(
         if known.size_px < window.full_px and len(window.look_in_full(keys[-1:])[keys[-1]].scores_F) != num_faces:
             num_faces = None
     found = window.find(keys, known.size_px, num_faces)
-    interpolated, open_frames = ({}, []) if undecoded else _between_keys(found, known.faces)
-    found.update(window.find(open_frames, known.size_px, num_faces))
+    interpolated, open_frames = ({}, []) if undecoded else _between(found, known.faces)
+    while open_frames:
+        found.update(window.find(open_frames, known.size_px, num_faces))
+        interpolated, open_frames = _between(found, known.faces)
     for number, faces in found.items():
         seen[number] = Seen(faces, Status.OK if len(faces.scores_F) else Status.NO_FACE)
     for number, faces in interpolated.items():
@@ -161,21 +163,24 @@ def _keys(num_frames: int, every: int, *, is_first: bool) -> list[int]:
     return sorted({*range(every - 1, num_frames, every), num_frames - 1, *([0] if is_first else [])})
 
 
-def _between_keys(found: dict[int, Faces], before: Faces | None) -> tuple[dict[int, Faces], list[int]]:
-    """The faces of the frames between searched ones that agree, and the other frames between; `before` is number -1."""
+def _between(found: dict[int, Faces], before: Faces | None) -> tuple[dict[int, Faces], list[int]]:
+    """The faces of the frames between searched ones that agree, and the middle frame between others.
+
+    `before` are the faces of the frame before the window, number -1.
+    """
     interpolated: dict[int, Faces] = {}
     open_frames: list[int] = []
-    keys = {**({} if before is None else {-1: before}), **found}
-    for start, end in pairwise(keys):
-        inner = range(start + 1, end)
-        partner_F = agreement(keys[start], keys[end]) if inner else None
+    searched = {**({} if before is None else {-1: before}), **found}
+    for start, end in pairwise(sorted(searched)):
+        if end - start == 1:
+            continue
+        one, other = searched[start], searched[end]
+        partner_F = agreement(one, other)
         if partner_F is None:
-            open_frames += inner
+            open_frames.append((start + end) // 2)
         else:
-            shares = {number: (number - start) / (end - start) for number in inner}
-            interpolated |= {
-                number: between(keys[start], keys[end], partner_F, share) for number, share in shares.items()
-            }
+            for number in range(start + 1, end):
+                interpolated[number] = between(one, other, partner_F, (number - start) / (end - start))
     return interpolated, open_frames
 
 

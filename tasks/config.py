@@ -74,8 +74,8 @@ class IngestConfig(Knobs):
     """Looks at frames of large faces only at a smaller size; every window of at most 25 frames has a full look, and is
     searched in full where that shows others (docs/benchmarks.md)."""
     detect_every: Annotated[int, Field(ge=1, le=25)] = 1
-    """Searches every k-th frame. Between two that agree faces are interpolated, with crops of their own pixels and the
-    status `interpolated`; where they do not agree each frame is searched. At least k frames are held in memory."""
+    """Searches every k-th frame, and where two do not agree those between. Between two that agree faces are
+    interpolated, with crops of their own pixels and the status `interpolated`. At least k frames are held in memory."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     """Quality of the stored crops, as libjpeg counts it."""
     track_hints: Path | None = None

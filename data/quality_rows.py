@@ -12,7 +12,7 @@ from data.schema import VERSION
 from data.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
 from data.store import hold
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Part of the digest: raised when the same shards give other findings."""
 
 Row = dict[str, Any]
@@ -26,6 +26,8 @@ class VideoKind(StrEnum):
     """A sentence of the row's `note`."""
     DAMAGED_PACKETS = "damaged_packets"
     """Of the video `file`; of no track, since all tracks of a video share them."""
+    PROMISED_FRAMES_MISSING = "promised_frames_missing"
+    """Of the video `file`, as damaged packets are."""
 
 
 def quality_folder(store: Path, faces: Iterable[str], labels: str | None) -> Path:
@@ -62,6 +64,12 @@ def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
     for doubt in manifest.get("doubts", ()):
         track_id = next((name for name in tracks if doubt.startswith(f"{name}: ")), None)
         yield {**nothing, "track_id": track_id, "kind": VideoKind.DOUBTFUL_PERSON.value, "count": 1, "note": doubt}
-    if num_damaged := manifest.get("damaged_packets"):
-        name = manifest.get("file", manifest["video_id"])
-        yield {**nothing, "kind": VideoKind.DAMAGED_PACKETS.value, "count": num_damaged, "file": name}
+    num_missing = (manifest.get("promised_frames") or 0) - manifest.get("num_frames", 0)
+    of_video = {
+        VideoKind.DAMAGED_PACKETS: manifest.get("damaged_packets", 0),
+        VideoKind.PROMISED_FRAMES_MISSING: max(num_missing, 0),
+    }
+    for kind, number in of_video.items():
+        if number:
+            name = manifest.get("file", manifest["video_id"])
+            yield {**nothing, "kind": kind.value, "count": number, "file": name}

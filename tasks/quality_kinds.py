@@ -12,7 +12,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         Kind.NO_FACE: "Frames in which the track's person was not found.",
         Kind.INTERPOLATED: "Frames in a short gap; the face was cut where it must be, between its neighbours.",
         Kind.DECODE_ERROR: "Frames that could not be decoded.",
-        VideoKind.DAMAGED_PACKETS: "Damaged packets of video files; frames near them may show smears.",
+        VideoKind.DAMAGED_PACKETS: "Damaged packets of video files; the frames that need them did not decode.",
+        VideoKind.PROMISED_FRAMES_MISSING: "Frames that a file's header promises and that are not shown: "
+        "an edit list cuts them, or the file was cut short.",
         Kind.GAPS: "Runs of frames without a face, between two frames with one.",
         Kind.LONGEST_GAP_FRAMES: "Frames in the longest of these runs; the total is the longest of all tracks.",
     },
@@ -61,6 +63,7 @@ WORTH_A_LOOK = frozenset(
     {
         Kind.DECODE_ERROR,
         VideoKind.DAMAGED_PACKETS,
+        VideoKind.PROMISED_FRAMES_MISSING,
         Kind.ROWS_BEYOND_VIDEO,
         Kind.FRAMES_BEYOND_ROWS,
         VideoKind.DOUBTFUL_PERSON,

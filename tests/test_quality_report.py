@@ -101,6 +101,8 @@ def odd(make_tree: MakeTree, tmp_path: Path) -> tuple[Dataset, Path]:
     doubt = "107: person 2 has no track, but 80 % of the prominence of one who has"
     about = {
         "damaged_packets": 2,
+        "promised_frames": 12,
+        "num_frames": 11,
         "doubts": [doubt, "107: another"],
         "choices": {"107": {"rule": "most_prominent", "prominence_margin": 0.2, "side_margin": None}},
     }
@@ -189,6 +191,8 @@ def test_a_doubt_is_of_its_track_and_damage_of_its_video() -> None:
         "files": {"video2.parquet": {}, "video2_left.parquet": {}},
         "doubts": ["video2_left: is it?", "video2: or this?", "who is it?"],
         "damaged_packets": 3,
+        "promised_frames": 40,
+        "num_frames": 36,
     }
     found = [(row["track_id"], row["kind"], row["count"], row["file"], row["note"]) for row in video_rows(manifest)]
     assert found == [
@@ -196,7 +200,9 @@ def test_a_doubt_is_of_its_track_and_damage_of_its_video() -> None:
         ("video2", "doubtful_person", 1, None, "video2: or this?"),
         (None, "doubtful_person", 1, None, "who is it?"),
         (None, "damaged_packets", 3, "video2", None),
+        (None, "promised_frames_missing", 4, "video2", None),
     ]
+    assert list(video_rows({"files": {}, "video_id": "video2", "promised_frames": 4, "num_frames": 5})) == []
     assert list(video_rows({"files": {}})) == []
 
 

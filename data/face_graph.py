@@ -65,7 +65,7 @@ def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Dev
 
 
 def _warped(faces: Any, matrix: Any, device: Device) -> Any:
-    """What lies beyond the crop's edge is the edge. Both operators give the same to a grey level; on a CPU one is slow."""
+    """What lies beyond a crop's edge is the edge. The operators agree to a grey level; on a CPU one of them is slow."""
     size = (FACE_SIZE_PX, FACE_SIZE_PX)
     if device == "gpu":
         return fn.warp_affine(faces, matrix=matrix, size=size)

@@ -8,8 +8,8 @@ augmentation, and once with turns, shifts, zoom, flips and colours. Needs the ex
 
     folder    a file a face, PIL and float arithmetic per image in the workers of a torch DataLoader
     lmdb      the same out of an LMDB, as the method's own code has it
-    lean      the leanest that torch allows: JPEGs in memory, decoded to bytes by simplejpeg, all else per batch in the
-              main process
+    lean      the leanest that torch allows: values of the LMDB, decoded to bytes by simplejpeg where they lie, all else
+              per batch; everything in the main process
     lean+     the same, decoded by the workers of a DataLoader
 
 Workers are spawned. Each round gives a rate, and the time that all cores together spent on a face, which other users of
@@ -145,18 +145,20 @@ class LmdbFaces(FolderFaces):
 
 
 class LeanFaces(Dataset[Tensor]):
-    """JPEGs in memory to bytes of pixels, a batch at a time."""
+    """Values of an LMDB, decoded to bytes of pixels where they lie, a batch at a time."""
 
-    def __init__(self, jpegs: Sequence[bytes]) -> None:
-        self.jpegs = jpegs
+    environment: Any = None
 
-    def __len__(self) -> int:
-        return len(self.jpegs)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def __getitem__(self, numbers: Sequence[int]) -> Tensor:
+        if self.environment is None:
+            self.environment = lmdb.open(str(self.folder), readonly=True, lock=False, readahead=False)
         pixels_BHWC = torch.empty(len(numbers), FACE_SIZE_PX, FACE_SIZE_PX, 3, dtype=torch.uint8)
-        for number, pixels_HWC in zip(numbers, pixels_BHWC.numpy(), strict=True):
-            simplejpeg.decode_jpeg(self.jpegs[number], "RGB", buffer=pixels_HWC)
+        with self.environment.begin(buffers=True) as transaction:
+            for number, pixels_HWC in zip(numbers, pixels_BHWC.numpy(), strict=True):
+                simplejpeg.decode_jpeg(transaction.get(b"%07d" % number), "RGB", buffer=pixels_HWC)
         return pixels_BHWC
 
 
@@ -185,7 +187,7 @@ Loader = Callable[[int], Iterator[Tensor]]
 
 
 def make_loaders(
-    folder: Path, frames: LabelledFrames, jpegs: Sequence[bytes], batch_size: int, threads: int, augment: bool
+    folder: Path, frames: LabelledFrames, batch_size: int, threads: int, augment: bool
 ) -> dict[str, Loader]:
     from data.loader import batches  # not at the top, which the workers of the rivals import too
 
@@ -209,16 +211,16 @@ def make_loaders(
         return lambda _: iter(loader)
 
     def lean(workers: int) -> Loader:
-        sampler = BatchSampler(RandomSampler(range(len(jpegs))), batch_size, drop_last=True)
+        sampler = BatchSampler(RandomSampler(range(len(frames))), batch_size, drop_last=True)
         spawned = {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
-        loader = DataLoader(LeanFaces(jpegs), None, sampler=sampler, num_workers=workers, **spawned)  # type: ignore[arg-type]
+        loader = DataLoader(LeanFaces(folder / "lmdb"), None, sampler=sampler, num_workers=workers, **spawned)  # type: ignore[arg-type]
         rng = np.random.default_rng(0)
         return lambda _: (lean_floats(pixels_BHWC, changes, rng) for pixels_BHWC in loader)
 
     return {
         "ours": ours,
-        "folder": per_image(FolderFaces(folder / "jpegs", len(jpegs), changes)),
-        "lmdb": per_image(LmdbFaces(folder / "lmdb", len(jpegs), changes)),
+        "folder": per_image(FolderFaces(folder / "jpegs", len(frames), changes)),
+        "lmdb": per_image(LmdbFaces(folder / "lmdb", len(frames), changes)),
         "lean": lean(0),
         "lean+": lean(threads),
     }
@@ -283,7 +285,7 @@ def main() -> None:
         for augment in (False, True):
             log.info("with augmentation:" if augment else "without augmentation:")
             given = (arguments.batch_size, arguments.threads, augment)
-            compare(make_loaders(Path(folder), frames, jpegs, *given), arguments.rounds)
+            compare(make_loaders(Path(folder), frames, *given), arguments.rounds)
     log.info("memory at most: %.0f MiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -3,20 +3,17 @@
 Every random number comes from numpy, from (seed, epoch): the graph itself has no state, so an epoch is the same
 whenever and wherever it is run. Faces are channels-last in memory, as convolutions are fastest.
 
-Letters: B faces, C channels, H height, W width, P frames, K frames of a row group, S batches of a pool.
+Letters: B faces, C channels, H height, W width, P frames of an epoch, S batches of a pool.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
@@ -25,22 +22,15 @@ from torch import Tensor
 from data.augment import Augmentation, draw
 from data.batch import Batch
 from data.face_graph import Device, face_pipeline
-from data.frames import WITH_FACE, Integers, LabelledFrames
+from data.frames import Integers, LabelledFrames
 from data.mixing import CHUNK_BATCHES, mixed
 from data.schema import FACE_SIZE_PX
+from data.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
 
 __all__ = ["POOL_FRAMES", "Device", "batches", "face_batches"]
 
 POOL_FRAMES = 32_768
 """Crops that are held and shuffled together: some 180 MB. For batches of more than 85 it is `CHUNK_BATCHES` of them."""
-
-
-@dataclass(frozen=True)
-class _Crops:
-    """JPEGs with their positions: in the labelled frames for training, the frame index for prediction."""
-
-    position_B: Integers
-    jpegs: list[bytes]
 
 
 def batches(
@@ -77,9 +67,9 @@ def batches(
         tracks_P = frames.track_index_N[chosen]
         pool_batches = pool_batches or max(POOL_FRAMES // batch_size, CHUNK_BATCHES)
         pools = mixed(chosen, tracks_P, batch_size=batch_size, pool_batches=pool_batches, order=order)
-        crops = _mixed_crops(frames, (_part(pool_SB, *part) for pool_SB in pools))
+        crops = mixed_crops(frames, (_part(pool_SB, *part) for pool_SB in pools))
     else:
-        crops = _batched(_crops_in_order(frames, chosen), batch_size)
+        crops = batched(crops_in_order(frames, chosen), batch_size)
     jitter = (augment, np.random.default_rng((seed, epoch, 1))) if augment else None
     for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter, part):
         yield Batch(
@@ -104,7 +94,7 @@ def face_batches(
     def name(frame_index: int) -> str:
         return f"track {faces_file.stem}, frame {frame_index}"
 
-    crops = _batched(_track_pools(faces_file, name), batch_size)
+    crops = batched(track_crops(faces_file, name), batch_size)
     yield from _decoded(crops, name, batch_size, device, threads, None)
 
 
@@ -117,78 +107,8 @@ def _part(pool_SB: Integers, number: int, num_parts: int) -> Integers:
     return np.split(pool_SB, num_parts, axis=1)[number]
 
 
-def _mixed_crops(frames: LabelledFrames, pools: Iterator[Integers]) -> Iterator[_Crops]:
-    """The batches of pools (S, B). As those of a pool are given away, the next one is read: as much as one is held."""
-    pool_SB = next(pools, None)
-    lanes = [_read_crops(frames, lane_S) for lane_S in pool_SB.T] if pool_SB is not None else []
-    while pool_SB is not None:
-        next_SB = next(pools, None)
-        coming = iter(next_SB.T) if next_SB is not None else iter(())
-        read = list[deque[bytes]]()
-        for number, position_B in enumerate(pool_SB, start=1):
-            yield _Crops(position_B, [lane.popleft() for lane in lanes])
-            due = -(-number * len(lanes) // len(pool_SB))
-            read += [_read_crops(frames, lane_S) for lane_S in islice(coming, due - len(read))]
-        pool_SB, lanes = next_SB, read
-
-
-def _crops_in_order(frames: LabelledFrames, chosen_P: Integers) -> Iterator[_Crops]:
-    for position_K in _by_row_group(frames, chosen_P):
-        yield _Crops(position_K, list(_read_crops(frames, position_K)))
-
-
-def _by_row_group(frames: LabelledFrames, position_P: Integers) -> list[Integers]:
-    """Cuts ascending positions into those of one row group each."""
-    where_2P = np.stack([frames.track_index_N[position_P], frames.group_N[position_P]])
-    return np.split(position_P, np.flatnonzero(np.diff(where_2P).any(axis=0)) + 1)
-
-
-def _read_crops(frames: LabelledFrames, position_P: Integers) -> deque[bytes]:
-    """The JPEGs of frames, in the order given; row groups are read once."""
-    jpegs: dict[int, bytes] = {}
-    for position_K in _by_row_group(frames, np.unique(position_P)):
-        first = position_K[0]
-        with pq.ParquetFile(frames.faces_files[frames.track_index_N[first]]) as file:
-            column = file.read_row_group(int(frames.group_N[first]), columns=["face_jpeg"])["face_jpeg"]
-        found: list[bytes | None] = column.take(frames.row_N[position_K]).to_pylist()
-        jpegs.update(zip(position_K.tolist(), _present(found, position_K, frames.name), strict=True))
-    return deque(jpegs[position] for position in position_P.tolist())
-
-
-def _track_pools(faces_file: Path, name: Callable[[int], str]) -> Iterator[_Crops]:
-    with pq.ParquetFile(faces_file) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["frame_index", "status", "face_jpeg"])
-            rows = [row for row, status in enumerate(table["status"].to_pylist()) if status in WITH_FACE]
-            frame_index_P = table["frame_index"].to_numpy().astype(np.int64)[rows]
-            jpegs = table["face_jpeg"].take(rows).to_pylist() if rows else []
-            yield _Crops(frame_index_P, _present(jpegs, frame_index_P, name))
-
-
-def _present(jpegs: list[bytes | None], position_P: Integers, name: Callable[[int], str]) -> list[bytes]:
-    for position, jpeg in zip(position_P, jpegs, strict=True):
-        if jpeg is None:
-            raise ValueError(
-                f"{name(int(position))}: the row says that there is a face but holds no crop; ingest again"
-            )
-    return [jpeg for jpeg in jpegs if jpeg is not None]
-
-
-def _batched(pools: Iterator[_Crops], batch_size: int) -> Iterator[_Crops]:
-    """Cuts pools into batches; what is left of one goes into the next, and the last batch may be short."""
-    position_P, jpegs = np.empty(0, dtype=np.int64), list[bytes]()
-    for pool in pools:
-        position_P, jpegs = np.concatenate([position_P, pool.position_B]), jpegs + pool.jpegs
-        whole = len(jpegs) - len(jpegs) % batch_size
-        for start in range(0, whole, batch_size):
-            yield _Crops(position_P[start : start + batch_size], jpegs[start : start + batch_size])
-        position_P, jpegs = position_P[whole:], jpegs[whole:]
-    if jpegs:
-        yield _Crops(position_P, jpegs)
-
-
 def _decoded(
-    crops: Iterator[_Crops],
+    crops: Iterator[Crops],
     name: Callable[[int], str],
     batch_size: int,
     device: Device,
@@ -196,7 +116,7 @@ def _decoded(
     jitter: tuple[Augmentation, np.random.Generator] | None,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Integers, Tensor]]:
-    in_flight: deque[_Crops] = deque()
+    in_flight: deque[Crops] = deque()
 
     def source() -> Iterator[list[Any]]:
         for batch in crops:
@@ -229,11 +149,11 @@ def _decoded(
         yield in_flight.popleft().position_B, faces_BHWC.permute(0, 3, 1, 2)
 
 
-def _arrays(crops: _Crops) -> list[NDArray[np.uint8]]:
+def _arrays(crops: Crops) -> list[NDArray[np.uint8]]:
     return [np.frombuffer(jpeg, dtype=np.uint8) for jpeg in crops.jpegs]
 
 
-def _name_the_bad(in_flight: Iterable[_Crops], name: Callable[[int], str]) -> None:
+def _name_the_bad(in_flight: Iterable[Crops], name: Callable[[int], str]) -> None:
     """The graph fails as a whole, so what it was given is decoded again, one crop at a time, until one fails."""
     for crops in in_flight:
         for position, jpeg in zip(crops.position_B, _arrays(crops), strict=True):

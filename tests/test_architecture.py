@@ -45,7 +45,7 @@ DOORS = {
         "data/detections.py",
         "data/assembly.py",
         "data/frames.py",
-        "data/loader.py",
+        "data/stored_faces.py",
         "data/predictions.py",
         "data/face_samples.py",
         "data/warehouse.py",

@@ -1,0 +1,107 @@
+"""The JPEGs of faces out of the shards, in the order they are wanted, without holding more than a pool of them.
+
+Letters: P frames, K frames of a row group, S batches of a pool, B frames of a batch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from data.frames import WITH_FACE, Integers, LabelledFrames
+
+RowGroup = Callable[[Path, int], Any]
+"""Gives the column of crops of a row group."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """JPEGs with their positions: in the labelled frames for training, the frame index for prediction."""
+
+    position_B: Integers
+    jpegs: list[bytes]
+
+
+def mixed_crops(frames: LabelledFrames, pools: Iterator[Integers]) -> Iterator[Crops]:
+    """The batches of pools (S, B). As those of a pool are given away, the next one is read: as much as one is held."""
+    # A lane often goes on in the row group that the one before it ends in.
+    row_group = lru_cache(maxsize=1)(_row_group)
+    pool_SB = next(pools, None)
+    lanes = [_read_crops(frames, lane_S, row_group) for lane_S in pool_SB.T] if pool_SB is not None else []
+    while pool_SB is not None:
+        next_SB = next(pools, None)
+        coming = iter(next_SB.T) if next_SB is not None else iter(())
+        read = list[deque[bytes]]()
+        for number, position_B in enumerate(pool_SB, start=1):
+            yield Crops(position_B, [lane.popleft() for lane in lanes])
+            due = -(-number * len(lanes) // len(pool_SB))
+            read += [_read_crops(frames, lane_S, row_group) for lane_S in islice(coming, due - len(read))]
+        pool_SB, lanes = next_SB, read
+
+
+def crops_in_order(frames: LabelledFrames, chosen_P: Integers) -> Iterator[Crops]:
+    for position_K in _by_row_group(frames, chosen_P):
+        yield Crops(position_K, list(_read_crops(frames, position_K, _row_group)))
+
+
+def _by_row_group(frames: LabelledFrames, position_P: Integers) -> list[Integers]:
+    """Cuts ascending positions into those of one row group each."""
+    where_2P = np.stack([frames.track_index_N[position_P], frames.group_N[position_P]])
+    return np.split(position_P, np.flatnonzero(np.diff(where_2P).any(axis=0)) + 1)
+
+
+def _read_crops(frames: LabelledFrames, position_P: Integers, row_group: RowGroup) -> deque[bytes]:
+    """The JPEGs of frames, in the order given; row groups are read once."""
+    jpegs: dict[int, bytes] = {}
+    for position_K in _by_row_group(frames, np.unique(position_P)):
+        first = position_K[0]
+        column = row_group(frames.faces_files[frames.track_index_N[first]], int(frames.group_N[first]))
+        found: list[bytes | None] = column.take(frames.row_N[position_K]).to_pylist()
+        jpegs.update(zip(position_K.tolist(), _present(found, position_K, frames.name), strict=True))
+    return deque(jpegs[position] for position in position_P.tolist())
+
+
+def _row_group(faces_file: Path, group: int) -> Any:
+    """The column of crops."""
+    with pq.ParquetFile(faces_file) as file:
+        return file.read_row_group(group, columns=["face_jpeg"], use_threads=False)["face_jpeg"]
+
+
+def track_crops(faces_file: Path, name: Callable[[int], str]) -> Iterator[Crops]:
+    with pq.ParquetFile(faces_file) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=["frame_index", "status", "face_jpeg"])
+            rows = [row for row, status in enumerate(table["status"].to_pylist()) if status in WITH_FACE]
+            frame_index_P = table["frame_index"].to_numpy().astype(np.int64)[rows]
+            jpegs = table["face_jpeg"].take(rows).to_pylist() if rows else []
+            yield Crops(frame_index_P, _present(jpegs, frame_index_P, name))
+
+
+def _present(jpegs: list[bytes | None], position_P: Integers, name: Callable[[int], str]) -> list[bytes]:
+    for position, jpeg in zip(position_P, jpegs, strict=True):
+        if jpeg is None:
+            raise ValueError(
+                f"{name(int(position))}: the row says that there is a face but holds no crop; ingest again"
+            )
+    return [jpeg for jpeg in jpegs if jpeg is not None]
+
+
+def batched(pools: Iterator[Crops], batch_size: int) -> Iterator[Crops]:
+    """Cuts pools into batches; what is left of one goes into the next, and the last batch may be short."""
+    position_P, jpegs = np.empty(0, dtype=np.int64), list[bytes]()
+    for pool in pools:
+        position_P, jpegs = np.concatenate([position_P, pool.position_B]), jpegs + pool.jpegs
+        whole = len(jpegs) - len(jpegs) % batch_size
+        for start in range(0, whole, batch_size):
+            yield Crops(position_P[start : start + batch_size], jpegs[start : start + batch_size])
+        position_P, jpegs = position_P[whole:], jpegs[whole:]
+    if jpegs:
+        yield Crops(position_P, jpegs)

@@ -177,7 +177,6 @@ def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
     frames_FHWC = np.empty((len(pictures), height_px, width_px, 3), np.uint8)
     converter = VideoReformatter()  # one for all frames: setting up the conversion costs more than a frame's
     for frame_HWC, picture in zip(frames_FHWC, pictures, strict=True):
-        frame_HWC[:] = 0
         if picture.is_trusted:
             wide_px, high_px = picture.frame.width * facts.pixel_aspect, picture.frame.height
             scale = min(width_px / wide_px, height_px / high_px)
@@ -188,7 +187,11 @@ def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
             except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
                 picture.is_trusted = False
             else:
+                if pixels_HWC.shape != frame_HWC.shape:
+                    frame_HWC[:] = 0  # its borders
                 frame_HWC[top : top + high_px, left : left + wide_px] = pixels_HWC
+        if not picture.is_trusted:
+            frame_HWC[:] = 0
     return upright(torch.from_numpy(frames_FHWC), facts.rotation_deg)
 
 

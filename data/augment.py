@@ -17,8 +17,10 @@ from data.schema import FACE_SIZE_PX
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How a training face is changed, at random. Shares are the largest change either way; 0 changes nothing."""
+    """How a training face is changed, at random: the largest changes either way, as shares; 0 changes nothing."""
 
+    share: float = 1.0
+    """Of the faces that are changed in place, size, angle and colours at all."""
     flip: float = 0.5
     """Probability of a mirror image."""
     shift: float = 0.06
@@ -68,6 +70,11 @@ def draw(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> lis
     shift_B2 = centre_2 - turn_B22 @ centre_2 + FACE_SIZE_PX * around(0, augment.shift, 2)
     matrix_B23 = np.concatenate([turn_B22, shift_B2[:, :, None]], axis=2)
     colours = [around(1, largest) for largest in (augment.brightness, augment.contrast, augment.saturation)]
+    if augment.share < 1:
+        stays_B = rng.random(num_faces) >= augment.share
+        matrix_B23[stays_B] = np.eye(2, 3)
+        for factor_B in colours:
+            factor_B[stays_B] = 1
     blurs = [_blurs(augment.blur, rng, num_faces)] if augment.blur else []
     rectangles = _rectangles(augment.erase, rng, num_faces) if augment.erase else []
     return [array.astype(np.float32) for array in (matrix_B23, *colours, *blurs, *rectangles)]

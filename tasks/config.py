@@ -119,8 +119,8 @@ class TrainConfig(Knobs):
     """How the three losses add up: by learned weights, or as a plain sum."""
     pretrained: Path | None = None
     """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
-    augment: bool = False
-    """Flip, crop and colour jitter of the training faces."""
+    augment: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are flipped, moved, scaled, turned and changed in colour."""
     blur: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training faces that are blurred, by a sigma of 0.5 to 2 px."""
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -135,7 +135,8 @@ def _pretrained(
 
 
 def _augmentation(knobs: TrainConfig) -> Augmentation | None:
-    augment = replace(Augmentation() if knobs.augment else STILL, blur=knobs.blur, erase=knobs.erase)
+    basic = Augmentation(share=knobs.augment) if knobs.augment else STILL
+    augment = replace(basic, blur=knobs.blur, erase=knobs.erase)
     return augment if augment != STILL else None
 
 

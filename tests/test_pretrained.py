@@ -24,6 +24,9 @@ from model.learning import Learning
 from model.network import Architecture, MTANet
 from model.pretrained import load_trunk
 from model.training import train
+from tasks.catalogue import Dataset
+from tasks.config import TrainConfig
+from tasks.epochs import training_digest
 
 LAYERS, WIDTH = (2, 1, 1, 1), 16
 SMALL = Architecture(layers=LAYERS, width=WIDTH, neck=8)
@@ -252,3 +255,15 @@ def test_training_starts_from_the_trunk(tmp_path: Path) -> None:
         for name, trunk in (("with", found.weights), ("again", found.weights), ("without", None))
     ]
     assert curves[0] == curves[1] != curves[2]
+
+
+def test_a_training_is_known_by_the_content_of_the_file_wherever_it_lies(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("one", "same", "other")}
+    for name, path in files.items():
+        save_file({"a": torch.full((1,), float(name == "other"))}, path)
+    dataset = Dataset("tiny", "root", ())
+    digests = {
+        name: training_digest(TrainConfig(pretrained=path), dataset, tmp_path / "store") for name, path in files.items()
+    }
+    assert digests["one"] == digests["same"] != digests["other"]
+    assert digests["one"] != training_digest(TrainConfig(), dataset, tmp_path / "store")

@@ -17,7 +17,7 @@ from data.sample.scenes import film, make_scene
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30
 _PLAN = 6
 """A clip of the sample with one person, who stays, at 30 frames a second."""
-_GRAIN_LEVELS = 5.0
+_GRAIN_LEVELS = 4.0
 """Noise as of a camera: without it a rendered video has next to no bits to decode."""
 
 

@@ -46,15 +46,15 @@ def centerface() -> Detect:
 DETECTORS: dict[str, Callable[[], Detect]] = {"retinaface": retinaface, "centerface": centerface}
 
 
-def extract(video: Path, folder: Path, detector: str) -> int:
-    """Writes `00001.jpg`, `00001_1.jpg`, ... for the faces of each frame; returns the number of frames."""
+def extract(video: Path, folder: Path, detector: str, *, most_frames: int) -> int:
+    """Writes `00001.jpg`, `00001_1.jpg`, ... for the faces of each of the first frames; returns their number."""
     detect = DETECTORS[detector]()
     capture = cv2.VideoCapture(str(video))
     num_frames = 0
-    while True:
+    while num_frames < most_frames:
         is_read, frame_HWC = capture.read()
         if not is_read:
-            return num_frames
+            break
         num_frames += 1
         for number, landmarks_52 in enumerate(detect(cv2.cvtColor(frame_HWC, cv2.COLOR_BGR2RGB))):
             matrix_23, _ = cv2.estimateAffinePartial2D(landmarks_52.astype(np.float32), TEMPLATE_52, method=cv2.LMEDS)
@@ -63,3 +63,4 @@ def extract(video: Path, folder: Path, detector: str) -> int:
             crop_HWC = cv2.warpAffine(frame_HWC, matrix_23, (CROP_PX, CROP_PX))
             name = f"{num_frames:05d}.jpg" if number == 0 else f"{num_frames:05d}_{number}.jpg"
             cv2.imwrite(str(folder / name), crop_HWC, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return num_frames

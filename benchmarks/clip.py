@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -41,18 +42,17 @@ def make_clip(path: Path, *, seconds: float) -> Path:
     return partial.rename(path)
 
 
-def repeat(video: Path, path: Path, *, seconds: float) -> Path:
-    """The same packets again and again, for at least so long."""
-    offset = 0
+def repeat(video: Path, path: Path, *, seconds: float, first: int | None = None) -> Path:
+    """The same packets, or the first of them, again and again, for at least so long."""
+    offset, time_base = 0, Fraction(0)
     with av.open(str(path.with_suffix(".partial.mp4")), "w") as output:
         stream = None
-        while stream is None or offset * stream.time_base < Fraction(seconds):
+        while stream is None or offset * time_base < seconds:
             with av.open(str(video)) as source:
                 from_stream = source.streams.video[0]
                 stream = stream or output.add_stream_from_template(from_stream)
-                stream.time_base = from_stream.time_base
-                end = 0
-                for packet in source.demux(from_stream):
+                time_base, end = from_stream.time_base, 0
+                for packet in islice(source.demux(from_stream), first):
                     if packet.dts is None:
                         continue
                     end = max(end, packet.pts + packet.duration)

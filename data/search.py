@@ -27,7 +27,7 @@ SMALLEST_FACE_PX = 50
 landmarks are as steady and as near to their mean over sizes (docs/benchmarks.md)."""
 _FACE_TO_SHRINK_PX = 60
 """At the smaller size a face must be this large for the size to fall: it should not change to and fro."""
-_SIZES = (0.25, 0.375, 0.5, 0.625, 0.75, 1.0)
+_SIZES = (*(sixteenths / 16 for sixteenths in range(4, 13)), 1.0)
 """The sizes of looks, in terms of the full one."""
 
 

@@ -121,7 +121,7 @@ def test_each_part_is_searched_as_if_it_were_a_video(detector: FaceDetector, poo
         assert one.faces.landmarks_F52.tobytes() == other.faces.landmarks_F52.tobytes()
 
 
-SMALLER_PX = 160
+SMALLER_PX = 140
 
 
 def near_and_far() -> tuple[np.ndarray, np.ndarray]:

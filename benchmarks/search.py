@@ -1,12 +1,17 @@
 """What searching less costs: faces found and where their landmarks are, against a full look at every frame.
 
-    python benchmarks/search.py ../shared/clips --every 3 5 10
+    python benchmarks/search.py path/to/clips --every 3 5 10
 
 prints for every video of a folder, and for all of them, how many faces of the full search are found again, how many
 others are found, how many are interpolated, how far landmarks are from those of the full search (mean of the five; px
 of the frame, px of the 112 px crop, percent of the distance of the eyes), and how they jitter (second difference over
 three frames). `adaptive` is every frame at a size that follows the faces; `every k` is with that, too, unless
 `--full-size`.
+
+    python benchmarks/search.py path/to/clips --sizes
+
+prints how many faces of the full search a look at a smaller size finds, and how far a look's landmarks are from their
+mean over the looks at all other sizes, by how large the face is in the look (shorter side of its box).
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -118,18 +124,73 @@ def jitter(frames: list[Faces]) -> list[float]:
     return values
 
 
+_LOOKS_PX = (640, 560, 480, 400, 320, 240, 160)
+_BOUNDS_PX = (10, 20, 30, 40, 50, 60, 80, 110, 160, 640)
+
+
+def compare_sizes(videos: list[Path]) -> None:
+    """Looks at every fifth frame in all sizes."""
+    detector = FaceDetector(device="cpu", min_score=0.7, detection_size=_LOOKS_PX[0])
+    rows: list[tuple[float, bool, float]] = []
+    for video in videos:
+        for chunk in read_frames(video, device="cpu", decoder="pyav", chunk=10):
+            for frame_HWC in chunk.frames_FHWC[::5]:
+                rows += _by_size([detector.look([frame_HWC], px)[0] for px in _LOOKS_PX], max(frame_HWC.shape))
+    px_R, found_R, error_R = (np.array(column) for column in zip(*rows, strict=True))
+    log.info("face in the look, px   faces   found   % eyes from the others' mean: median/95 %%")
+    for low, high in pairwise(_BOUNDS_PX):
+        here_R = (px_R >= low) & (px_R < high)
+        median, most = np.nanpercentile(error_R[here_R], [50, 95])
+        log.info(
+            "%8d to %-8d %10d  %5.1f%%   %.1f/%.1f", low, high, here_R.sum(), 100 * found_R[here_R].mean(), median, most
+        )
+
+
+def _by_size(looks: list[Faces], longer_px: int) -> list[tuple[float, bool, float]]:
+    """Of each face of the full look and each smaller look: the face's size in it, if it is found, and its error."""
+    full, rows = looks[0], []
+    partners = [pairs(full.boxes_F4, look.boxes_F4) for look in looks]
+    for number, landmarks_52 in enumerate(full.landmarks_F52):
+        found = {
+            at: looks[at].landmarks_F52[of_look[number]] for at, of_look in enumerate(partners) if of_look[number] >= 0
+        }
+        for at, px in enumerate(_LOOKS_PX):
+            size_px = float(full.boxes_F4[number, 2:].min()) * px / longer_px
+            others = [
+                other_52
+                for other, other_52 in found.items()
+                if other != at and _is_large(full, number, other, longer_px)
+            ]
+            error = np.nan
+            if at in found and len(others) >= 3:
+                off_px = np.linalg.norm(found[at] - np.mean(others, axis=0), axis=1).mean()
+                error = 100 * off_px / eyes_px(landmarks_52[None])[0]
+            rows.append((size_px, at in found, error))
+    return rows
+
+
+def _is_large(full: Faces, number: int, look: int, longer_px: int) -> bool:
+    """Whether a look sees the face well enough to be believed about where it is."""
+    return float(full.boxes_F4[number, 2:].min()) * _LOOKS_PX[look] / longer_px >= 30
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--every", type=int, nargs="*", default=[3, 5, 10])
     parser.add_argument("--full-size", action="store_true")
+    parser.add_argument("--sizes", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    videos = sorted(path for path in arguments.clips.iterdir() if path.suffix in _SUFFIXES)
+    if arguments.sizes:
+        compare_sizes(videos)
+        return
     ways = {"adaptive": (1, True), **{f"every {every}": (every, not arguments.full_size) for every in arguments.every}}
     totals = {way: Figures() for way in ("full", *ways)}
     log.info(HEADER)
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for video in sorted(path for path in arguments.clips.iterdir() if path.suffix in _SUFFIXES):
+        for video in videos:
             exact = search(video, every=1, adaptive=False, pool=pool)
             totals["full"].add(compare(exact, exact, only_interpolated=False))
             for way, (every, adaptive) in ways.items():

@@ -23,6 +23,7 @@ from data.augment import Augmentation, draw
 from data.batch import Batch
 from data.face_graph import Device, face_pipeline
 from data.frames import Integers, LabelledFrames
+from data.memory import keep_freed_memory
 from data.mixing import CHUNK_BATCHES, mixed
 from data.schema import FACE_SIZE_PX
 from data.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
@@ -116,6 +117,7 @@ def _decoded(
     jitter: tuple[Augmentation, np.random.Generator] | None,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Integers, Tensor]]:
+    keep_freed_memory()
     in_flight: deque[Crops] = deque()
 
     def source() -> Iterator[list[Any]]:
@@ -145,8 +147,15 @@ def _decoded(
         if faces_BHWC.shape[1:3] != (FACE_SIZE_PX, FACE_SIZE_PX):
             _name_the_bad(in_flight, name)
         if jitter:
-            faces_BHWC.clamp_(-1, 1)
+            _clip(faces_BHWC)
         yield in_flight.popleft().position_B, faces_BHWC.permute(0, 3, 1, 2)
+
+
+def _clip(faces_BHWC: Tensor) -> None:
+    if faces_BHWC.is_cuda:
+        faces_BHWC.clamp_(-1, 1)
+    else:  # not by PyTorch, whose threads wait for more work and keep DALI's from theirs
+        np.clip(faces_BHWC.numpy(), -1, 1, out=faces_BHWC.numpy())
 
 
 def _arrays(crops: Crops) -> list[NDArray[np.uint8]]:

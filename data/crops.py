@@ -13,6 +13,7 @@ import nvidia.dali.experimental.dynamic as ndd
 import simplejpeg
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from data.schema import FACE_SIZE_PX
 from data.video import Device
@@ -69,26 +70,48 @@ def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndar
     """
     if not len(owners):
         return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
-    height, width = frames_FHWC.shape[1:3]
-    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), (height, width))
-    frames = ndd.as_batch([frames_FHWC[owner] for owner in owners], layout="HWC")
-    regions = ndd.resize(
-        frames,
-        size=(_REGION_PX, _REGION_PX),
-        roi_start=ndd.as_batch(list(starts_N2)),
-        roi_end=ndd.as_batch(list(ends_N2)),
-        antialias=True,
-        device=device,
-    )
-    faces = ndd.warp_affine(
-        regions,
-        matrix=ndd.as_batch(list(matrices_N23)),
-        size=(FACE_SIZE_PX, FACE_SIZE_PX),
-        inverse_map=False,
-        device=device,
-    )
+    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), frames_FHWC.shape[1:3])
+    cut = _cut_on_gpu if device == "gpu" else _cut_on_cpu
+    faces = cut([frames_FHWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
     crops: np.ndarray = faces.torch().cpu().numpy()
     return crops
+
+
+def _cut_on_gpu(
+    frames_HWC: Sequence[Tensor], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
+) -> ndd.Batch:
+    regions = ndd.resize(
+        ndd.as_batch(frames_HWC, layout="HWC"),
+        size=(_REGION_PX, _REGION_PX),
+        roi_start=ndd.as_batch(list(starts_N2.astype(np.float32))),
+        roi_end=ndd.as_batch(list(ends_N2.astype(np.float32))),
+        antialias=True,
+        device="gpu",
+    )
+    size = (FACE_SIZE_PX, FACE_SIZE_PX)
+    return ndd.warp_affine(regions, matrix=ndd.as_batch(list(matrices_N23)), size=size, inverse_map=False, device="gpu")
+
+
+def _cut_on_cpu(
+    frames_HWC: Sequence[Tensor], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
+) -> ndd.Batch:
+    """The same to a grey level or two, by the operators that are three times as fast on a CPU."""
+    regions = []
+    for frame_HWC, (top, left), (bottom, right) in zip(frames_HWC, starts_N2, ends_N2, strict=True):
+        region_1CHW = frame_HWC[top:bottom, left:right].permute(2, 0, 1)[None]
+        size = (_REGION_PX, _REGION_PX)
+        region_1CHW = functional.interpolate(region_1CHW, size, mode="bilinear", antialias=True)
+        regions.append(region_1CHW[0].permute(1, 2, 0).contiguous())
+    last_row_N13 = np.tile(np.array([0, 0, 1], np.float32), (len(regions), 1, 1))
+    return ndd.experimental.warp_perspective(
+        ndd.as_batch(regions, layout="HWC"),
+        matrix=ndd.as_batch(list(np.concatenate([matrices_N23, last_row_N13], axis=1))),
+        size=(FACE_SIZE_PX, FACE_SIZE_PX),
+        inverse_map=False,
+        pixel_origin="corner",
+        border_mode="replicate",
+        device="cpu",
+    )
 
 
 def encode_jpegs(faces_NHWC: np.ndarray, *, quality: int) -> list[bytes]:
@@ -105,8 +128,8 @@ def appearances(frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray
     return np.sqrt(np.concatenate(histograms, axis=1) / len(histograms)).astype(np.float32)
 
 
-def _regions(matrices_N23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts of frames around crops: starts and ends (y, x), and the matrices from them, resized, to the crops.
+def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The parts of frames around crops: starts and ends (y, x) in px, and the matrices from them, resized, to crops.
 
     They end where the frame does, since DALI reads beyond the memory of a frame that it is told to resize more of; what
     a crop shows beyond is then the edge, repeated when the region is turned.
@@ -120,12 +143,12 @@ def _regions(matrices_N23: np.ndarray, size_yx: tuple[int, int]) -> tuple[np.nda
     half_N1 = (last_N2 - first_N2).max(1, keepdims=True) / 2 * _REGION_MARGIN
     middle_N2 = (first_N2 + last_N2) / 2
     size_xy = np.array(size_yx[::-1])
-    start_N2 = np.clip(middle_N2 - half_N1, 0, size_xy - 1)
-    end_N2 = np.clip(middle_N2 + half_N1, start_N2 + 1, size_xy)
+    start_N2 = np.clip(np.floor(middle_N2 - half_N1), 0, size_xy - 1)
+    end_N2 = np.clip(np.ceil(middle_N2 + half_N1), start_N2 + 1, size_xy)
     per_region_px_N2 = (end_N2 - start_N2) / _REGION_PX
     shifts_N2 = shifts_N2 + (turns_N22 @ start_N2[:, :, None])[:, :, 0]
     matrices_N23 = np.concatenate([turns_N22 * per_region_px_N2[:, None, :], shifts_N2[:, :, None]], axis=2)
-    start_yx_N2, end_yx_N2 = (part_N2[:, ::-1].astype(np.float32) for part_N2 in (start_N2, end_N2))
+    start_yx_N2, end_yx_N2 = (part_N2[:, ::-1].astype(np.int64) for part_N2 in (start_N2, end_N2))
     return start_yx_N2, end_yx_N2, matrices_N23.astype(np.float32)
 
 

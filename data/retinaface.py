@@ -28,9 +28,10 @@ Weights = tuple[Tensor, Tensor]
 
 
 class RetinaFace(nn.Module):
-    """Frames (RGB, 0 to 255) -> three maps of 32 channels, fine to coarse.
+    """Frames (RGB, 0 to 255) -> three maps of 32 channels, fine to coarse, or without the fine one.
 
-    In each cell, for two anchors in turn: 2 class logits, then for both 4 values of the box, then 10 of the landmarks.
+    Most of the time goes into the fine map, in which small faces are found. In each cell, for two anchors in turn: 2
+    class logits, then for both 4 values of the box, then 10 of the landmarks.
     Convolutions that read the same input are one.
     """
 
@@ -51,19 +52,19 @@ class RetinaFace(nn.Module):
         self.register_buffer("mean_C11", torch.tensor(_RGB_MEAN).view(3, 1, 1))
         self.eval().requires_grad_(False)
 
-    def forward(self, frames_NCHW: Tensor) -> list[Tensor]:
+    def forward(self, frames_NCHW: Tensor, *, fine: bool = True) -> list[Tensor]:
         x = (frames_NCHW.float() - self.mean_C11).contiguous(memory_format=torch.channels_last)
         depths = []
         for index, layer in enumerate(self.body):
             x = _leaky(layer(x))
             if index in _DEPTHS:
                 depths.append(x)
-        fine, middle, coarse = (_leaky(lateral(x)) for lateral, x in zip(self.laterals, depths, strict=True))
-        middle = _leaky(self.merge_middle(middle + _enlarged(coarse, middle)))
-        fine = _leaky(self.merge_fine(fine + _enlarged(middle, fine)))
-        return [
-            head(context(x)) for head, context, x in zip(self.heads, self.contexts, (fine, middle, coarse), strict=True)
-        ]
+        first = 0 if fine else 1
+        levels = [_leaky(lateral(x)) for lateral, x in zip(self.laterals[first:], depths[first:], strict=True)]
+        for merge, level in zip((self.merge_middle, self.merge_fine), range(len(levels) - 2, -1, -1), strict=False):
+            levels[level] = _leaky(merge(levels[level] + _enlarged(levels[level + 1], levels[level])))
+        parts = zip(self.heads[first:], self.contexts[first:], levels, strict=True)
+        return [head(context(x)) for head, context, x in parts]
 
 
 class _Context(nn.Module):

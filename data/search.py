@@ -10,7 +10,7 @@ depends on nothing but the frames since the start of a part. Shapes: F frames, H
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -78,17 +78,18 @@ class _Window:
     def full_px(self) -> int:
         return self.detector.full_size_px(self.frames_FHWC.shape[1:3])
 
-    def look(self, numbers: Sequence[int], size_px: int) -> dict[int, Faces]:
-        """The faces of these frames, some frames in each thread of the pool."""
+    def look(self, numbers: Sequence[int], size_px: int) -> Iterator[tuple[int, Faces]]:
+        """The faces of these frames, some frames in each thread of the pool; looking begins at once."""
         some = self.detector.frames_at_once
         groups = [
             [self.frames_FHWC[number] for number in numbers[at : at + some]] for at in range(0, len(numbers), some)
         ]
-        found = self.pool.map(lambda frames_HWC: self.detector.look(frames_HWC, size_px), groups)
-        return dict(zip(numbers, (faces for group in found for faces in group), strict=True))
+        is_full = size_px == self.full_px
+        found = self.pool.map(lambda some_HWC: self.detector.look(some_HWC, size_px, small_faces=is_full), groups)
+        return zip(numbers, (faces for group in found for faces in group), strict=True)
 
     def look_in_full(self, numbers: Sequence[int]) -> dict[int, Faces]:
-        """The same at full size; no frame is looked at twice."""
+        """The faces of these frames at full size; no frame is looked at twice."""
         self.full_looks.update(self.look([number for number in numbers if number not in self.full_looks], self.full_px))
         return {number: self.full_looks[number] for number in numbers}
 
@@ -96,7 +97,22 @@ class _Window:
         """The faces of these frames, where so many are expected; without that, by a full look at each."""
         if size_px == self.full_px:
             return self.look_in_full(numbers)
+        return self.checked(dict(self.look(numbers, size_px)), num_faces)
+
+    def find_and_check_last(
+        self, numbers: Sequence[int], size_px: int, num_faces: int
+    ) -> tuple[dict[int, Faces], int | None]:
+        """The same; and the number expected, or None if a full look at the last frame shows another."""
+        if size_px == self.full_px:
+            return self.look_in_full(numbers), num_faces
+        full = self.look(numbers[-1:], self.full_px)  # goes on with the others
         small = self.look(numbers, size_px)
+        self.full_looks.update(full)
+        expected = num_faces if len(self.full_looks[numbers[-1]].scores_F) == num_faces else None
+        return self.checked(dict(small), expected), expected
+
+    def checked(self, small: dict[int, Faces], num_faces: int | None) -> dict[int, Faces]:
+        """What smaller looks found, by full looks where it is doubtful."""
         doubtful = [
             number for number, faces in small.items() if len(faces.scores_F) != num_faces or number in self.full_looks
         ]
@@ -129,15 +145,14 @@ def _search_window(
     if not decoded:
         return seen, None
     known = known or _first_look(window, decoded[0], search)
+    interpolated: dict[int, Faces] = {}
     if undecoded:
-        keys, num_faces = decoded, None
+        found = window.find(decoded, known.size_px, None)
+        open_frames, num_faces = list[int](), None
     else:
         keys = _keys(num_frames, search.detect_every, is_first=known.faces is None)
-        num_faces = known.num_faces
-        if known.size_px < window.full_px and len(window.look_in_full(keys[-1:])[keys[-1]].scores_F) != num_faces:
-            num_faces = None
-    found = window.find(keys, known.size_px, num_faces)
-    interpolated, open_frames = ({}, []) if undecoded else _between(found, known.faces)
+        found, num_faces = window.find_and_check_last(keys, known.size_px, known.num_faces)
+        interpolated, open_frames = _between(found, known.faces)
     while open_frames:
         found.update(window.find(open_frames, known.size_px, num_faces))
         interpolated, open_frames = _between(found, known.faces)

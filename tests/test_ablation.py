@@ -46,7 +46,7 @@ def test_each_part_is_taken_out_alone_and_the_paper_has_none_of_them() -> None:
 
 def test_the_ablation_is_of_the_recipe_of_the_strong_experiment() -> None:
     strong, ablation = load_experiment("strong").train, load_experiment("ablation").train
-    by_size = {"learning_rate", "ema_decay"}
+    by_size = {"learning_rate", "ema_decay", "augment", "blur", "erase"}
     for knob in {knob for knobs in PARTS.values() for knob in knobs} - by_size:
         assert getattr(strong, knob) == getattr(ablation, knob), knob
     assert all(getattr(strong, knob) != getattr(TrainConfig(), knob) for knob in by_size)

@@ -151,10 +151,10 @@ def _shares() -> Iterator[dict[str, float]]:
                 return
             yield chunk
 
-    def timed_look(*arguments: object) -> object:
+    def timed_look(*arguments: object, **options: object) -> object:
         start_s = time.thread_time()
         try:
-            return look(*arguments)  # type: ignore[arg-type]
+            return look(*arguments, **options)  # type: ignore[arg-type]
         finally:
             shares["search_cpu_s"] += time.thread_time() - start_s
 

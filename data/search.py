@@ -2,10 +2,11 @@
 
 Frames come in windows. Of a window every k-th frame is searched, and its last. Where two searched frames agree those
 between get their faces by interpolation, and where not the one in their middle is searched, and so on. A look at a
-frame is a full one or, where all faces are large, one at a smaller size, which takes a fraction of the time. The last
-frame of a window always has a full look: if it shows more or fewer faces than that of the window before, the whole
-window is searched in full, and so is each frame in which a smaller look finds another number of faces. All of it
-depends on nothing but the frames since the start of a part. Shapes: F frames, H rows, W columns, C RGB.
+frame is a full one or, where all faces are large, one at a smaller size and for large faces only, which takes a
+fraction of the time. The last frame of a window always has a full look: if it shows more or fewer faces than that of
+the window before, the whole window is searched in full, and so is each frame in which a smaller look finds another
+number of faces. All of it depends on nothing but the frames since the start of a part. Shapes: F frames, H rows,
+W columns, C RGB.
 """
 
 from __future__ import annotations

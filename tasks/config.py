@@ -65,7 +65,7 @@ class IngestConfig(Knobs):
     faces_from: Literal["auto", "videos", "crops"] = "auto"
     """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos where there are any."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
-    """What decodes: NVDEC through DALI on a GPU and PyAV on a CPU (`auto`), or one of them always."""
+    """`auto`: NVDEC through DALI on a GPU, PyAV on a CPU; or one of them. What DALI might misnumber PyAV decodes."""
     min_score: Annotated[float, Field(gt=0, lt=1)] = 0.7
     """A face is a detection with at least this score, in (0, 1)."""
     detection_size: Annotated[int, Field(ge=160, le=4096)] = 640

@@ -59,10 +59,13 @@ class RetinaFace(nn.Module):
             x = _leaky(layer(x))
             if index in _DEPTHS:
                 depths.append(x)
-        first = 0 if fine else 1
-        levels = [_leaky(lateral(x)) for lateral, x in zip(self.laterals[first:], depths[first:], strict=True)]
-        for merge, level in zip((self.merge_middle, self.merge_fine), range(len(levels) - 2, -1, -1), strict=False):
-            levels[level] = _leaky(merge(levels[level] + _enlarged(levels[level + 1], levels[level])))
+        middle, coarse = (_leaky(lateral(x)) for lateral, x in zip(self.laterals[1:], depths[1:], strict=True))
+        middle = _leaky(self.merge_middle(middle + _enlarged(coarse, middle)))
+        levels = [middle, coarse]
+        if fine:
+            x = _leaky(self.laterals[0](depths[0]))
+            levels.insert(0, _leaky(self.merge_fine(x + _enlarged(middle, x))))
+        first = len(depths) - len(levels)
         parts = zip(self.heads[first:], self.contexts[first:], levels, strict=True)
         return [head(context(x)) for head, context, x in parts]
 

@@ -91,8 +91,12 @@ class _Window:
 
     def look_in_full(self, numbers: Sequence[int]) -> dict[int, Faces]:
         """The faces of these frames at full size; no frame is looked at twice."""
-        self.full_looks.update(self.look([number for number in numbers if number not in self.full_looks], self.full_px))
+        self.full_looks.update(self.look_in_full_if_new(numbers))
         return {number: self.full_looks[number] for number in numbers}
+
+    def look_in_full_if_new(self, numbers: Sequence[int]) -> Iterator[tuple[int, Faces]]:
+        """Full looks at those of these frames that had none yet; looking begins at once."""
+        return self.look([number for number in numbers if number not in self.full_looks], self.full_px)
 
     def find(self, numbers: Sequence[int], size_px: int, num_faces: int | None) -> dict[int, Faces]:
         """The faces of these frames, where so many are expected; without that, by a full look at each."""
@@ -106,7 +110,7 @@ class _Window:
         """The same; and the number expected, or None if a full look at the last frame shows another."""
         if size_px == self.full_px:
             return self.look_in_full(numbers), num_faces
-        full = self.look(numbers[-1:], self.full_px)  # goes on with the others
+        full = self.look_in_full_if_new(numbers[-1:])  # goes on with the others
         small = self.look(numbers, size_px)
         self.full_looks.update(full)
         expected = num_faces if len(self.full_looks[numbers[-1]].scores_F) == num_faces else None

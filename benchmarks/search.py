@@ -126,6 +126,8 @@ def jitter(frames: list[Faces]) -> list[float]:
 
 _LOOKS_PX = (640, 560, 480, 400, 320, 240, 160)
 _BOUNDS_PX = (10, 20, 30, 40, 50, 60, 80, 110, 160, 640)
+_BELIEVED_PX = 30
+"""A look sees a face of this size well enough to be believed about where it is."""
 
 
 def compare_sizes(videos: list[Path]) -> None:
@@ -135,7 +137,11 @@ def compare_sizes(videos: list[Path]) -> None:
     for video in videos:
         for chunk in read_frames(video, device="cpu", decoder="pyav", chunk=10):
             for frame_HWC in chunk.frames_FHWC[::5]:
-                rows += _by_size([detector.look([frame_HWC], px)[0] for px in _LOOKS_PX], max(frame_HWC.shape))
+                looks = [
+                    detector.look([frame_HWC], px, small_faces=px == _LOOKS_PX[0])[0]  # as a search does
+                    for px in _LOOKS_PX
+                ]
+                rows += _by_size(looks, max(frame_HWC.shape))
     px_R, found_R, error_R = (np.array(column) for column in zip(*rows, strict=True))
     log.info("face in the look, px   faces   found   % eyes from the others' mean: median/95 %%")
     for low, high in pairwise(_BOUNDS_PX):
@@ -154,24 +160,15 @@ def _by_size(looks: list[Faces], longer_px: int) -> list[tuple[float, bool, floa
         found = {
             at: looks[at].landmarks_F52[of_look[number]] for at, of_look in enumerate(partners) if of_look[number] >= 0
         }
-        for at, px in enumerate(_LOOKS_PX):
-            size_px = float(full.boxes_F4[number, 2:].min()) * px / longer_px
-            others = [
-                other_52
-                for other, other_52 in found.items()
-                if other != at and _is_large(full, number, other, longer_px)
-            ]
+        sizes_px = [float(full.boxes_F4[number, 2:].min()) * px / longer_px for px in _LOOKS_PX]
+        for at, size_px in enumerate(sizes_px):
+            others = [other_52 for other, other_52 in found.items() if other != at and sizes_px[other] >= _BELIEVED_PX]
             error = np.nan
             if at in found and len(others) >= 3:
                 off_px = np.linalg.norm(found[at] - np.mean(others, axis=0), axis=1).mean()
                 error = 100 * off_px / eyes_px(landmarks_52[None])[0]
             rows.append((size_px, at in found, error))
     return rows
-
-
-def _is_large(full: Faces, number: int, look: int, longer_px: int) -> bool:
-    """Whether a look sees the face well enough to be believed about where it is."""
-    return float(full.boxes_F4[number, 2:].min()) * _LOOKS_PX[look] / longer_px >= 30
 
 
 def main() -> None:

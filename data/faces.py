@@ -71,7 +71,7 @@ class FaceDetector:
     def look(self, frames_NHWC: Sequence[Tensor], size_px: int, *, small_faces: bool = True) -> list[Faces]:
         """The faces of each of a few frames of one size, seen with this longer side; from any thread.
 
-        Without `small_faces` it takes half the time, and misses some of the faces of less than 40 px in what is seen.
+        Without `small_faces` it takes half the time, and misses some of the faces of less than 50 px in what is seen.
 
         Frames given together can change each other's faces by rounding errors.
         """

@@ -17,12 +17,18 @@ from data.schema import FACE_SIZE_PX
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How a training face is changed, at random: the largest changes either way, as shares; 0 changes nothing."""
+    """How a training face is changed, at random: how often, and the largest changes either way, as shares."""
 
-    share: float = 1.0
-    """Of the faces that are changed in place, size, angle and colours at all."""
     flip: float = 0.5
     """Probability of a mirror image."""
+    crop: float = 1.0
+    """Probability that a face is shifted, scaled and rotated."""
+    colour: float = 1.0
+    """Probability that brightness, contrast and saturation are changed."""
+    blur: float = 0.0
+    """Probability of a blur as of a soft lens or of strong compression."""
+    erase: float = 0.0
+    """Probability that a rectangle of random size, place and colour covers part of the face."""
     shift: float = 0.06
     """Across and down, as a share of the face's side."""
     scale: float = 0.1
@@ -31,13 +37,14 @@ class Augmentation:
     brightness: float = 0.25
     contrast: float = 0.25
     saturation: float = 0.25
-    blur: float = 0.0
-    """Probability of a blur as of a soft lens or of strong compression."""
-    erase: float = 0.0
-    """Probability that a rectangle of random size, place and colour covers part of the face."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether any face is another way round or at another place."""
+        return self.flip > 0 or self.crop > 0
 
 
-STILL = Augmentation(flip=0, shift=0, scale=0, rotation_deg=0, brightness=0, contrast=0, saturation=0)
+STILL = Augmentation(flip=0, crop=0, colour=0)
 """Changes nothing."""
 
 _BLUR_PX = (0.5, 2.0)
@@ -50,34 +57,48 @@ _LONGEST_ERASED = 1 / 0.3
 
 
 def draw(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> list[NDArray[np.float32]]:
-    """For each face the matrix from output to input pixels, and the factors of brightness, contrast and saturation.
+    """What is drawn for each face, in the order in which it is applied; of a change that is off nothing.
 
-    With `blur`, then the sigma of the blur in px; with `erase`, then the corner (y, x) and the size (h, w) in px of
-    what is covered, and its colour in 0..255: a size of 0 covers nothing. Pixels are counted from the corner of the
-    first, so that the centre of a face is at half its size.
+    With `flip` or `crop` the matrix from output to input pixels; with `colour` the factors of brightness, contrast and
+    saturation; with `blur` its sigma in px; with `erase` the corner (y, x) and the size (h, w) in px of what is
+    covered, and its colour in 0..255: a size of 0 covers nothing. Pixels are counted from the corner of the first, so
+    that the centre of a face is at half its size.
     """
+    drawn = [
+        *([_moves(augment, rng, num_faces)] if augment.moves else []),
+        *(_colours(augment, rng, num_faces) if augment.colour else []),
+        *([_blurs(augment.blur, rng, num_faces)] if augment.blur else []),
+        *(_rectangles(augment.erase, rng, num_faces) if augment.erase else []),
+    ]
+    return [array.astype(np.float32) for array in drawn]
 
-    def around(middle: float, largest: float, *shape: int) -> NDArray[np.float64]:
-        return rng.uniform(middle - largest, middle + largest, (num_faces, *shape))
 
-    angle_B = np.deg2rad(around(0, augment.rotation_deg))
-    zoom_B = around(1, augment.scale)
+def _moves(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> NDArray[np.float64]:
+    angle_B = np.deg2rad(rng.uniform(-augment.rotation_deg, augment.rotation_deg, num_faces))
+    zoom_B = rng.uniform(1 - augment.scale, 1 + augment.scale, num_faces)
     mirror_B = np.where(rng.random(num_faces) < augment.flip, -1.0, 1.0)
+    shift_B2 = FACE_SIZE_PX * rng.uniform(-augment.shift, augment.shift, (num_faces, 2))
+    stays_B = _unchanged(augment.crop, rng, num_faces)
+    angle_B[stays_B], zoom_B[stays_B], shift_B2[stays_B] = 0, 1, 0
     turn_B22 = np.stack([np.cos(angle_B), -np.sin(angle_B), np.sin(angle_B), np.cos(angle_B)], 1).reshape(-1, 2, 2)
     turn_B22 *= zoom_B[:, None, None]
     turn_B22[:, :, 0] *= mirror_B[:, None]
     centre_2 = np.full(2, FACE_SIZE_PX / 2)
-    shift_B2 = centre_2 - turn_B22 @ centre_2 + FACE_SIZE_PX * around(0, augment.shift, 2)
-    matrix_B23 = np.concatenate([turn_B22, shift_B2[:, :, None]], axis=2)
-    colours = [around(1, largest) for largest in (augment.brightness, augment.contrast, augment.saturation)]
-    if augment.share < 1:
-        stays_B = rng.random(num_faces) >= augment.share
-        matrix_B23[stays_B] = np.eye(2, 3)
-        for factor_B in colours:
-            factor_B[stays_B] = 1
-    blurs = [_blurs(augment.blur, rng, num_faces)] if augment.blur else []
-    rectangles = _rectangles(augment.erase, rng, num_faces) if augment.erase else []
-    return [array.astype(np.float32) for array in (matrix_B23, *colours, *blurs, *rectangles)]
+    return np.concatenate([turn_B22, (centre_2 - turn_B22 @ centre_2 + shift_B2)[:, :, None]], axis=2)
+
+
+def _colours(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> list[NDArray[np.float64]]:
+    factors = [
+        rng.uniform(1 - most, 1 + most, num_faces)
+        for most in (augment.brightness, augment.contrast, augment.saturation)
+    ]
+    stays_B = _unchanged(augment.colour, rng, num_faces)
+    return [np.where(stays_B, 1.0, factor_B) for factor_B in factors]
+
+
+def _unchanged(probability: float, rng: np.random.Generator, num_faces: int) -> NDArray[np.bool_]:
+    """Which faces a change leaves out; draws nothing where it leaves out none."""
+    return rng.random(num_faces) >= probability if probability < 1 else np.zeros(num_faces, dtype=bool)
 
 
 def _blurs(probability: float, rng: np.random.Generator, num_faces: int) -> NDArray[np.float64]:

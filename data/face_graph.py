@@ -1,4 +1,4 @@
-"""From JPEGs to what the network sees: the one DALI graph for training and prediction, on the CPU and the GPU.
+"""From JPEGs to pixels: the one DALI graph for training and prediction, on the CPU and the GPU.
 
 The graph has no state and no chance of its own: what is random comes in from `data.augment.draw`.
 """
@@ -31,35 +31,31 @@ def face_pipeline(
     threads: int = 1,
     device_id: int | None = None,
 ) -> Pipeline:
-    """JPEGs -> faces HWC, RGB as float32: in [-1, 1], or with `augment` a little beyond where colours went too far.
+    """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or floats where `augment` changes colours, some of them beyond.
 
     `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE
-    pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2)
+    pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2, exec_dynamic=False)
     with pipeline:
         num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0
         jpegs, *drawn = fn.external_source(source=source, num_outputs=1 + num_drawn, batch=True)
         faces = fn.decoders.image(jpegs, device="mixed" if device == "gpu" else "cpu", output_type=types.RGB)
         if augment:
             faces = _augmented(faces, augment, deque(drawn), device)
-        # x / 127.5 - 1, in half the time of `fn.crop_mirror_normalize`
-        pipeline.set_outputs(
-            fn.brightness_contrast(
-                faces, contrast=1 / 127.5, contrast_center=0.0, brightness_shift=-1.0, dtype=types.FLOAT
-            )
-        )
+        pipeline.set_outputs(faces)
     return pipeline
 
 
 def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Device) -> Any:
     """Takes from `drawn` in the order in which `data.augment.draw` gives."""
-    faces = _warped(faces, drawn.popleft(), device)
-    # Left as floats: rounding them here takes as long as the colours themselves.
-    faces = fn.color_twist(
-        faces, brightness=drawn.popleft(), contrast=drawn.popleft(), saturation=drawn.popleft(), dtype=types.FLOAT
-    )
+    if augment.moves:
+        faces = _warped(faces, drawn.popleft(), device)
+    if augment.colour:  # left as floats: rounding them here takes as long as the colours themselves
+        faces = fn.color_twist(
+            faces, brightness=drawn.popleft(), contrast=drawn.popleft(), saturation=drawn.popleft(), dtype=types.FLOAT
+        )
     if augment.blur:
         faces = fn.gaussian_blur(faces, sigma=drawn.popleft())
     if augment.erase:

@@ -57,11 +57,13 @@ def test_erasing_paints_one_rectangle_over_its_share_of_the_faces(frames: Labell
             assert (painted_CP == painted_CP[:, :1]).all()
 
 
-def test_a_share_of_the_faces_is_changed_and_the_others_are_not(frames: LabelledFrames) -> None:
-    plain_BCHW = _faces(frames, STILL)
-    unchanged_B = (_faces(frames, Augmentation(share=0.5)) == plain_BCHW).all(3).all(2).all(1)
-    assert 4 <= int(unchanged_B.sum()) <= 20
-    assert not (_faces(frames, Augmentation(share=1.0)) == plain_BCHW).all(3).all(2).all(1).any()
+@pytest.mark.parametrize("change", ["flip", "crop", "colour"])
+def test_each_change_is_made_to_its_share_of_the_faces_and_the_others_stay(frames: LabelledFrames, change: str) -> None:
+    plain_BCHW = _faces(frames, None)
+    for share, fewest, most in ((0, 24, 24), (0.5, 4, 20), (1, 0, 0)):
+        found_BCHW = _faces(frames, replace(STILL, **{change: share}))
+        unchanged_B = ((found_BCHW - plain_BCHW).abs() < 1e-6).all(3).all(2).all(1)
+        assert fewest <= int(unchanged_B.sum()) <= most
 
 
 def test_the_same_epoch_has_the_same_blur_and_rectangles_and_another_has_others(frames: LabelledFrames) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_augmentation_is_the_same_for_the_same_epoch_and_leaves_labels_alone(tmp
 def test_a_flip_is_a_mirror_image(tmp_path: Path) -> None:
     frames = _two_tracks(tmp_path)
     (plain,) = batches(frames, batch_size=20)
-    (flipped,) = batches(frames, batch_size=20, augment=Augmentation(**{**STILL.__dict__, "flip": 1}))
+    (flipped,) = batches(frames, batch_size=20, augment=replace(STILL, flip=1))
     torch.testing.assert_close(flipped.faces_BCHW, plain.faces_BCHW.flip(3), atol=0.02, rtol=0)
 
 
@@ -217,9 +218,8 @@ def test_the_graph_is_the_same_on_a_gpu(augment: Augmentation | None) -> None:
     # A string of five letters in protobuf; the graph also quotes our source, so the bare word would be found in both.
     assert b"\x05mixed" in graphs["gpu"]
     assert b"\x05mixed" not in graphs["cpu"]
-    for operator in [b"BrightnessContrast", *([b"ColorTwist", b"GaussianBlur", b"Erase"] if augment else [])]:
-        assert operator in graphs["cpu"]
-        assert operator in graphs["gpu"]
+    for operator in (b"ColorTwist", b"GaussianBlur", b"Erase"):
+        assert (operator in graphs["cpu"]) == (operator in graphs["gpu"]) == (augment is not None)
     assert (b"WarpAffine" in graphs["gpu"]) == (augment is not None)
 
 
@@ -228,7 +228,7 @@ def test_a_face_is_warped_to_the_same_pixels_by_the_operator_of_either_device(tm
     crop = jpeg(np.kron(picture, np.ones((8, 8, 1), dtype=np.uint8)))
     files = [write_track(tmp_path, "a", 8, crops=dict.fromkeys(range(8), crop))]
     frames = _frames(files, write_labels(tmp_path / "labels.parquet", [label("a", 0, valence=0.0)]))
-    turned = Augmentation(**{**STILL.__dict__, "flip": 0.5, "rotation_deg": 30, "scale": 0.2, "shift": 0.1})
+    turned = replace(STILL, flip=0.5, crop=1, rotation_deg=30, scale=0.2, shift=0.1)
     (batch,) = batches(frames, batch_size=1, augment=turned, seed=4)
     (matrix_B23, *_) = draw(turned, np.random.default_rng((4, 0, 1)), 1)
     pixels_HWC = _warp_affine(simplejpeg.decode_jpeg(crop), matrix_B23[0])
@@ -248,7 +248,7 @@ def _warp_affine(pixels_HWC: NDArray[np.uint8], matrix_23: NDArray[np.float32]) 
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
-    """Crops held are Python's bytes; what else lies in memory is some 100 bytes a frame."""
+    """Crops held are Python's bytes; beside them lie two batches of pixels, and some 100 bytes a frame."""
     noise = np.random.default_rng(0).bytes(8000)
     crop = jpeg(face(9)) + noise
     files = [write_track(tmp_path, str(track), 300, crops=dict.fromkeys(range(300), crop)) for track in range(4)]
@@ -266,4 +266,6 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
         tracemalloc.stop()
         return peak / len(crop)
 
-    assert most_held(1200) < 1.2 * most_held(300) < 200
+    few = most_held(300)
+    assert few < 300
+    assert most_held(1200) < few + 100  # by turns some 40 more are held; 900 would be if all were

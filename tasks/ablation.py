@@ -20,7 +20,7 @@ from data.store import hold
 from model.spread import Spread, paired, spread
 from tasks import tracking
 from tasks.catalogue import Dataset
-from tasks.config import Experiment, MachineConfig, TrainConfig
+from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.epochs import run_epochs, training_digest
 from tasks.leaks import refuse_leaks
 from tasks.progress import Stage, stage
@@ -31,7 +31,9 @@ PAPER = "the paper's recipe"
 SGD_RATE = 0.05
 """Of a variant with the paper's optimiser: its own rate is for far more steps, and hardly learns here."""
 PARTS: dict[str, tuple[str, ...]] = {
-    "flip, crop, colour": ("augment",),
+    "flip": ("flip",),
+    "crop": ("crop",),
+    "colour": ("colour",),
     "blur": ("blur",),
     "erasing": ("erase",),
     "balanced sampling": ("balance",),
@@ -40,10 +42,18 @@ PARTS: dict[str, tuple[str, ...]] = {
     "label smoothing": ("label_smoothing",),
     "averaged weights": ("ema_decay",),
     "gradient clipping": ("gradient_clip",),
-    "gradient surgery": ("gradient_surgery",),
     "AdamW and cosine": ("optimiser", "learning_rate", "weight_decay", "warm_up"),
 }
 """The knobs that go together; taken out means set to the paper's value."""
+OPTIONS: dict[str, dict[str, object]] = {
+    "gradient surgery": {"gradient_surgery": True},
+    "class weights": {"expression_balance": "class_weights"},
+    "bfloat16": {"precision": "bfloat16"},
+    "channels first": {"channels_last": False},
+}
+"""What the recipe may have besides, or instead: put in, one at a time, where it has it not."""
+STRONG = "the amounts of `strong`"
+"""A variant with every knob of `PARTS` as that experiment has it, for far more steps."""
 SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action units", "total": "total"}
 
 
@@ -53,18 +63,21 @@ class Variant:
     knobs: TrainConfig
 
 
-def variants(recipe: TrainConfig) -> list[Variant]:
-    """The recipe, it without each of its parts, with those of `PARTS` that are switches it has off, and the paper's."""
+def variants(recipe: TrainConfig, strong: TrainConfig) -> list[Variant]:
+    """The recipe; it without each of its parts; with each of `OPTIONS`; with the amounts of `strong`; the paper's."""
     paper = TrainConfig()
-    all_knobs = [knob for knobs in PARTS.values() for knob in knobs]
     found = [Variant(RECIPE, recipe)]
     for part, knobs in PARTS.items():
         as_in_paper = {knob: getattr(paper, knob) for knob in knobs}
         if any(getattr(recipe, knob) != value for knob, value in as_in_paper.items()):
             found.append(Variant(f"without {part}", _with_rate(recipe, as_in_paper)))
-        elif all(value is False for value in as_in_paper.values()):
-            found.append(Variant(f"with {part}", recipe.model_copy(update=dict.fromkeys(knobs, True))))
-    as_in_paper = {knob: getattr(paper, knob) for knob in all_knobs}
+    for option, changes in OPTIONS.items():
+        if any(getattr(recipe, knob) != value for knob, value in changes.items()):
+            found.append(Variant(f"with {option}", recipe.model_copy(update=changes)))
+    as_in_strong, as_in_paper = (
+        {knob: getattr(other, knob) for knobs in PARTS.values() for knob in knobs} for other in (strong, paper)
+    )
+    found.append(Variant(STRONG, recipe.model_copy(update=as_in_strong)))
     faster = recipe.model_copy(update={**as_in_paper, "learning_rate": SGD_RATE})
     found.append(Variant(f"{PAPER}, learning rate {SGD_RATE:g}", faster))
     found.append(Variant(PAPER, recipe.model_copy(update=as_in_paper)))
@@ -74,7 +87,9 @@ def variants(recipe: TrainConfig) -> list[Variant]:
 @task(task_run_name="ablate-{experiment.name}", cache_policy=NO_CACHE)
 def ablate_recipe(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
     """The table of an ablation, in the store and on the flow run's page."""
-    path = run_ablation(experiment, variants(experiment.train), dataset, num_seeds, machine)
+    path = run_ablation(
+        experiment, variants(experiment.train, load_experiment("strong").train), dataset, num_seeds, machine
+    )
     create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
     return path
 
@@ -140,10 +155,12 @@ def _trained(
             tags={**tags_of(changed, dataset), "variant": variant.name},
             parent_id=parent_id,
         ) as run_id:
+            tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
             record = run_epochs(knobs, dataset, machine, run_id, name=name)
-            scores = {f"final/{score}": record[f"validation/{score}"] for score in SCORES}
+            known = [score for score in SCORES if f"validation/{score}" in record]  # a data set may lack a task
+            scores = {f"final/{score}": record[f"validation/{score}"] for score in known}
             tracking.log_scores(machine.store, run_id, {**scores, "final/images_per_s": record["images_per_s"]})
-    return {score: scores[f"final/{score}"] for score in SCORES}
+    return {score: scores[f"final/{score}"] for score in SCORES if f"final/{score}" in scores}
 
 
 def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
@@ -172,7 +189,7 @@ def markdown(
     yield "|---" * (len(SCORES) + 2) + "|"
     totals = [scores["total"] for scores in results[RECIPE]]
     for name, found in results.items():
-        cells = [_said(spread([scores[score] for scores in found])) for score in SCORES]
+        cells = [_said(spread([scores[score] for scores in found])) if score in found[0] else "-" for score in SCORES]
         difference = paired([scores["total"] for scores in found], totals)
         yield f"| {name} | {' | '.join(cells)} | {'-' if name == RECIPE else _interval(difference)} |"
 

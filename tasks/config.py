@@ -119,8 +119,13 @@ class TrainConfig(Knobs):
     """How the three losses add up: by learned weights, or as a plain sum."""
     pretrained: Path | None = None
     """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
-    augment: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces that are flipped, moved, scaled, turned and changed in colour."""
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are mirrored."""
+    crop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are shifted by up to 6 % of their side, scaled by up to 10 % and rotated by up
+    to 10 degrees."""
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces whose brightness, contrast and saturation change, each by up to 25 %."""
     blur: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training faces that are blurred, by a sigma of 0.5 to 2 px."""
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from data.augment import STILL, Augmentation
+from data.augment import Augmentation
 from data.frames import LabelledFrames, labelled_frames
 from data.hashes import file_hash
 from data.labels import Split
@@ -30,7 +30,7 @@ from tasks.config import MachineConfig, TrainConfig
 from tasks.knobs import Knobs
 from tasks.progress import log, stage
 
-VERSION = 2
+VERSION = 3
 """Raised when the same knobs and data would train another network."""
 
 
@@ -135,9 +135,8 @@ def _pretrained(
 
 
 def _augmentation(knobs: TrainConfig) -> Augmentation | None:
-    basic = Augmentation(share=knobs.augment) if knobs.augment else STILL
-    augment = replace(basic, blur=knobs.blur, erase=knobs.erase)
-    return augment if augment != STILL else None
+    changes = {name: getattr(knobs, name) for name in ("flip", "crop", "colour", "blur", "erase")}
+    return Augmentation(**changes) if any(changes.values()) else None
 
 
 def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:

@@ -19,9 +19,17 @@ KNOBS = (
     "train.learning_rate",
     "train.batch_size",
     "train.epochs",
+    "train.optimiser",
     "train.width",
     "train.dropout",
-    "train.augment",
+    "train.crop",
+    "train.colour",
+    "train.blur",
+    "train.erase",
+    "train.balance",
+    "train.expression_balance",
+    "train.label_smoothing",
+    "train.ema_decay",
     "train.seed",
 )
 HOW_TO_READ = """\

@@ -14,7 +14,7 @@ from data.labels import Edition
 from data.shards import write_folder, write_manifest
 from model.spread import paired, spread
 from tasks import tracking
-from tasks.ablation import PARTS, RECIPE, markdown, run_ablation, variants
+from tasks.ablation import OPTIONS, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
 
@@ -27,26 +27,37 @@ def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
     assert paired([1.1, 2.1], [1.0, 2.0]).deviation == pytest.approx(0)
 
 
-def test_each_part_is_taken_out_alone_and_the_paper_has_none_of_them() -> None:
-    recipe = load_experiment("ablation").train
-    found = {variant.name: variant.knobs for variant in variants(recipe)}
-    changed = {name: {knob for knob, value in knobs if value != getattr(recipe, knob)} for name, knobs in found.items()}
+def test_each_part_is_taken_out_alone_each_option_put_in_and_the_paper_has_none_of_them() -> None:
+    recipe, strong = load_experiment("ablation").train, load_experiment("strong").train
+    found = {variant.name: variant.knobs for variant in variants(recipe, strong)}
+    changed = {name: _changed(knobs, recipe) for name, knobs in found.items()}
     assert changed.pop(RECIPE) == set()
     assert changed.pop("without AdamW and cosine") == {"optimiser", "learning_rate", "weight_decay"}
-    assert changed.pop("with gradient surgery") == {"gradient_surgery"}
-    assert found.pop("the paper's recipe, learning rate 0.05").learning_rate == 0.05
-    del changed["the paper's recipe, learning rate 0.05"]
+    assert found["the paper's recipe, learning rate 0.05"].learning_rate == 0.05
     size = {"layers", "width", "neck", "epochs", "batch_size", "frame_step"}
-    paper = found["the paper's recipe"]
-    del changed["the paper's recipe"]
-    assert {knob for knob, value in paper if value != getattr(TrainConfig(), knob)} == size
-    assert changed == {f"without {part}": set(PARTS[part]) for part in PARTS if f"without {part}" in changed}
-    assert len(changed) == len(PARTS) - 2
+    assert _changed(found["the paper's recipe"], TrainConfig()) == size
+    speed_and_end = {"precision", "keep_epoch", "patience", "dropout"}
+    assert _changed(found[STRONG], strong) <= size | speed_and_end
+    for name in ("the paper's recipe, learning rate 0.05", "the paper's recipe", STRONG):
+        del changed[name]
+    without = {f"without {part}": set(knobs) for part, knobs in PARTS.items() if part != "AdamW and cosine"}
+    assert changed == {**without, **{f"with {option}": set(values) for option, values in OPTIONS.items()}}
+
+
+def test_what_a_recipe_lacks_is_not_taken_out_of_it_and_what_it_has_not_put_in() -> None:
+    recipe = TrainConfig(blur=0.1, gradient_surgery=True)
+    names = [variant.name for variant in variants(recipe, TrainConfig())]
+    assert [name for name in names if name.startswith("without")] == ["without blur"]
+    assert "with gradient surgery" not in names
+
+
+def _changed(knobs: TrainConfig, others: TrainConfig) -> set[str]:
+    return {knob for knob, value in knobs if value != getattr(others, knob)}
 
 
 def test_the_ablation_is_of_the_recipe_of_the_strong_experiment() -> None:
     strong, ablation = load_experiment("strong").train, load_experiment("ablation").train
-    by_size = {"learning_rate", "ema_decay", "augment", "blur", "erase"}
+    by_size = {"learning_rate", "ema_decay", "crop", "colour", "blur", "erase"}
     for knob in {knob for knobs in PARTS.values() for knob in knobs} - by_size:
         assert getattr(strong, knob) == getattr(ablation, knob), knob
     assert all(getattr(strong, knob) != getattr(TrainConfig(), knob) for knob in by_size)
@@ -82,7 +93,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     torch.set_num_threads(1)
     experiment = _tiny("train.optimiser=adamw", "train.blur=0.5")
     machine = MachineConfig(store=mlflow_store, device="cpu")
-    chosen = variants(experiment.train)[:2]
+    chosen = variants(experiment.train, TrainConfig())[:2]
     names = [variant.name for variant in chosen]
     path = run_ablation(experiment, chosen, dataset, 1, machine)
     assert path == mlflow_store / "reports" / "ablation-tiny.md"
@@ -95,6 +106,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     assert sorted(run.data.tags["variant"] for run in children) == sorted(names)
     recipe = next(run for run in children if run.data.tags["variant"] == RECIPE).data.metrics
     assert recipe["final/total"] == recipe["validation/total"]
+    assert {run.inputs.dataset_inputs[0].dataset.digest for run in children} == {dataset.digest}
     assert f"| {RECIPE} | {recipe['final/ccc']:.3f} | " in path.read_text()
     assert "±" not in path.read_text().split("| variant")[1]
     logged = tracking.connect(mlflow_store).list_artifacts(parent.info.run_id)

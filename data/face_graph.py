@@ -37,7 +37,9 @@ def face_pipeline(
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE
-    pipeline = Pipeline(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2, exec_dynamic=False)
+    pipeline = Pipeline(
+        batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2, exec_dynamic=False
+    )
     with pipeline:
         num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0
         jpegs, *drawn = fn.external_source(source=source, num_outputs=1 + num_drawn, batch=True)

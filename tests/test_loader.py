@@ -129,6 +129,19 @@ def test_without_shuffling_frames_come_in_order_with_a_short_last_batch(tmp_path
     assert _identities(epoch) == [(track, frame) for track in (0, 1) for frame in range(10)]
 
 
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_frames_of_a_batch_are_of_at_least_half_as_many_tracks(tmp_path: Path, copies: bool) -> None:
+    lengths = [40, 3, 12, 7, 30, 5, 9, 14, 20, 6]
+    files = [write_track(tmp_path, str(track), length) for track, length in enumerate(lengths)]
+    rows = [label(str(track), frame, valence=0.0) for track, length in enumerate(lengths) for frame in range(length)]
+    frames = _frames(files, write_labels(tmp_path / "labels.parquet", rows))
+    drawn = np.random.default_rng(0).integers(0, len(frames), len(frames))
+    epoch = batches(frames, batch_size=8, shuffle=True, seed=2, chosen=np.sort(drawn) if copies else None)
+    tracks = [len(set(batch.track_index_B.tolist())) for batch in epoch]
+    assert len(tracks) == sum(lengths) // 8
+    assert min(tracks) >= 4
+
+
 @pytest.mark.parametrize("pool_batches", [1, 7, 1000])
 def test_an_epoch_has_every_frame_once_in_an_order_of_its_seed_and_number(tmp_path: Path, pool_batches: int) -> None:
     frames = _two_tracks(tmp_path)

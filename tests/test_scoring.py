@@ -14,6 +14,7 @@ from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.shards import parquet_files
 from data.splits import recording_of
 from data.warehouse import publish, query
+from model.diagnostics import expression_reliability
 from tasks import registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
@@ -120,6 +121,20 @@ def test_the_constant_guess_is_found_again_by_the_query_of_the_docs(machine: Mac
     assert {name for name in expected if not name.startswith(("ccc", "total"))} == found.keys()
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-9)
     assert expected["ccc"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.usefixtures("evaluation")
+def test_the_calibration_error_is_found_again_by_the_query_of_the_docs(machine: MachineConfig) -> None:
+    known = "WHERE split_expr = 'validation' AND p.valence IS NOT NULL"
+    joined = "FROM predictions p JOIN labels l USING (track_id, frame_index)"
+    rows = query(machine.store, f"SELECT p.*, l.expression::DOUBLE AS truth {joined} {known}")
+    names = [f"p_{name}" for name in EXPRESSIONS[EDITION]]
+    predicted = {name: rows[name].to_numpy() for name in names}
+    truth = {"expression": rows["truth"].to_numpy()}
+    (found,) = query(machine.store, documented("calibration error")).to_pylist()
+    expected = expression_reliability(predicted, truth, EDITION).error
+    assert expected > 0.01
+    assert found["calibration_error"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_sql_reads_the_formulas_of_2022_too(mlflow_store: Path) -> None:

@@ -194,13 +194,17 @@ def environment(python: Path, store: Path) -> dict[str, str]:
 
 LOAD_AND_PREDICT = """
 import json, sys
-import mlflow, pandas
+import mlflow, pandas, simplejpeg
 model = mlflow.pyfunc.load_model("models:/mtanet@champion")
 faces = [open(path, "rb").read() for path in sys.argv[1:]]
 said = model.predict(pandas.DataFrame({"face": faces}))
+of_arrays = model.predict({"face": [simplejpeg.decode_jpeg(face) for face in faces]})
+signature = model.metadata.signature
+columns = {"in": signature.inputs.input_names(), "out": signature.outputs.input_names()}
 ours = sorted(module.__file__ for name, module in sys.modules.items()
               if name.split(".")[0] in ("data", "model", "tasks", "flows") and module.__file__)
-print(json.dumps({"said": said.to_dict("list"), "files": ours, "path": sys.path}))
+answers = {"said": said.to_dict("list"), "of_arrays": of_arrays.to_dict("list"), "columns": columns}
+print(json.dumps({**answers, "files": ours, "path": sys.path}))
 """
 
 
@@ -218,6 +222,8 @@ def test_the_champion_loads_where_only_the_wheel_is_installed(
     assert all(Path(file).is_relative_to(elsewhere.parent.parent) for file in answer["files"])
     expected = load_model(checkpoint).predict(pd.DataFrame({"face": jpegs}))
     pd.testing.assert_frame_equal(pd.DataFrame(answer["said"]), expected, check_dtype=False, atol=1e-6)
+    pd.testing.assert_frame_equal(pd.DataFrame(answer["of_arrays"]), expected, check_dtype=False, atol=1e-2)
+    assert answer["columns"] == {"in": ["face"], "out": COLUMNS}
 
 
 @pytest.fixture

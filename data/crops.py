@@ -71,25 +71,33 @@ def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndar
     if not len(owners):
         return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
     starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), frames_FHWC.shape[1:3])
-    cut = _cut_on_gpu if device == "gpu" else _cut_on_cpu
-    faces = cut([frames_FHWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
+    regions = ([frames_FHWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
+    faces = _cut_by_dali(*regions, device=device) if device == "gpu" else _cut_on_cpu(*regions)
     crops: np.ndarray = faces.torch().cpu().numpy()
     return crops
 
 
-def _cut_on_gpu(
-    frames_HWC: Sequence[Tensor], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
+def _cut_by_dali(
+    frames_HWC: Sequence[Tensor],
+    starts_N2: np.ndarray,
+    ends_N2: np.ndarray,
+    matrices_N23: np.ndarray,
+    *,
+    device: Device,
 ) -> ndd.Batch:
+    """What a GPU does; on a CPU it runs as well, for tests."""
     regions = ndd.resize(
         ndd.as_batch(frames_HWC, layout="HWC"),
         size=(_REGION_PX, _REGION_PX),
         roi_start=ndd.as_batch(list(starts_N2.astype(np.float32))),
         roi_end=ndd.as_batch(list(ends_N2.astype(np.float32))),
         antialias=True,
-        device="gpu",
+        device=device,
     )
     size = (FACE_SIZE_PX, FACE_SIZE_PX)
-    return ndd.warp_affine(regions, matrix=ndd.as_batch(list(matrices_N23)), size=size, inverse_map=False, device="gpu")
+    return ndd.warp_affine(
+        regions, matrix=ndd.as_batch(list(matrices_N23)), size=size, inverse_map=False, device=device
+    )
 
 
 def _cut_on_cpu(

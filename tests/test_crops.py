@@ -7,7 +7,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.crops import APPEARANCE_LENGTH, FACE_SIZE_PX, TEMPLATE_52, alignment, appearances, cut_faces, encode_jpegs
+from data.crops import (
+    APPEARANCE_LENGTH,
+    FACE_SIZE_PX,
+    TEMPLATE_52,
+    _cut_by_dali,
+    _cut_on_cpu,
+    _regions,
+    alignment,
+    appearances,
+    cut_faces,
+    encode_jpegs,
+)
 from data.numbered import SIZE, number_in, numbered
 
 
@@ -80,6 +91,22 @@ def test_a_face_partly_out_of_the_frame_goes_on_with_the_frames_edge() -> None:
     assert np.abs(crop[:, :50].astype(int) - (10, 220, 30)).max() <= 2
     assert np.abs(crop[:, 65:].astype(int) - (200, 0, 0)).max() <= 2
     assert np.abs(far_out.astype(int) - (200, 0, 0)).max() <= 2
+
+
+def test_the_operators_of_a_gpu_cut_the_same_faces() -> None:
+    """Run on a CPU; only where they run is left to a GPU."""
+    frames_FHWC = torch.from_numpy(np.stack([numbered(number) for number in range(12)]))
+    matrices_N23 = np.stack([similarity(0.7 + 0.15 * number, 15 * number, (0, 0)) for number in range(12)])
+    matrices_N23[:, :, 2] = 55.5 - matrices_N23[:, :, :2] @ (80, 48)
+    starts_N2, ends_N2, from_regions_N23 = _regions(matrices_N23, SIZE)
+    regions = (list(frames_FHWC), starts_N2, ends_N2, from_regions_N23)
+    by_gpu = _cut_by_dali(*regions, device="cpu").torch()
+    by_cpu = _cut_on_cpu(*regions).torch()
+    apart = (by_gpu.int() - by_cpu.int()).abs()
+    assert by_gpu.shape == (12, FACE_SIZE_PX, FACE_SIZE_PX, 3)
+    assert by_cpu.float().std() > 30
+    assert apart.max() <= 2
+    assert apart.float().mean() < 0.2
 
 
 def test_each_face_is_cut_from_the_frame_of_its_owner_and_read_back_from_its_jpeg() -> None:

@@ -30,21 +30,25 @@ def print_gpu_verdict(console: Console) -> None:
         RuntimeError: The GPU does something else than the CPU.
     """
     from data.video import resolve_device
-    from model.agreement import compare_with_cpu
+    from model.agreement import Verdict, compare_with_cpu
 
     device = resolve_device("gpu")
+    names: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     with TemporaryDirectory() as folder:
-        checks = []
         for check in compare_with_cpu(device, Path(folder)):
-            console.print(f"{'agrees ' if check.agrees else 'DIFFERS'}  {check.name}: {check.found}", markup=False)
-            checks.append(check)
-    wrong = [check.name for check in checks if not check.agrees]
+            console.print(f"{check.verdict:7}  {check.name}: {check.found}", markup=False)
+            names[check.verdict].append(check.name)
+    wrong = [*names[Verdict.DIFFERS], *names[Verdict.FAILED]]
+    num_checks = sum(map(len, names.values()))
     if wrong:
         raise RuntimeError(
-            f"the GPU differs from the CPU in {len(wrong)} of {len(checks)} checks: {', '.join(wrong)}; "
+            f"the GPU differs from the CPU in {len(wrong)} of {num_checks} checks: {', '.join(wrong)}; "
             "work with --device cpu, or with ingest.decoder=pyav if it is only the decoding"
         )
-    console.print(f"verdict: the GPU does what the CPU does, in all {len(checks)} checks")
+    by_pyav = names[Verdict.PYAV]
+    agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"
+    others = f"; PyAV takes the place of the GPU in the others: {', '.join(by_pyav)}" if by_pyav else ""
+    console.print(f"verdict: the GPU does what the CPU does, in {agreeing} {num_checks} checks{others}", markup=False)
 
 
 def facts(store: Path) -> dict[str, str]:

@@ -1,43 +1,36 @@
 """Does this machine's GPU do what its CPU does? Each place where the two part ways, tried on made-up data.
 
-Each check does the same on `device` and on the CPU. For the CPU itself they run too: DALI then decodes what it can.
-Letters: N faces, H rows, W columns, C channels, B images of a batch.
+Each trial does the same on `device` and on the CPU. For the CPU itself they run too: DALI then decodes what it can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from data.batch import Batch
-from data.crops import TEMPLATE_52, cut_faces, encode_jpegs
-from data.loader import face_batches
-from data.numbered import ENCODERS, number_in, numbered, write_clip, write_faces
-from data.retinaface import RetinaFace, read_weights
-from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
+from data.video import Device, NotForDaliError
+from model.agreement_faces import face_trials, place
+from model.agreement_videos import Trial, video_trials
 from model.losses import task_losses, total_loss
 from model.network import MTANet, Outputs
 
-NUM_FRAMES = 130
-"""Of a clip: more than one group of pictures, and the last chunk is a short one."""
-
-_TWICE = np.ones((2, 2, 1), np.uint8)
-"""Makes frames so large that every GPU takes them: HEVC has to have 144 lines."""
-_COLOUR_LEVELS = 4.0
-"""On average: DALI converts colours by BT.601, whatever the file says."""
-_TIME_S = 2e-3
-_CROP_LEVELS = 1.0
-_JPEG_LEVELS = 2.0
-"""Decoders of JPEGs round differently."""
-_DETECTOR_SCORE = 0.02
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""
+
+
+class Verdict(StrEnum):
+    """Of a trial; the first two leave nothing to be done."""
+
+    AGREES = "agrees"
+    PYAV = "not decoded by this GPU, PyAV will decode it"
+    DIFFERS = "DIFFERS"
+    FAILED = "FAILED"
 
 
 @dataclass(frozen=True)
@@ -45,104 +38,39 @@ class Check:
     """One comparison of a device with the CPU."""
 
     name: str
-    agrees: bool
+    verdict: Verdict
     found: str
+
+    @property
+    def agrees(self) -> bool:
+        return self.verdict is Verdict.AGREES
 
 
 def compare_with_cpu(device: Device, folder: Path) -> Iterator[Check]:
-    """The checks, each as it is done; `folder` takes their files.
+    """The checks, each as it is done; `folder` takes their files."""
+    for name, trial in trials(device, folder).items():
+        yield check(name, trial)
 
-    What the device cannot do at all disagrees, with the reason as what was found.
-    """
-    steps: dict[str, Callable[[], tuple[bool, str]]] = {
-        f"decode {codec}": partial(_decoding, codec, device, folder)
-        for codec in sorted(NVDEC_CODECS if device == "gpu" else DALI_CPU_CODECS)
+
+def trials(device: Device, folder: Path) -> dict[str, Trial]:
+    """What can be tried, by name."""
+    return {
+        **video_trials(device, folder),
+        **face_trials(device, folder),
+        "training step": partial(_training_step, device),
     }
-    steps["decode vp9 at a varying rate"] = partial(_decoding, "vp9", device, folder, _varying_ticks())
-    steps["crops"] = partial(_crops, device)
-    steps["detector"] = partial(_detector, device)
-    steps["batches"] = partial(_batches, device, folder)
-    steps["training step"] = partial(_training_step, device)
-    for name, step in steps.items():
-        try:
-            agrees, found = step()
-        except (ValueError, RuntimeError) as error:
-            agrees, found = False, str(error)
-        yield Check(name, agrees, found)
 
 
-def _decoding(codec: str, device: Device, folder: Path, ticks: list[int] | None = None) -> tuple[bool, str]:
-    name = f"{codec}{'-varying' if ticks else ''}.{'webm' if codec == 'vp8' else 'mp4'}"
-    frames = (np.kron(numbered(number), _TWICE) for number in range(NUM_FRAMES))
-    clip = write_clip(folder / name, frames, codec=ENCODERS[codec], ticks=ticks)
-    dali: Decoder = "dali-gpu" if device == "gpu" else "dali-cpu"
-    numbers, times_s, pixels = _read(clip, device, dali)
-    _, true_times_s, true_pixels = _read(clip, "cpu", "pyav")
-    if numbers != list(range(NUM_FRAMES)):
-        wrong = next((place for place, number in enumerate(numbers) if place != number), len(numbers))
-        return False, f"expected frames 0 to {NUM_FRAMES - 1}, found {len(numbers)}, the first wrong one at {wrong}"
-    late_s = float(np.abs(np.subtract(times_s, true_times_s)).max())
-    levels = float(np.abs(pixels.astype(float) - true_pixels).mean())
-    found = f"{NUM_FRAMES} frames in order, times within {1000 * late_s:.1f} ms, colours {levels:.1f} levels apart"
-    return late_s < _TIME_S and levels < _COLOUR_LEVELS, found
-
-
-def _read(clip: Path, device: Device, decoder: Decoder) -> tuple[list[int], list[float], np.ndarray]:
-    """The numbers that the frames spell, their times, and the last frame's pixels."""
-    chunks = [*read_frames(clip, device=device, decoder=decoder)]
-    frames = np.concatenate([chunk.frames_FHWC.cpu().numpy() for chunk in chunks])
-    times_s = [time_s or 0.0 for chunk in chunks for time_s in chunk.times_s]
-    return [number_in(frame[::2, ::2]) for frame in frames], times_s, frames[-1]
-
-
-def _varying_ticks() -> list[int]:
-    """In ms, by turns 40 and 60 apart."""
-    return [40 * number + 20 * (number // 2) for number in range(NUM_FRAMES)]
-
-
-def _crops(device: Device) -> tuple[bool, str]:
-    one, other = (_faces(on).astype(float) for on in ("cpu", device))
-    levels = np.abs(one - other)
-    found = f"{levels.mean():.2f} levels apart on average, {levels.max():.0f} at most"
-    return bool(levels.mean() < _CROP_LEVELS), found
-
-
-def _faces(device: Device) -> np.ndarray:
-    """Twelve crops, turned and shrunk, of numbered frames; some reach beyond their frame."""
-    frames_NHWC = torch.from_numpy(np.stack([numbered(number) for number in range(12)]))
-    turns_N = np.exp(1j * np.linspace(-1, 1, 12)) * np.linspace(0.4, 1.5, 12)
-    template_5 = TEMPLATE_52[:, 0] + 1j * TEMPLATE_52[:, 1]
-    points_N5 = turns_N[:, None] * (template_5 - template_5.mean()) + 80 + 48j
-    landmarks_N52 = np.stack([points_N5.real, points_N5.imag], axis=-1).astype(np.float32)
-    frames_NHWC = frames_NHWC.cuda() if device == "gpu" else frames_NHWC
-    return cut_faces(frames_NHWC, range(12), landmarks_N52, device=device)
-
-
-def _detector(device: Device) -> tuple[bool, str]:
-    frames_NCHW = torch.from_numpy(np.stack([numbered(number) for number in range(4)])).permute(0, 3, 1, 2)
-    network = RetinaFace(read_weights())
-    with torch.inference_mode():
-        true_maps = network(frames_NCHW)
-        maps = network.to(_place(device))(frames_NCHW.to(_place(device)))
-    worst = max(
-        float((_scores(one) - _scores(other.cpu())).abs().max()) for one, other in zip(true_maps, maps, strict=True)
-    )
-    return worst < _DETECTOR_SCORE, f"scores of all anchors within {worst:.4f}"
-
-
-def _scores(map_NCHW: Tensor) -> Tensor:
-    """Of both anchors of each cell."""
-    return torch.stack([map_NCHW[:, 1] - map_NCHW[:, 0], map_NCHW[:, 3] - map_NCHW[:, 2]]).sigmoid()
-
-
-def _batches(device: Device, folder: Path) -> tuple[bool, str]:
-    jpegs = encode_jpegs(_faces("cpu"), quality=95)
-    file = write_faces(folder / "track.parquet", jpegs, rows_per_group=5)
-    one, other = ([*face_batches(file, batch_size=5, device=on)] for on in ("cpu", device))
-    if [[*index_B] for index_B, _ in one] != [[*index_B] for index_B, _ in other]:
-        return False, "the frames come in another order"
-    gaps = torch.cat([(a - b.cpu()).abs().flatten() for (_, a), (_, b) in zip(one, other, strict=True)]) * 127.5
-    return bool(gaps.mean() < _JPEG_LEVELS), f"{gaps.mean():.2f} levels apart on average, {gaps.max():.0f} at most"
+def check(name: str, trial: Trial) -> Check:
+    """Does a trial; what the device cannot do at all has failed, with the error as what was found."""
+    try:
+        agrees, found = trial()
+    except NotForDaliError as error:
+        return Check(name, Verdict.PYAV, str(error))
+    except Exception as error:  # any: what a driver or a library does not support can end in any kind, and the trials
+        # that follow are to be done all the same, since together they say what is wrong
+        return Check(name, Verdict.FAILED, f"{type(error).__name__}: {error}")
+    return Check(name, Verdict.AGREES if agrees else Verdict.DIFFERS, found)
 
 
 def _training_step(device: Device) -> tuple[bool, str]:
@@ -164,14 +92,10 @@ def _loss_and_gradient(device: Device) -> tuple[float, float]:
         torch.randint(2, (16, 8), generator=random).float(),
         torch.zeros(16, dtype=torch.int64),
         torch.arange(16),
-    ).to(_place(device))
-    network.to(_place(device)).train()
+    ).to(place(device))
+    network.to(place(device)).train()
     outputs: Outputs = network(batch.faces_BCHW)
     loss = total_loss(task_losses(outputs, batch), network.log_sigma_T, "learned")
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [parameter.grad.norm() for parameter in network.parameters() if parameter.grad is not None]
     return loss.item(), torch.stack(gradients).norm().item()
-
-
-def _place(device: Device) -> str:
-    return "cuda" if device == "gpu" else "cpu"

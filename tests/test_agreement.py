@@ -6,20 +6,32 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from data.video import Chunk, Decoder, Device, read_frames
+from data.video import Chunk, NotForDaliError, read_frames
 from flows.doctor import print_gpu_verdict
-from model import agreement
-from model.agreement import compare_with_cpu
+from model import agreement, agreement_faces, agreement_videos
+from model.agreement import Check, Verdict, check, compare_with_cpu, trials
+
+
+def checked(name: str, folder: Path) -> Check:
+    return check(name, trials("cpu", folder)[name])
+
+
+def few_trials(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Leaves the doctor these only, and the CPU as its GPU."""
+    all_trials = trials
+    monkeypatch.setattr(agreement, "trials", lambda *where: {name: all_trials(*where)[name] for name in names})
+    monkeypatch.setattr("data.video.resolve_device", lambda _: "cpu")
 
 
 def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
     checks = {check.name: check for check in compare_with_cpu("cpu", tmp_path)}
-    assert [check.name for check in checks.values() if not check.agrees] == []
+    assert [check for check in checks.values() if not check.agrees] == []
     assert {"decode vp9", "decode vp9 at a varying rate", "crops", "detector", "batches", "training step"} <= set(
         checks
     )
@@ -27,39 +39,43 @@ def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
 
 
 def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stutter(path: Path, *, device: Device, decoder: Decoder) -> Iterator[Chunk]:
-        for chunk in read_frames(path, device=device, decoder=decoder):
-            if decoder != "pyav" and 40 in chunk.frame_indices:
+    def stutter(path: Path, **options: Any) -> Iterator[Chunk]:
+        for chunk in read_frames(path, **options):
+            if options["decoder"] != "pyav" and 40 in chunk.frame_indices:
                 place = chunk.frame_indices.index(40)
                 chunk.frames_FHWC[place] = chunk.frames_FHWC[place - 1]
             yield chunk
 
-    monkeypatch.setattr(agreement, "read_frames", stutter)
-    check = next(check for check in compare_with_cpu("cpu", tmp_path) if check.name == "decode vp9")
-    assert not check.agrees
-    assert check.found == "expected frames 0 to 129, found 130, the first wrong one at 40"
+    monkeypatch.setattr(agreement_videos, "read_frames", stutter)
+    found = checked("decode vp9", tmp_path)
+    assert found.verdict is Verdict.DIFFERS
+    assert found.found == "expected frames 0 to 129, found 130, the first wrong one at 40"
 
 
-def test_times_and_colours_of_another_clip_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(path: Path, *, device: Device, decoder: Decoder) -> Iterator[Chunk]:
-        for chunk in read_frames(path, device=device, decoder=decoder):
-            shift_s = 0.0 if decoder == "pyav" else 0.04
+def test_times_of_another_clip_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(path: Path, **options: Any) -> Iterator[Chunk]:
+        for chunk in read_frames(path, **options):
+            shift_s = 0.0 if options["decoder"] == "pyav" else 0.04
             yield replace(chunk, times_s=tuple((time_s or 0) + shift_s for time_s in chunk.times_s))
 
-    monkeypatch.setattr(agreement, "read_frames", late)
-    check = next(check for check in compare_with_cpu("cpu", tmp_path) if check.name == "decode mjpeg")
-    assert not check.agrees
-    assert "times within 40.0 ms" in check.found
+    monkeypatch.setattr(agreement_videos, "read_frames", late)
+    found = checked("decode mjpeg", tmp_path)
+    assert found.verdict is Verdict.DIFFERS
+    assert "times within 40.0 ms" in found.found
 
 
-def test_what_the_device_cannot_do_differs_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, OSError, AttributeError])
+def test_what_the_device_cannot_do_has_failed_and_the_rest_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
     def refuse(*_: object, **__: object) -> np.ndarray:
-        raise RuntimeError("no kernel image is available")
+        raise error("no kernel image is available")
 
-    monkeypatch.setattr(agreement, "cut_faces", refuse)
-    checks = {check.name: check for check in compare_with_cpu("cpu", tmp_path)}
-    assert (checks["crops"].agrees, checks["crops"].found) == (False, "no kernel image is available")
-    assert checks["training step"].agrees  # the others are still tried
+    monkeypatch.setattr(agreement_faces, "cut_faces", refuse)
+    few_trials(monkeypatch, "crops", "training step")
+    crops, step = compare_with_cpu("cpu", tmp_path)
+    assert crops == Check("crops", Verdict.FAILED, f"{error.__name__}: no kernel image is available")
+    assert step.agrees
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="this machine has a GPU")
@@ -69,10 +85,28 @@ def test_without_a_gpu_the_doctor_says_so() -> None:
 
 
 def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.video.resolve_device", lambda _: "cpu")  # the CPU stands in for a GPU
+    few_trials(monkeypatch, "crops", "training step")
     said = io.StringIO()
     print_gpu_verdict(Console(file=said, width=200))
-    assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 8 checks"
-    monkeypatch.setattr(agreement, "_CROP_LEVELS", -1.0)
-    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 8 checks: crops; work with --device cpu"):
+    assert said.getvalue().startswith("agrees   crops: 0.00 levels apart")
+    assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 2 checks"
+    monkeypatch.setattr(agreement_faces, "_CROP_LEVELS", -1.0)
+    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 2 checks: crops; work with --device cpu"):
         print_gpu_verdict(Console(file=io.StringIO()))
+
+
+def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(path: Path, **options: Any) -> Iterator[Chunk]:
+        if options["decoder"] != "pyav":
+            raise NotForDaliError(f"{path.name}: DALI cannot decode it: unsupported")
+        return read_frames(path, **options)
+
+    monkeypatch.setattr(agreement_videos, "read_frames", lacking)
+    few_trials(monkeypatch, "decode mjpeg", "crops")
+    said = io.StringIO()
+    print_gpu_verdict(Console(file=said, width=200))
+    assert said.getvalue().splitlines()[::2] == [
+        "not decoded by this GPU, PyAV will decode it  decode mjpeg: mjpeg.mp4: DALI cannot decode it: unsupported",
+        "verdict: the GPU does what the CPU does, in 1 of 2 checks; "
+        "PyAV takes the place of the GPU in the others: decode mjpeg",
+    ]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
+from torch import Tensor
 
+from data.faces import FaceDetector, Faces
 from data.video import Chunk, NotForDaliError, read_frames
 from flows.doctor import print_gpu_verdict
 from model import agreement, agreement_faces, agreement_videos
@@ -62,6 +66,79 @@ def test_times_of_another_clip_differ(tmp_path: Path, monkeypatch: pytest.Monkey
     found = checked("decode mjpeg", tmp_path)
     assert found.verdict is Verdict.DIFFERS
     assert "times within 40.0 ms" in found.found
+
+
+def spoil_second_detector(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[FaceDetector], None]) -> None:
+    """The one on the CPU is made first, then that on the device."""
+    made: list[FaceDetector] = []
+
+    def make(**options: Any) -> FaceDetector:
+        made.append(FaceDetector(**options))
+        if len(made) == 2:
+            spoil(made[-1])
+        return made[-1]
+
+    monkeypatch.setattr(agreement_faces, "FaceDetector", make)
+
+
+def blind(detector: FaceDetector) -> None:
+    detector._network.register_forward_hook(lambda *maps: [torch.zeros_like(level) for level in maps[-1]])
+
+
+def changed(detector: FaceDetector, change: Callable[[Faces], Faces]) -> None:
+    look = detector.look
+    detector.look = lambda *frames, **kind: [change(faces) for faces in look(*frames, **kind)]  # type: ignore[method-assign]
+
+
+def without_the_last(faces: Faces) -> Faces:
+    return Faces(faces.boxes_F4[:1], faces.landmarks_F52[:1], faces.scores_F[:1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (blind, r"expected \[2, 1, 0, .+\] faces as on the CPU, found \[0, 0, 0, "),
+        (lambda one: changed(one, without_the_last), r"faces as on the CPU, found \[1, 1, 0, "),
+        (lambda one: changed(one, lambda faces: replace(faces, boxes_F4=faces.boxes_F4 + 1)), "boxes within 1.00 px"),
+        (
+            lambda one: changed(one, lambda faces: replace(faces, landmarks_F52=faces.landmarks_F52[:, ::-1])),
+            r"landmarks \d\d",
+        ),
+        (lambda one: changed(one, lambda faces: replace(faces, scores_F=faces.scores_F - 0.02)), "scores 0.0200"),
+    ],
+)
+def test_a_detector_that_finds_other_faces_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[FaceDetector], None], found: str
+) -> None:
+    spoil_second_detector(monkeypatch, spoil)
+    detector = checked("detector", tmp_path)
+    assert detector.verdict is Verdict.DIFFERS
+    assert re.search(found, detector.found)
+
+
+def test_a_detector_that_resizes_floats_and_orders_faces_otherwise_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_on_a_gpu(detector: FaceDetector) -> None:
+        look = detector.look
+
+        def look_at_floats(frames: Sequence[Tensor], *size: int, **kind: bool) -> list[Faces]:
+            seen = look([frame.float() for frame in frames], *size, **kind)
+            return [Faces(one.boxes_F4[::-1], one.landmarks_F52[::-1], one.scores_F[::-1]) for one in seen]
+
+        detector.look = look_at_floats  # type: ignore[method-assign, assignment]
+
+    spoil_second_detector(monkeypatch, as_on_a_gpu)
+    detector = checked("detector", tmp_path)
+    assert detector.agrees
+    assert detector.found.startswith("14 faces, boxes within 0.03 px, landmarks 0.02 px")
+
+
+def test_pictures_in_which_the_cpu_finds_no_face_prove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement_faces, "with_face", lambda frame, **_: frame)
+    detector = checked("detector", tmp_path)
+    assert detector.verdict is Verdict.DIFFERS
+    assert detector.found == "the CPU finds [0, 0, 0] faces in its test pictures of [2, 1, 0]"
 
 
 @pytest.mark.parametrize("error", [RuntimeError, TypeError, OSError, AttributeError])

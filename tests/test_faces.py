@@ -7,6 +7,7 @@ import pytest
 import torch
 from clips import one_person, two_people
 
+from data.drawn import with_face
 from data.faces import FaceDetector, candidates, non_maximum_suppression
 from data.retinaface import RetinaFace, read_weights, weights_in
 
@@ -46,6 +47,20 @@ def test_faces_of_a_larger_frame_are_given_in_its_own_pixels(detector: FaceDetec
     (larger,) = detector.detect(frames(picture.repeat(2, axis=0).repeat(2, axis=1)))
     assert larger.boxes_F4 == pytest.approx(2 * faces.boxes_F4, abs=3)
     assert larger.landmarks_F52 == pytest.approx(2 * faces.landmarks_F52, abs=3)
+
+
+@pytest.mark.parametrize("height_px", [60, 90, 130])
+def test_a_drawn_face_is_surely_found_where_it_was_drawn(detector: FaceDetector, height_px: int) -> None:
+    grey = np.full((180, 320, 3), 128, np.uint8)
+    (faces,) = detector.detect(frames(with_face(grey, middle_xy=(140, 90), height_px=height_px)))
+    assert len(faces.scores_F) == 1
+    assert faces.scores_F[0] > 0.99
+    eye_left, eye_right, nose, mouth_left, mouth_right = faces.landmarks_F52[0]
+    off_px = height_px / 15
+    assert np.stack([eye_left, eye_right]).mean(0) == pytest.approx([140, 90 - 0.05 * height_px], abs=off_px)
+    assert eye_right[0] - eye_left[0] == pytest.approx(0.29 * height_px, abs=off_px)
+    assert nose == pytest.approx([140, 90 + 0.12 * height_px], abs=off_px)
+    assert np.stack([mouth_left, mouth_right]).mean(0) == pytest.approx([140, 90 + 0.25 * height_px], abs=off_px)
 
 
 def test_a_small_frame_is_enlarged_for_its_small_faces(detector: FaceDetector) -> None:

@@ -36,9 +36,11 @@ def few_trials(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
     checks = {check.name: check for check in compare_with_cpu("cpu", tmp_path)}
     assert [check for check in checks.values() if not check.agrees] == []
-    assert {"decode vp9", "decode vp9 at a varying rate", "crops", "detector", "batches", "training step"} <= set(
-        checks
-    )
+    assert set(checks) == {
+        *(f"decode {codec}" for codec in ("mjpeg", "vp8", "vp9")),
+        *(f"decode vp9 {how}" for how in ("at a varying rate", "filmed sideways", "from frame 64 on")),
+        *("crops", "detector", "batches", "training step"),
+    }
     assert checks["decode mjpeg"].found.startswith("130 frames in order, times within 0.0 ms")
 
 
@@ -56,16 +58,56 @@ def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pyt
     assert found.found == "expected frames 0 to 129, found 130, the first wrong one at 40"
 
 
-def test_times_of_another_clip_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(path: Path, **options: Any) -> Iterator[Chunk]:
-        for chunk in read_frames(path, **options):
-            shift_s = 0.0 if options["decoder"] == "pyav" else 0.04
-            yield replace(chunk, times_s=tuple((time_s or 0) + shift_s for time_s in chunk.times_s))
+def spoil_chunks(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Chunk], Chunk]) -> None:
+    """Those of DALI."""
 
-    monkeypatch.setattr(agreement_videos, "read_frames", late)
-    found = checked("decode mjpeg", tmp_path)
-    assert found.verdict is Verdict.DIFFERS
-    assert "times within 40.0 ms" in found.found
+    def spoilt(path: Path, **options: Any) -> Iterator[Chunk]:
+        chunks = read_frames(path, **options)
+        return chunks if options["decoder"] == "pyav" else map(spoil, chunks)
+
+    monkeypatch.setattr(agreement_videos, "read_frames", spoilt)
+
+
+def late(chunk: Chunk) -> Chunk:
+    return replace(chunk, times_s=tuple((time_s or 0) + 0.04 for time_s in chunk.times_s))
+
+
+def with_a_red_frame(chunk: Chunk) -> Chunk:
+    """The thirtieth, but for the blocks that spell its number."""
+    for frame_HWC in chunk.frames_FHWC[30 - chunk.frame_indices.start :][: 30 in chunk.frame_indices]:
+        frame_HWC[40:, :, 0] = 255
+    return chunk
+
+
+def not_turned(chunk: Chunk) -> Chunk:
+    return replace(chunk, frames_FHWC=chunk.frames_FHWC.rot90(-1, dims=(1, 2)))
+
+
+def upside_down(chunk: Chunk) -> Chunk:
+    return replace(chunk, frames_FHWC=chunk.frames_FHWC.rot90(2, dims=(1, 2)))
+
+
+def one_on(chunk: Chunk) -> Chunk:
+    return replace(chunk, frames_FHWC=chunk.frames_FHWC.roll(-1, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "found"),
+    [
+        ("decode mjpeg", late, "times within 40.0 ms"),
+        ("decode mjpeg", with_a_red_frame, r"130 frames in order, .* colours of each \d\d\.\d levels apart at most"),
+        ("decode vp9 filmed sideways", not_turned, r"expected frames of \(192, 320\) px, .* found \(320, 192\)"),
+        ("decode vp9 filmed sideways", upside_down, "expected frames 0 to 129, found 130, the first wrong one at 0"),
+        ("decode vp9 from frame 64 on", one_on, "expected frames 64 to 129, found 66, the first wrong one at 64"),
+    ],
+)
+def test_a_decoder_with_other_times_colours_turns_or_frames_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[[Chunk], Chunk], found: str
+) -> None:
+    spoil_chunks(monkeypatch, spoil)
+    check = checked(name, tmp_path)
+    assert check.verdict is Verdict.DIFFERS
+    assert re.search(found, check.found)
 
 
 def spoil_second_detector(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[FaceDetector], None]) -> None:
@@ -175,7 +217,7 @@ def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def lacking(path: Path, **options: Any) -> Iterator[Chunk]:
         if options["decoder"] != "pyav":
-            raise NotForDaliError(f"{path.name}: DALI cannot decode it: unsupported")
+            raise NotForDaliError(f"{path.name}: DALI cannot: unsupported")
         return read_frames(path, **options)
 
     monkeypatch.setattr(agreement_videos, "read_frames", lacking)
@@ -183,7 +225,7 @@ def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypa
     said = io.StringIO()
     print_gpu_verdict(Console(file=said, width=200))
     assert said.getvalue().splitlines()[::2] == [
-        "not decoded by this GPU, PyAV will decode it  decode mjpeg: mjpeg.mp4: DALI cannot decode it: unsupported",
+        "not decoded by this GPU, PyAV will decode it  decode mjpeg: mjpeg-even-0.mp4: DALI cannot: unsupported",
         "verdict: the GPU does what the CPU does, in 1 of 2 checks; "
         "PyAV takes the place of the GPU in the others: decode mjpeg",
     ]

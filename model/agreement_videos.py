@@ -1,17 +1,24 @@
-"""Trials of decoding: are a GPU's frames those of PyAV? On clips that carry their frame numbers in their pixels.
+"""Trials of videos: does a GPU decode and extract what PyAV and a CPU do? On clips that carry their frame numbers.
 
-Shapes: F frames, H rows, W columns, C channels.
+Shapes: F frames, N faces, B faces of a batch, H rows, W columns, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from data.drawn import with_face
+from data.extraction import extract_video
+from data.loader import face_batches
 from data.numbered import ENCODERS, number_in, numbered, write_clip
+from data.shards import read_manifest, read_table
 from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
 
 Trial = Callable[[], tuple[bool, str]]
@@ -27,6 +34,8 @@ _TWICE = np.ones((2, 2, 1), np.uint8)
 _COLOUR_LEVELS = 4.0
 """On average over a frame: DALI converts colours by BT.601, whatever the file says."""
 _TIME_S = 2e-3
+_EXTRACTED_PX = 1.0
+"""Colours that are a little apart move landmarks by some 0.2 px."""
 
 
 def video_trials(device: Device, folder: Path) -> dict[str, Trial]:
@@ -39,6 +48,7 @@ def video_trials(device: Device, folder: Path) -> dict[str, Trial]:
         f"decode {codec} at a varying rate": partial(decoding, codec, ticks=_varying_ticks()),
         f"decode {codec} filmed sideways": partial(decoding, codec, rotation_deg=90),
         f"decode {codec} from frame {_SKIP} on": partial(decoding, codec, skip=_SKIP),
+        "extraction": partial(_extraction, device, folder, codec),
     }
 
 
@@ -85,3 +95,64 @@ def _levels_apart(pixels_FHWC: np.ndarray, others_FHWC: np.ndarray) -> float:
 def _varying_ticks() -> list[int]:
     """In ms, by turns 40 and 60 apart."""
     return [40 * number + 20 * (number // 2) for number in range(NUM_FRAMES)]
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """What the faces of a video's tracks are, frame by frame."""
+
+    decoder: str
+    rows: list[tuple[int, str]]
+    """Frame index and status."""
+    landmarks_N52: np.ndarray
+    crops_NHWC: np.ndarray
+
+
+def _extraction(device: Device, folder: Path, codec: str) -> tuple[bool, str]:
+    clip = write_clip(folder / "face.mp4", _frames_with_a_face(), codec=ENCODERS[codec])
+    found = _extracted(clip, folder / "device", device, "dali")
+    true = _extracted(clip, folder / "cpu", "cpu", "pyav")
+    if not len(true.landmarks_N52):
+        return False, "the CPU finds no face in its test clip"
+    if found.rows != true.rows:
+        pairs = zip_longest(true.rows, found.rows)
+        row, (expected, other) = next((row, pair) for row, pair in enumerate(pairs) if pair[0] != pair[1])
+        return False, f"expected in row {row} frame and status {expected}, found {other}"
+    landmark_px = float(np.abs(found.landmarks_N52 - true.landmarks_N52).max())
+    levels = _levels_apart(found.crops_NHWC, true.crops_NHWC)
+    apart = f"landmarks within {landmark_px:.2f} px, each crop {levels:.1f} levels apart at most"
+    agrees = landmark_px < _EXTRACTED_PX and levels < _COLOUR_LEVELS
+    return agrees, f"by {found.decoder}, {len(true.rows)} rows, {len(true.landmarks_N52)} faces, {apart}"
+
+
+def _frames_with_a_face() -> Iterator[np.ndarray]:
+    """Of 192 x 320 px; the face moves by more from one frame to the next than landmarks may be apart, then is gone."""
+    for number in range(40):
+        frame_HWC = np.kron(numbered(number), _TWICE)
+        middle_xy = (80 + 3 * number, 115)
+        yield with_face(frame_HWC, middle_xy=middle_xy, height_px=110) if number < 30 else frame_HWC
+
+
+def _extracted(clip: Path, store: Path, device: Device, decoder: Literal["pyav", "dali"]) -> _Extracted:
+    faces = extract_video(
+        clip,
+        store,
+        track_ids=None,
+        device=device,
+        decoder=decoder,
+        min_score=0.7,
+        detection_size=640,
+        jpeg_quality=95,
+        threads=2,
+        detect_every=2,
+    )
+    files = sorted(faces.glob("*.parquet"))
+    rows = read_table(files, ["frame_index", "status", "landmarks"]).to_pylist()
+    landmarks = [row["landmarks"] for row in rows if row["landmarks"] is not None]
+    crops = [crops_BCHW.numpy() for file in files for _, crops_BCHW in face_batches(file, batch_size=16)]
+    return _Extracted(
+        decoder=read_manifest(faces)["decoder"],
+        rows=[(row["frame_index"], row["status"]) for row in rows],
+        landmarks_N52=np.array(landmarks).reshape(-1, 5, 2),
+        crops_NHWC=np.concatenate([np.empty((0, 3, 112, 112)), *crops]).transpose(0, 2, 3, 1) * 127.5,
+    )

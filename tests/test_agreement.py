@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from data import detections
 from data.faces import FaceDetector, Faces
 from data.video import Chunk, NotForDaliError, read_frames
 from flows.doctor import print_gpu_verdict
@@ -39,7 +41,7 @@ def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
     assert set(checks) == {
         *(f"decode {codec}" for codec in ("mjpeg", "vp8", "vp9")),
         *(f"decode vp9 {how}" for how in ("at a varying rate", "filmed sideways", "from frame 64 on")),
-        *("crops", "detector", "batches", "training step"),
+        *("extraction", "crops", "detector", "batches", "training step"),
     }
     assert checks["decode mjpeg"].found.startswith("130 frames in order, times within 0.0 ms")
 
@@ -108,6 +110,57 @@ def test_a_decoder_with_other_times_colours_turns_or_frames_differs(
     check = checked(name, tmp_path)
     assert check.verdict is Verdict.DIFFERS
     assert re.search(found, check.found)
+
+
+def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., Any]) -> None:
+    """What extraction calls by that name is spoilt in the video that DALI decodes."""
+    extract_video = agreement_videos.extract_video
+
+    def extract(*where: Path, **options: Any) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            if options["decoder"] == "dali":
+                patch.setattr(detections, name, partial(spoil, getattr(detections, name)))
+            return extract_video(*where, **options)
+
+    monkeypatch.setattr(agreement_videos, "extract_video", extract)
+
+
+def without_sight(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
+    for chunk in read(*where, **options):
+        yield replace(chunk, frames_FHWC=torch.zeros_like(chunk.frames_FHWC))
+
+
+def one_late(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
+    """The first frame comes twice, the last of the first chunk never."""
+    for chunk in read(*where, **options):
+        yield replace(chunk, frames_FHWC=torch.cat([chunk.frames_FHWC[:1], chunk.frames_FHWC[:-1]]))
+
+
+def mirrored(cut: Callable[..., np.ndarray], *what: Any, **options: Any) -> np.ndarray:
+    return np.ascontiguousarray(cut(*what, **options)[:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "found"),
+    [
+        ("read_frames", without_sight, r"expected in row 0 frame and status \(0, 'ok'\), found \(0, 'no_face'\)"),
+        ("read_frames", one_late, "expected in row|landmarks within [3-9]"),
+        ("cut_faces", mirrored, r"landmarks within 0\.\d\d px, each crop \d\d"),
+    ],
+)
+def test_an_extraction_that_gives_other_rows_or_faces_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., Any], found: str
+) -> None:
+    spoil_extraction(monkeypatch, name, spoil)
+    extraction = checked("extraction", tmp_path)
+    assert extraction.verdict is Verdict.DIFFERS
+    assert re.search(found, extraction.found)
+
+
+def test_a_clip_in_which_the_cpu_finds_no_face_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement_videos, "with_face", lambda frame, **_: frame)
+    found = "the CPU finds no face in its test clip"
+    assert checked("extraction", tmp_path) == Check("extraction", Verdict.DIFFERS, found)
 
 
 def spoil_second_detector(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[FaceDetector], None]) -> None:

@@ -1,27 +1,37 @@
 """Trials of what is done with pixels: crops, the detector, batches.
 
-Letters: N faces, H rows, W columns, C channels, B images of a batch.
+Letters: N faces, H rows, W columns, C channels, B images of a batch, L numbers of an
+appearance, U action units, K labels of a face.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from data.crops import TEMPLATE_52, cut_faces, encode_jpegs
+from data.augment import Augmentation
+from data.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.drawn import with_face
 from data.faces import FaceDetector, Faces
-from data.loader import face_batches
+from data.frames import LabelledFrames
+from data.labels import Edition
+from data.loader import batches, face_batches
 from data.numbered import numbered, write_faces
 from data.video import Device
 from model.agreement_videos import Trial
 
 _CROP_LEVELS = 1.0
+_APPEARANCE = 1e-5
 _JPEG_LEVELS = 2.0
-"""Decoders of JPEGs round differently."""
+"""On average over a face: decoders of JPEGs round differently."""
+_AUGMENTED_LEVELS = 3.0
+"""The same; without its blur a face is 5 apart. The operators that warp faces are less than 0.01 apart on a CPU."""
+_ROWS_PER_GROUP = 5
 _NUM_DRAWN = [2, 1, 0]
 _PLACE_PX = 0.5
 """A GPU resizes floats, a CPU bytes, and a GPU convolves with TF32: worked out on a CPU, both together move boxes and
@@ -34,8 +44,10 @@ def face_trials(device: Device, folder: Path) -> dict[str, Trial]:
     """What can be tried, by name; `folder` takes files of faces."""
     return {
         "crops": partial(_crops, device),
+        "appearances": partial(_appearances, device),
         "detector": partial(_detector, device),
         "batches": partial(_batches, device, folder),
+        "augmented batches": partial(_augmented_batches, device, folder),
     }
 
 
@@ -60,6 +72,16 @@ def _faces(device: Device) -> np.ndarray:
     landmarks_N52 = np.stack([points_N5.real, points_N5.imag], axis=-1).astype(np.float32)
     frames_NHWC = frames_NHWC.cuda() if device == "gpu" else frames_NHWC
     return cut_faces(frames_NHWC, range(12), landmarks_N52, device=device)
+
+
+def _appearances(device: Device) -> tuple[bool, str]:
+    """Of faces within and partly beyond their frames."""
+    frames_NHWC = torch.from_numpy(np.stack([numbered(20 * number) for number in range(6)]))
+    boxes_N4 = np.array([(10 + 25 * number, 60 - 12 * number, 30, 40) for number in range(6)], np.float32)
+    owners = [5, 0, 5, 3, 1, 2]
+    true_NL, looks_NL = (appearances(frames_NHWC.to(place(on)), owners, boxes_N4) for on in ("cpu", device))
+    apart = float(np.abs(true_NL - looks_NL).max())
+    return apart < _APPEARANCE, f"of {len(looks_NL)} faces within {apart:.6f}"
 
 
 def _detector(device: Device) -> tuple[bool, str]:
@@ -102,10 +124,48 @@ def _drawn_frames() -> np.ndarray:
 
 
 def _batches(device: Device, folder: Path) -> tuple[bool, str]:
-    jpegs = encode_jpegs(_faces("cpu"), quality=95)
-    file = write_faces(folder / "track.parquet", jpegs, rows_per_group=5)
-    one, other = ([*face_batches(file, batch_size=5, device=on)] for on in ("cpu", device))
-    if [[*index_B] for index_B, _ in one] != [[*index_B] for index_B, _ in other]:
+    file = _face_file(folder / "track.parquet")
+    true, other = ([*face_batches(file, batch_size=_ROWS_PER_GROUP, device=on)] for on in ("cpu", device))
+    if [[*index_B] for index_B, _ in true] != [[*index_B] for index_B, _ in other]:
         return False, "the frames come in another order"
-    gaps = torch.cat([(a - b.cpu()).abs().flatten() for (_, a), (_, b) in zip(one, other, strict=True)]) * 127.5
-    return bool(gaps.mean() < _JPEG_LEVELS), f"{gaps.mean():.2f} levels apart on average, {gaps.max():.0f} at most"
+    return _same_faces([faces for _, faces in true], [faces for _, faces in other], _JPEG_LEVELS)
+
+
+def _augmented_batches(device: Device, folder: Path) -> tuple[bool, str]:
+    frames = _as_labelled(_face_file(folder / "augmented.parquet"))
+    augment = Augmentation(blur=0.5, erase=0.5)
+    true, other = (
+        [*batches(frames, batch_size=_ROWS_PER_GROUP, device=on, seed=2, augment=augment)] for on in ("cpu", device)
+    )
+    if [batch.frame_index_B.tolist() for batch in true] != [batch.frame_index_B.tolist() for batch in other]:
+        return False, "the frames come in another order"
+    return _same_faces([batch.faces_BCHW for batch in true], [batch.faces_BCHW for batch in other], _AUGMENTED_LEVELS)
+
+
+def _same_faces(true: Sequence[Tensor], other: Sequence[Tensor], most_levels: float) -> tuple[bool, str]:
+    """Of batches of faces in [-1, 1]."""
+    gaps_N = (torch.cat([*true]) - torch.cat([*other]).cpu()).abs().mean((1, 2, 3)) * 127.5
+    return bool(gaps_N.max() < most_levels), f"{len(gaps_N)} faces, each {gaps_N.max():.2f} levels apart at most"
+
+
+def _face_file(path: Path) -> Path:
+    """A track of the twelve crops, with drawn faces in them."""
+    crops = [with_face(crop_HWC, middle_xy=(56, 60), height_px=90) for crop_HWC in _faces("cpu")]
+    return write_faces(path, encode_jpegs(np.stack(crops), quality=95), rows_per_group=_ROWS_PER_GROUP)
+
+
+def _as_labelled(file: Path) -> LabelledFrames:
+    """All frames of a track, without labels."""
+    frame_index_N = np.arange(12)
+    missing_NK = np.full((12, 10), np.nan, np.float32)
+    return LabelledFrames(
+        edition=Edition.ABAW_2020,
+        faces_files=(file,),
+        track_index_N=0 * frame_index_N,
+        frame_index_N=frame_index_N,
+        group_N=frame_index_N // _ROWS_PER_GROUP,
+        row_N=frame_index_N % _ROWS_PER_GROUP,
+        valence_arousal_N2=missing_NK[:, :2],
+        expression_N=missing_NK[:, 0],
+        action_units_NU=missing_NK[:, 2:],
+    )

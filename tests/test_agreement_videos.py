@@ -15,7 +15,8 @@ import torch
 from test_agreement import checked
 
 from data import detections
-from data.video import Chunk, read_frames
+from data.numbered import number_in
+from data.video import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
 from model import agreement_videos
 from model.agreement import Check, Verdict
 
@@ -135,3 +136,28 @@ def test_a_clip_in_which_the_cpu_finds_no_face_proves_nothing(tmp_path: Path, mo
     monkeypatch.setattr(agreement_videos, "with_face", lambda frame, **_: frame)
     found = "the CPU finds no face in its test clip"
     assert checked("extraction", tmp_path) == Check("extraction", Verdict.DIFFERS, found)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rotation_deg", "ticks"),
+    [
+        *((codec, 0, None) for codec in sorted(NVDEC_CODECS)),
+        ("h264", 90, None),
+        ("h264", 0, agreement_videos._varying_ticks()),
+    ],
+)
+def test_a_clip_for_a_gpu_is_one_that_nvdec_is_given_and_its_numbers_outlive_the_codec(
+    tmp_path: Path, codec: str, rotation_deg: int, ticks: list[int] | None
+) -> None:
+    clip = agreement_videos._numbered_clip(tmp_path, codec, ticks, rotation_deg)
+    assert choose_decoder(probe(clip), device="gpu", decoder="dali") == ("dali-gpu", "one frame a packet")
+    _, pixels_FHWC = agreement_videos._read(clip, "cpu", "pyav", skip=64)
+    assert [number_in(frame_HWC[::2, ::2]) for frame_HWC in pixels_FHWC] == [*range(64, 130)]
+
+
+def test_a_gpu_is_tried_with_every_codec_of_nvdec(tmp_path: Path) -> None:
+    assert set(agreement_videos.video_trials("gpu", tmp_path)) == {
+        *(f"decode {codec}" for codec in NVDEC_CODECS),
+        *(f"decode h264 {how}" for how in ("at a varying rate", "filmed sideways", "from frame 64 on")),
+        "extraction",
+    }

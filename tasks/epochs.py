@@ -61,12 +61,13 @@ def run_epochs(
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
     key = training_digest(knobs, dataset, machine.store)
-    tell((knobs, dataset, machine, key))
     logged = tracking.logged_steps(machine.store, run_id, "train/loss")
     with (
         hold(machine.store, f"models-{key}", what="this training"),
         stage("training", knobs.epochs, "epochs") as shown,
     ):
+        # Not before nobody else writes there: the others of a team begin at once.
+        tell((knobs, dataset, machine, key))
         records: list[Record] = []
 
         def show(epoch: int, batch: int, batches: int) -> None:

@@ -23,9 +23,10 @@ from data.labels import Edition, Split
 from data.loader import batches
 from model import distributed
 from model.checkpoint import MODEL, load_checkpoint
-from model.distributed import average, check_alike, concatenated, hear, joined, synchronised, team, tell
+from model.distributed import average, check_alike, concatenated, hear, joined, synchronised, team, tell, wait_for_all
 from model.learning import Learning
 from model.network import Architecture
+from model.saved import finished
 from model.training import Record, train
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.0)
@@ -80,7 +81,7 @@ def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
 
 def _try_all(folder: Path) -> dict[str, Any]:
     """What each process of a team finds."""
-    training, _ = _sets(folder)
+    training, _ = sets = _sets(folder)
     rank = team().rank
     found: dict[str, Any] = {"team": team(), "records": _train_all(folder, "two")}
     shares = {"batch_size": 8, "shuffle": True, "augment": Augmentation(), "part": (rank, 2)}
@@ -89,11 +90,25 @@ def _try_all(folder: Path) -> dict[str, Any]:
     found["columns"] = concatenated({"valence": np.full(rank + 1, rank, np.float32)})
     found["normalised"] = _normalised(_numbers().chunk(2)[rank])
     found["error"] = _error(lambda: check_alike(rank, "the epochs"))
+    found["records"]["again"] = _records(folder / "two" / "paper" if rank == 0 else folder / "nothing", sets, PAPER)
+    found["left"] = _left_by_a_kill(folder / "two" / "surgery")
     if rank == 0:
         tell("a job")
     else:
         found["heard"] = hear()
     return found
+
+
+def _left_by_a_kill(folder: Path) -> bool:
+    """Whether it is still there when the second process has looked at the folder."""
+    left = folder / "epoch-0009.json.partial"
+    if team().rank == 0:
+        left.touch()
+    wait_for_all()
+    if team().rank > 0:
+        finished(folder)
+    wait_for_all()
+    return left.exists()
 
 
 def _named(batch: Any) -> tuple[list[tuple[int, int]], Tensor]:
@@ -190,6 +205,16 @@ def test_only_the_first_process_writes_and_its_network_is_that_of_one_process(
     assert set(together) == set(single)
     for name, tensor in single.items():
         torch.testing.assert_close(together[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_left_to_do_is_what_the_first_process_finds(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for member in two:
+        assert member["records"]["again"] == two[0]["records"]["paper"]
+    assert not (two[0]["folder"] / "nothing" / MODEL).exists()
+
+
+def test_only_the_first_process_removes_what_a_kill_left(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    assert [member["left"] for member in two] == [True, True]
 
 
 def test_the_parts_of_a_batch_are_the_batch_and_no_frame_comes_twice(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import TINY_FILE
 
-from flows.train import Trained
+from data.store import hold
+from flows.train import Trained, train_mtanet
 from tasks import tracking
-from tasks.config import MachineConfig
+from tasks.config import MachineConfig, load_experiment
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -52,6 +55,19 @@ def said(store: Path) -> str:
     return (store / "torchrun.log").read_text()
 
 
+def wait_until(reached: Callable[[], bool], team: subprocess.Popen[str], store: Path) -> None:
+    end_s = time.monotonic() + 240
+    while not reached():
+        assert team.poll() is None, said(store)
+        assert time.monotonic() < end_s, said(store)
+        time.sleep(0.002)
+
+
+def processes_of(team: subprocess.Popen[str]) -> list[int]:
+    """In the order of their ranks."""
+    return sorted(map(int, Path(f"/proc/{team.pid}/task/{team.pid}/children").read_text().split()))
+
+
 def curves(store: Path) -> list[dict[str, list[float]]]:
     """Of every run that MLflow knows."""
     client = tracking.connect(store)
@@ -82,6 +98,29 @@ def test_torchrun_trains_once_with_the_curve_of_one_process(
     assert said(store).count("epoch 1 of 2") == said(store).count("total of the three") == 1
     assert "Traceback" not in said(store)
     assert "warn" not in said(store).lower()
+
+
+def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
+    tmp_path: Path, trained: Trained, machine: MachineConfig
+) -> None:
+    store = store_to_train_in(tmp_path, machine)
+    digest = trained.model.tags[tracking.TRAINING_DIGEST]
+    written_by_another = store / "models" / digest / "epoch-0001.json.partial"
+    written_by_another.parent.mkdir(parents=True)
+    written_by_another.touch()
+    with torchrun(store) as team:
+        with hold(store, f"models-{digest}", what="this training"):
+            wait_until(lambda: "at work on this training" in said(store), team, store)
+            time.sleep(3)
+            assert written_by_another.exists(), "a process of the team did not wait for who is at work"
+        wait_until(lambda: (store / "models" / digest / "epoch-0001.json").is_file(), team, store)
+        os.kill(processes_of(team)[0], signal.SIGKILL)
+        assert team.wait(timeout=60) == 1, said(store)
+    assert not (store / "models" / digest / "model.json").exists()
+
+    train_mtanet(load_experiment(str(TINY_FILE)), machine.model_copy(update={"store": store}))
+    (found,) = curves(store)
+    assert_is_the_curve_of_one(found, trained, machine)
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -171,11 +171,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, lis
     return folder, _train_all(folder, "one")
 
 
-@pytest.mark.parametrize("recipe", ["paper", "strong"])
+@pytest.mark.parametrize("recipe", list(RECIPES))
 def test_two_processes_have_the_loss_curve_of_one_to_a_ten_thousandth(
     two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]], recipe: str
 ) -> None:
-    assert len(alone[1][recipe]) == 4
+    assert len(alone[1][recipe]) == RECIPES[recipe].epochs
     for records in (member["records"][recipe] for member in two):
         for epoch, (together, single) in enumerate(zip(records, alone[1][recipe], strict=True)):
             assert set(together) == set(single)

@@ -76,7 +76,9 @@ def _records(folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning
 
 def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
     sets = _sets(folder)
-    return {recipe: _records(folder / name / recipe, sets, learning) for recipe, learning in RECIPES.items()}
+    found = {recipe: _records(folder / name / recipe, sets, learning) for recipe, learning in RECIPES.items()}
+    one_frame = (sets[0], sets[1].take(np.arange(1)))
+    return {**found, "one frame": _records(folder / name / "one", one_frame, replace(PAPER, epochs=1))}
 
 
 def _try_all(folder: Path) -> dict[str, Any]:
@@ -205,6 +207,15 @@ def test_only_the_first_process_writes_and_its_network_is_that_of_one_process(
     assert set(together) == set(single)
     for name, tensor in single.items():
         torch.testing.assert_close(together[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_a_process_may_have_no_frame_to_validate(
+    two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]]
+) -> None:
+    (single,) = alone[1]["one frame"]
+    for (together,) in (member["records"]["one frame"] for member in two):
+        for name in (name for name in single if name.startswith("validation/")):
+            assert together[name] == pytest.approx(single[name], abs=2e-3, nan_ok=True), name
 
 
 def test_what_is_left_to_do_is_what_the_first_process_finds(two: tuple[dict[str, Any], dict[str, Any]]) -> None:

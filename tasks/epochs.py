@@ -46,10 +46,14 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
     return digest("training", VERSION, settings, dataset.digest)
 
 
+def cores() -> int:
+    """Of this process: those that torchrun starts on a machine share them. So many threads decode crops."""
+    return max((os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+
+
 def use_all_cores() -> None:
     """For the thread that trains or predicts; those that extract videos share the cores among them."""
-    processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(max((os.cpu_count() or 1) // processes_here, 1))
+    torch.set_num_threads(cores())
 
 
 def run_epochs(
@@ -111,7 +115,7 @@ def _epochs(
         architecture=architecture,
         learning=Learning(**named(knobs, Learning)),
         augment=_augmentation(knobs),
-        machine=Machine(device=resolve_device(machine.device)),
+        machine=Machine(device=resolve_device(machine.device), threads=cores()),
         trunk=trunk,
         about={**about, "knobs": knobs.model_dump(mode="json")},
         progress=progress,

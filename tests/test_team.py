@@ -19,6 +19,7 @@ from data.store import hold
 from flows.train import Trained, train_mtanet
 from tasks import tracking
 from tasks.config import MachineConfig, load_experiment
+from tasks.epochs import cores
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -121,6 +122,17 @@ def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
     train_mtanet(load_experiment(str(TINY_FILE)), machine.model_copy(update={"store": store}))
     (found,) = curves(store)
     assert_is_the_curve_of_one(found, trained, machine)
+
+
+@pytest.mark.parametrize(("processes", "expected"), [(None, 8), ("1", 8), ("3", 2), ("16", 1)])
+def test_the_processes_on_a_machine_share_its_cores(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, expected: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert cores() == expected
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -5,16 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from data.augment import Augmentation
+from data.batch import Batch
+from data.frames import LabelledFrames
+from data.loader import batches
 from data.video import Chunk, Decoder, Device, read_frames
 from flows.doctor import print_gpu_verdict
 from model import agreement
 from model.agreement import compare_with_cpu
+from model.step import Record, step
 
 
 def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
@@ -23,6 +30,7 @@ def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
     assert {"decode vp9", "decode vp9 at a varying rate", "crops", "detector", "batches", "training step"} <= set(
         checks
     )
+    assert {"changed faces", "steps of the strong recipe"} <= set(checks)
     assert checks["decode mjpeg"].found.startswith("130 frames in order, times within 0.0 ms")
 
 
@@ -62,6 +70,27 @@ def test_what_the_device_cannot_do_differs_and_says_why(tmp_path: Path, monkeypa
     assert checks["training step"].agrees  # the others are still tried
 
 
+def test_faces_changed_otherwise_and_steps_that_go_too_far_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU's faces are the first that are changed; the device's steps are the first three."""
+    num_batches, num_steps = count(), count()
+
+    def paler(frames: LabelledFrames, *, augment: Augmentation, **options: Any) -> Iterator[Batch]:
+        if next(num_batches) == 1:
+            augment = replace(augment, contrast=0.0, flip=0.0)
+        return batches(frames, augment=augment, **options)
+
+    def hasty(*arguments: Any, rate: float, steps: int) -> Record:
+        return step(*arguments, rate=rate * (1.2 if next(num_steps) < 3 else 1.0), steps=steps)
+
+    monkeypatch.setattr(agreement, "batches", paler)
+    monkeypatch.setattr(agreement, "step", hasty)
+    checks = {check.name: check for check in compare_with_cpu("cpu", tmp_path)}
+    wrong = [check.name for check in checks.values() if not check.agrees]
+    assert wrong == ["changed faces", "steps of the strong recipe"]
+
+
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="this machine has a GPU")
 def test_without_a_gpu_the_doctor_says_so() -> None:
     with pytest.raises(ValueError, match="expected an NVIDIA GPU with its driver, found none"):
@@ -72,7 +101,7 @@ def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data.video.resolve_device", lambda _: "cpu")  # the CPU stands in for a GPU
     said = io.StringIO()
     print_gpu_verdict(Console(file=said, width=200))
-    assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 8 checks"
+    assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 10 checks"
     monkeypatch.setattr(agreement, "_CROP_LEVELS", -1.0)
-    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 8 checks: crops; work with --device cpu"):
+    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 10 checks: crops; work with --device cpu"):
         print_gpu_verdict(Console(file=io.StringIO()))

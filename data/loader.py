@@ -48,7 +48,7 @@ def batches(
     chosen: Integers | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """One pass over the frames, the same for the same (seed, epoch), on `device`.
+    """One pass over the frames, the same for the same (seed, epoch), on `device`; no frames, no batch.
 
     With `shuffle`, batches are mixed as `data.mixing` says, in pools of `pool_batches` (by default those of
     `POOL_FRAMES`), and the frames that fill no batch are left out (unless there is only one batch). Without, frames
@@ -62,6 +62,8 @@ def batches(
             be cut into equal parts.
     """
     chosen = np.arange(len(frames)) if chosen is None else chosen
+    if not len(chosen):
+        return
     batch_size = min(batch_size, len(chosen))
     if shuffle:
         order = np.random.default_rng((seed, epoch, 0))

@@ -51,7 +51,7 @@ def face_trials(device: Device, folder: Path) -> dict[str, Trial]:
     }
 
 
-def place(device: Device) -> str:
+def torch_device(device: Device) -> str:
     """As PyTorch calls it."""
     return "cuda" if device == "gpu" else "cpu"
 
@@ -79,7 +79,7 @@ def _appearances(device: Device) -> tuple[bool, str]:
     frames_NHWC = torch.from_numpy(np.stack([numbered(20 * number) for number in range(6)]))
     boxes_N4 = np.array([(10 + 25 * number, 60 - 12 * number, 30, 40) for number in range(6)], np.float32)
     owners = [5, 0, 5, 3, 1, 2]
-    true_NL, looks_NL = (appearances(frames_NHWC.to(place(on)), owners, boxes_N4) for on in ("cpu", device))
+    true_NL, looks_NL = (appearances(frames_NHWC.to(torch_device(on)), owners, boxes_N4) for on in ("cpu", device))
     apart = float(np.abs(true_NL - looks_NL).max())
     return apart < _APPEARANCE, f"of {len(looks_NL)} faces within {apart:.6f}"
 
@@ -102,7 +102,7 @@ def _detector(device: Device) -> tuple[bool, str]:
 
 def _looks(device: Device) -> list[Faces]:
     """The faces of each look, from left to right."""
-    frames_NHWC = torch.from_numpy(_drawn_frames()).to(place(device))
+    frames_NHWC = torch.from_numpy(_drawn_frames()).to(torch_device(device))
     detector = FaceDetector(device=device, min_score=0.7, detection_size=640)
     looks = detector.detect(frames_NHWC)
     for size_px in (240, 320):
@@ -132,7 +132,7 @@ def _batches(device: Device, folder: Path) -> tuple[bool, str]:
 
 
 def _augmented_batches(device: Device, folder: Path) -> tuple[bool, str]:
-    frames = _as_labelled(_face_file(folder / "augmented.parquet"))
+    frames = labelled_faces(folder / "augmented.parquet")
     augment = Augmentation(blur=0.5, erase=0.5)
     true, other = (
         [*batches(frames, batch_size=_ROWS_PER_GROUP, device=on, seed=2, augment=augment)] for on in ("cpu", device)
@@ -154,18 +154,16 @@ def _face_file(path: Path) -> Path:
     return write_faces(path, encode_jpegs(np.stack(crops), quality=95), rows_per_group=_ROWS_PER_GROUP)
 
 
-def _as_labelled(file: Path) -> LabelledFrames:
-    """All frames of a track, without labels."""
-    frame_index_N = np.arange(12)
-    missing_NK = np.full((12, 10), np.nan, np.float32)
+def labelled_faces(path: Path) -> LabelledFrames:
+    """The twelve faces, in a new file, with labels by chance."""
+    frame_index_N, random = np.arange(12), np.random.default_rng(0)
+    labels = random.uniform(-1, 1, (12, 2)), random.integers(0, 7, 12), random.integers(0, 2, (12, 8))
     return LabelledFrames(
-        edition=Edition.ABAW_2020,
-        faces_files=(file,),
-        track_index_N=0 * frame_index_N,
-        frame_index_N=frame_index_N,
-        group_N=frame_index_N // _ROWS_PER_GROUP,
-        row_N=frame_index_N % _ROWS_PER_GROUP,
-        valence_arousal_N2=missing_NK[:, :2],
-        expression_N=missing_NK[:, 0],
-        action_units_NU=missing_NK[:, 2:],
+        Edition.ABAW_2020,
+        (_face_file(path),),
+        0 * frame_index_N,
+        frame_index_N,
+        frame_index_N // _ROWS_PER_GROUP,
+        frame_index_N % _ROWS_PER_GROUP,
+        *(values.astype(np.float32) for values in labels),
     )

@@ -66,10 +66,23 @@ def tell(job: Any) -> None:
 
 
 def hear() -> Any:
-    """What the first process tells; waits until it does."""
-    jobs: list[Any] = [None]
-    distributed.broadcast_object_list(jobs)
-    return jobs[0]
+    """What the first process tells; waits until it does.
+
+    Raises:
+        RuntimeError: The first process has ended instead.
+    """
+    try:
+        return of_first(None)
+    except RuntimeError as error:
+        raise RuntimeError("the first process ended before its work was done, and says why") from error
+
+
+def of_first(value: Any) -> Any:
+    """What the first process has here; what the others have does not count."""
+    values = [value]
+    if team().size > 1:
+        distributed.broadcast_object_list(values)
+    return values[0]
 
 
 def wait_for_all() -> None:

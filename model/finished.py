@@ -60,16 +60,18 @@ def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
 
 
 def predict_track(
-    model: Finished, faces_file: Path, *, device: Device = "cpu"
+    model: Finished, faces_file: Path, *, device: Device = "cpu", threads: int = 1
 ) -> tuple[NDArray[np.int64], Predictions]:
     """The frame index of every row of a faces file, and what the model says there, before anything is fitted.
+
+    `threads` decode its crops.
 
     Raises:
         ValueError: A crop cannot be read; names track and frame.
     """
     if model.head is None:
-        return predict(model.network, faces_file, model.edition, device=device)
-    frame_index_N, features_NC = track_features(model.network, faces_file, device=device)
+        return predict(model.network, faces_file, model.edition, device=device, threads=threads)
+    frame_index_N, features_NC = track_features(model.network, faces_file, device=device, threads=threads)
     with torch.inference_mode():
         said = answer_track(model.head, torch.from_numpy(features_NC).to(_torch_device(device)), model.edition)
     missing = {name: np.full(len(frame_index_N), np.nan, dtype=np.float32) for name in COLUMNS}

@@ -17,6 +17,7 @@ from torch import Tensor
 from data.labels import Edition
 from data.loader import Device
 from model.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.distributed import team
 from model.ema import start_average
 from model.inference import place
 from model.learning import Learning, make_optimiser
@@ -140,7 +141,9 @@ def _best_file(folder: Path, records: Sequence[Record], learning: Learning) -> l
 
 
 def _tidy(folder: Path, *keep: Path) -> None:
-    """Removes what a killed run left half-written, and checkpoints that a newer one replaces."""
+    """Removes what a killed run left half-written, and checkpoints that a newer one replaces. One of a team does so."""
+    if team().rank > 0:
+        return
     kept = {*keep, *(path.with_suffix(".json") for path in keep)}
     for path in (*folder.glob("*.partial"), *folder.glob("epoch-*"), *folder.glob("best-*"), *folder.glob(MODEL)):
         if path not in kept:

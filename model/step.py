@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -48,7 +49,8 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()
     if learning.gradient_surgery and len(weighted) > 1:
-        backward_with_surgery(weighted, run.network)
+        # Not from torch's generator: each process of a team drops out its own features by that.
+        backward_with_surgery(weighted, run.network, np.random.default_rng((learning.seed, steps, 3)))
     else:
         torch.autograd.backward(total)
     average_gradients(run.network)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +17,11 @@ from model.distributed import average
 from model.network import MTANet
 
 
-def backward_with_surgery(losses: Sequence[Tensor], network: MTANet) -> None:
+def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.random.Generator) -> None:
     """Leaves gradients in `.grad`: on trunk and neck, which all tasks share, without conflict; on the rest, the sum's.
 
-    Costs a backward pass for each loss. The order in which others are looked at is drawn from torch's generator.
+    Costs a backward pass for each loss. In a team, conflicts are those of the whole batch's gradients, and `order` has
+    to be alike.
     """
     shared = [
         parameter
@@ -37,17 +39,20 @@ def backward_with_surgery(losses: Sequence[Tensor], network: MTANet) -> None:
         for parameter, part in zip(own, parts[len(shared) :], strict=True):
             if part is not None:
                 parameter.grad = part if parameter.grad is None else parameter.grad + part
-    agreed = torch.split(without_conflict(torch.stack(gradients)), [parameter.numel() for parameter in shared])
+    agreed = torch.split(without_conflict(torch.stack(gradients), order), [parameter.numel() for parameter in shared])
     for parameter, part_K in zip(shared, agreed, strict=True):
         parameter.grad = part_K.view(parameter.shape)
 
 
-def without_conflict(gradients_TK: Tensor) -> Tensor:
-    """The sum (K) of the tasks' gradients, each first freed of what points against another task's own one."""
+def without_conflict(gradients_TK: Tensor, order: np.random.Generator) -> Tensor:
+    """The sum (K) of the tasks' gradients, each first freed of what points against another task's own one.
+
+    In which order a task looks at the others is drawn from `order`.
+    """
     squares_T = gradients_TK.square().sum(1)
     freed = []
     for task, gradient_K in enumerate(gradients_TK):
-        for other in torch.randperm(len(gradients_TK)).tolist():
+        for other in order.permutation(len(gradients_TK)).tolist():
             along = gradient_K @ gradients_TK[other]
             if other != task and along < 0:
                 gradient_K = gradient_K - along / squares_T[other] * gradients_TK[other]

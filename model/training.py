@@ -26,7 +26,7 @@ from data.frames import LabelledFrames
 from data.labels import Task
 from data.loader import Device, batches
 from model.checkpoint import MODEL
-from model.distributed import check_alike, concatenated, synchronised, team, wait_for_all, with_all_labels
+from model.distributed import check_alike, concatenated, of_first, synchronised, team, wait_for_all, with_all_labels
 from model.inference import predict_frames
 from model.learning import Learning, learning_rate
 from model.losses import TaskWeights
@@ -83,7 +83,8 @@ def train(
     machine = machine or Machine()
     plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
     folder.mkdir(parents=True, exist_ok=True)
-    done = finished(folder)
+    # One process looks for all: they must come to the same lines, whatever each would find.
+    done = of_first(finished(folder) if team().rank == 0 else None)
     if done is not None:
         yield from done
         return

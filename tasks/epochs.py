@@ -46,10 +46,14 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
     return digest("training", VERSION, settings, dataset.digest)
 
 
+def cores() -> int:
+    """Of this process: those that torchrun starts on a machine share them. So many threads decode crops."""
+    return max((os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+
+
 def use_all_cores() -> None:
     """For the thread that trains or predicts; those that extract videos share the cores among them."""
-    processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(max((os.cpu_count() or 1) // processes_here, 1))
+    torch.set_num_threads(cores())
 
 
 def run_epochs(
@@ -61,12 +65,13 @@ def run_epochs(
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
     key = training_digest(knobs, dataset, machine.store)
-    tell((knobs, dataset, machine, key))
     logged = tracking.logged_steps(machine.store, run_id, "train/loss")
     with (
         hold(machine.store, f"models-{key}", what="this training"),
         stage("training", knobs.epochs, "epochs") as shown,
     ):
+        # Not before nobody else writes there: the others of a team begin at once.
+        tell((knobs, dataset, machine, key))
         records: list[Record] = []
 
         def show(epoch: int, batch: int, batches: int) -> None:
@@ -110,7 +115,7 @@ def _epochs(
         architecture=architecture,
         learning=Learning(**named(knobs, Learning)),
         augment=_augmentation(knobs),
-        machine=Machine(device=resolve_device(machine.device)),
+        machine=Machine(device=resolve_device(machine.device), threads=cores()),
         trunk=trunk,
         about={**about, "knobs": knobs.model_dump(mode="json")},
         progress=progress,

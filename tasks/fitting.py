@@ -15,6 +15,7 @@ from model.fit_frames import frames_to_fit
 from model.fitting import Arrays, TaskFrames
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
+from tasks.epochs import cores
 from tasks.progress import log
 
 
@@ -29,7 +30,7 @@ def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:
     model = load_finished(folder, device=device)
 
     def predicted_of(faces_file: Path) -> tuple[Integers, Arrays]:
-        return predict_track(model, faces_file, device=device)
+        return predict_track(model, faces_file, device=device, threads=cores())
 
     frames = split_to_fit(dataset, Split.VALIDATION, model.edition, machine.store, predicted_of)
     fits = {task: fit_kept(found, cross_fit(found)) for task, found in frames.items()}

@@ -24,7 +24,7 @@ from model.tallies import tally
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
-from tasks.epochs import use_all_cores
+from tasks.epochs import cores, use_all_cores
 from tasks.evaluation import Evaluation
 from tasks.pictures import log_pictures
 from tasks.progress import log, stage
@@ -63,12 +63,13 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
 def predict_video(model: Version, finished: Finished, video: Video, machine: MachineConfig) -> int:
     """Writes a prediction for every frame of every track of a video, unless they are there; gives how many it wrote."""
     folder, num_rows = predictions_folder(machine.store, model, video), 0
+    device = resolve_device(machine.device)
     with hold(machine.store, f"predictions-{folder.name}", what=f"the predictions of {video.video_id}"):
         if is_whole(folder):
             return num_rows  # by another run, which was waited for
         with write_folder(folder) as partial:
             for faces_file in parquet_files(machine.store / "faces" / video.faces):
-                frame_index_N, said = predict_track(finished, faces_file, device=resolve_device(machine.device))
+                frame_index_N, said = predict_track(finished, faces_file, device=device, threads=cores())
                 columns = {**said, **finished_columns(finished, frame_index_N, said)}
                 write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
                 num_rows += len(frame_index_N)

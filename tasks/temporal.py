@@ -28,7 +28,7 @@ from model.training import MODEL
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
-from tasks.epochs import named, split_frames, training_digest
+from tasks.epochs import cores, named, split_frames, training_digest
 from tasks.progress import log, stage
 
 VERSION = 1
@@ -98,7 +98,8 @@ def _keep_features(
             folder = machine.store / "features" / digest("features", features.VERSION, trained, video.faces)
             files = parquet_files(machine.store / "faces" / video.faces)
             device = resolve_device(machine.device)
-            shown.count(keep_features(folder, network, files, store=machine.store, device=device))
+            found = keep_features(folder, network, files, store=machine.store, device=device, threads=cores())
+            shown.count(found)
             shown.advance()
             folders |= dict.fromkeys(video.tracks, folder)
     return folders

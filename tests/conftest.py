@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,11 @@ from flows.environment import set_environment
 # Before any test module imports Prefect or MLflow.
 set_environment(Path(tempfile.mkdtemp(prefix="mtanet-tests-")))
 
+if TYPE_CHECKING:
+    from flows.train import Trained
+    from tasks.config import MachineConfig
+
+TINY_FILE = Path(__file__).parent / "tiny.toml"
 HEADERS = {
     "VA_Set": "valence,arousal",
     "EXPR_Set": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise",
@@ -71,6 +77,24 @@ def prefect_api() -> Iterator[str]:
     with prefect_test_harness(server_startup_timeout=180), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
         yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> MachineConfig:
+    """The store that `trained` is in."""
+    from tasks.config import MachineConfig
+
+    return MachineConfig(store=tmp_path_factory.mktemp("store"), device="cpu", workers=2)
+
+
+@pytest.fixture(scope="session")
+def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
+    """The tiny experiment, sent the whole way by one process."""
+    request.getfixturevalue("prefect_api")
+    from flows.train import train_mtanet
+    from tasks.config import load_experiment
+
+    return train_mtanet(load_experiment(str(TINY_FILE)), machine)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from data.video import Chunk, NotForDaliError, read_frames
 from flows.doctor import print_gpu_verdict
 from model import agreement, agreement_faces, agreement_videos
 from model.agreement import Check, Verdict, check, compare_with_cpu, trials
+from model.step import Record, step
 
 
 def checked(name: str, folder: Path) -> Check:
@@ -35,6 +37,7 @@ def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:
         *(f"decode {codec}" for codec in ("mjpeg", "vp8", "vp9")),
         *(f"decode vp9 {how}" for how in ("at a varying rate", "filmed sideways", "from frame 64 on")),
         *("extraction", "crops", "appearances", "detector", "batches", "augmented batches", "training step"),
+        "steps of the strong recipe",
     }
     assert checks["decode mjpeg"].found.startswith("130 frames in order, times within 0.0 ms")
 
@@ -51,6 +54,17 @@ def test_what_the_device_cannot_do_has_failed_and_the_rest_is_tried(
     crops, step = compare_with_cpu("cpu", tmp_path)
     assert crops == Check("crops", Verdict.FAILED, f"{error.__name__}: no kernel image is available")
     assert step.agrees
+
+
+def test_steps_that_go_too_far_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device's steps are the first three."""
+    num_steps = count()
+
+    def hasty(*arguments: Any, rate: float, steps: int) -> Record:
+        return step(*arguments, rate=rate * (1.2 if next(num_steps) < 3 else 1.0), steps=steps)
+
+    monkeypatch.setattr(agreement, "step", hasty)
+    assert checked("steps of the strong recipe", tmp_path).verdict is Verdict.DIFFERS
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="this machine has a GPU")

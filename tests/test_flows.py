@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from conftest import MakeTree
+from conftest import TINY_FILE, MakeTree
 
 from data.labels import Edition, Split
 from data.shards import parquet_files, read_manifest, read_table
@@ -20,7 +20,7 @@ from flows.predict import predict_videos
 from flows.train import ExperimentName, Trained, train_mtanet
 from tasks import registry, tracking
 from tasks.catalogue import read_catalogue
-from tasks.config import EXPERIMENTS, Experiment, IngestConfig, MachineConfig, SampleConfig, TrainConfig, with_knobs
+from tasks.config import EXPERIMENTS, Experiment, IngestConfig, MachineConfig, TrainConfig, load_experiment, with_knobs
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -28,22 +28,7 @@ pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
 ]
 
-TINY = Experiment(
-    name="tiny",
-    sample=SampleConfig(clips=3, seconds=1),
-    train=TrainConfig(layers=(1, 1, 1, 1), width=8, neck=8, epochs=2, batch_size=16, dropout=0, learning_rate=0.01),
-)
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> MachineConfig:
-    return MachineConfig(store=tmp_path_factory.mktemp("store"), device="cpu", workers=2)
-
-
-@pytest.fixture(scope="module")
-def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
-    request.getfixturevalue("prefect_api")
-    return train_mtanet(TINY, machine)
+TINY = load_experiment(str(TINY_FILE))
 
 
 def files_of(store: Path) -> dict[str, int]:

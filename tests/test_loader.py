@@ -142,6 +142,11 @@ def test_the_frames_of_a_batch_are_of_at_least_half_as_many_tracks(tmp_path: Pat
     assert min(tracks) >= 4
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_no_frames_make_no_batch(tmp_path: Path, shuffle: bool) -> None:
+    assert list(batches(_two_tracks(tmp_path).take(np.arange(0)), batch_size=8, shuffle=shuffle)) == []
+
+
 @pytest.mark.parametrize("pool_batches", [1, 7, 1000])
 def test_an_epoch_has_every_frame_once_in_an_order_of_its_seed_and_number(tmp_path: Path, pool_batches: int) -> None:
     frames = _two_tracks(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,34 +10,17 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from data.store import NoRoomError
-from model.intervals import OFFICIAL_SUM, Interval, paired_differences
 from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
+from tasks.gate import ROLLED_BACK, decide, decision_markdown, decision_tags
 from tasks.progress import log
 from tasks.registry import Version
 from tasks.scoring import evaluate, predict_dataset
 
-MIN_VIDEOS = 6
-"""With fewer, chance alone puts the challenger ahead in every one of them more often than once in 40 times."""
 PREVIOUS = "champion.previous"
 """The tag of a version that says which one was champion before it; empty for the first."""
-ROLLED_BACK = "champion.rolled_back"
-"""The tag of a version that was taken back, with the time; the gate does not promote it again."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether the challenger becomes champion and why, with its scores less the champion's where both have some."""
-
-    promotes: bool
-    reason: str
-    differences: dict[str, Interval]
-
-    @property
-    def official(self) -> Interval | None:
-        return self.differences.get(OFFICIAL_SUM)
 
 
 @task(task_run_name="choose-champion", cache_policy=NO_CACHE)
@@ -92,58 +74,6 @@ def score_champion(
     except Exception as error:  # whatever it is: a champion that cannot answer is none
         log.warning("%s fails on %s", champion, dataset.name, exc_info=error)
         return str(error) or type(error).__name__
-
-
-def decide(evaluation: Evaluation, champion: Version | None, theirs: Evaluation | str | None) -> Decision:
-    """What the gate says.
-
-    Args:
-        evaluation: The challenger's.
-        champion: The version it would follow, if there is one.
-        theirs: The champion on the same data, or why it could not be scored.
-    """
-    challenger = evaluation.model
-    data = f"the {evaluation.split} split of {evaluation.dataset} ({evaluation.num_frames} frames)"
-    if ROLLED_BACK in challenger.tags:
-        return Decision(False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]}: it stays so", {})
-    if champion is None:
-        first = f"it is the first, with a total of {evaluation.total:.3f} on {data}"
-        return Decision(True, f"{challenger} is the champion: {first}", {})
-    if not isinstance(theirs, Evaluation):
-        return Decision(True, f"{challenger} is the champion: {champion} before it fails on {data}: {theirs}", {})
-    differences = paired_differences(evaluation.videos, theirs.videos)
-    difference = differences.get(OFFICIAL_SUM)
-    num_videos = len(evaluation.videos.groups)
-    if difference is None or num_videos < MIN_VIDEOS:
-        few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart"
-        totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}"
-        return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
-    beside = f"{difference} in total by {num_videos} videos of {data}"
-    if difference.low > 0:
-        return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
-    return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)
-
-
-def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:
-    """The decision as tags of the challenger's version."""
-    tags = {
-        "gate.decision": "promoted" if decision.promotes else "not promoted",
-        "gate.against": "" if champion is None else str(champion.number),
-        "gate.data": f"{evaluation.dataset} {evaluation.split} {evaluation.data_digest}",
-        "gate.videos": str(len(evaluation.videos.groups)),
-    }
-    if decision.official is None:
-        return tags
-    ends = {"difference": decision.official.value, "low": decision.official.low, "high": decision.official.high}
-    return {**tags, **{f"gate.{name}": f"{value:.6f}" for name, value in ends.items()}}
-
-
-def decision_markdown(decision: Decision, evaluation: Evaluation) -> str:
-    """The decision as a page, with every score's difference."""
-    rows = [f"| {name} | {interval} |" for name, interval in decision.differences.items()]
-    table = ["", "| score | difference [95 % interval] |", "|---|---|", *rows] if rows else []
-    title = f"## {evaluation.model}: {'promoted' if decision.promotes else 'not promoted'}"
-    return "\n".join([title, "", decision.reason, *table])
 
 
 def roll_back(store: Path) -> str:

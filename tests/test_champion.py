@@ -18,9 +18,10 @@ from model.metrics import scores
 from model.tallies import tally
 from tasks import champion, registry, scoring
 from tasks.catalogue import Dataset
-from tasks.champion import PREVIOUS, ROLLED_BACK, Decision, decide, decision_markdown, decision_tags, roll_back
+from tasks.champion import PREVIOUS, roll_back
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
+from tasks.gate import ROLLED_BACK, Decision, decide, decision_markdown, decision_tags
 from tasks.registry import Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.

@@ -9,14 +9,13 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from data.store import NoRoomError
 from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
 from tasks.gate import ROLLED_BACK, decide, decision_markdown, decision_tags
 from tasks.progress import log
-from tasks.registry import Version
+from tasks.registry import CannotAnswerError, Version
 from tasks.scoring import evaluate, predict_dataset
 
 PREVIOUS = "champion.previous"
@@ -61,19 +60,17 @@ def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: Mac
 def score_champion(
     champion: Version, dataset: Dataset, evaluation: Evaluation, machine: MachineConfig
 ) -> Evaluation | str:
-    """The champion on the same shards, scored now; or, as a sentence, why that cannot be.
+    """The champion on the same shards, scored now; or, as a sentence, by what fault of its own that cannot be.
 
-    Raises:
-        NoRoomError: The disk is full, which is not the champion's fault.
+    What else fails (a full disk, a server that does not answer, a GPU without memory) is no word against the champion
+    and is raised.
     """
     try:
         predict_dataset(champion, dataset, machine)
         return evaluate(champion, dataset, evaluation.split, machine)
-    except NoRoomError:
-        raise
-    except Exception as error:  # whatever it is: a champion that cannot answer is none
-        log.warning("%s fails on %s", champion, dataset.name, exc_info=error)
-        return str(error) or type(error).__name__
+    except CannotAnswerError as error:
+        log.warning("%s fails on %s: %s", champion, dataset.name, error)
+        return str(error)
 
 
 def roll_back(store: Path) -> str:

@@ -14,12 +14,16 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from model.checkpoint import MODEL
 from tasks.tracking import TRAINING_DIGEST, connect
 
 NAME = "mtanet"
 """Of the registered model."""
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.checkpoint` writes it."""
+
+_NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
+"""What MLflow calls it if it was reached and has no such thing."""
 
 DESCRIPTION = f"""\
 Valence, arousal, expression and action units of a face: an aligned crop of 112 x 112 px, as a JPEG or an array.
@@ -29,6 +33,10 @@ Valence, arousal, expression and action units of a face: an aligned crop of 112 
 
 `champion` is the version that videos are predicted with, `challenger` the newest. The tag `verdict` says why.
 """
+
+
+class CannotAnswerError(ValueError):
+    """A version says nothing, or nothing of these labels, by its own fault: another try in a moment is no help."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +111,29 @@ def annotate_version(store: Path, version: Version, tags: Mapping[str, str], des
         client.update_model_version(NAME, str(version.number), description=description)
 
 
+def has_weights(store: Path, version: Version) -> bool:
+    """Whether MLflow still keeps the version's network; an MLflow that cannot be reached says neither, but raises."""
+    connect(store)
+    try:
+        files = mlflow.artifacts.list_artifacts(_weights_uri(version))
+    except MlflowException as error:
+        if error.error_code != _NOT_THERE:
+            raise
+        return False
+    return any(file.path.endswith(MODEL) for file in files)
+
+
 def checkpoint_folder(store: Path, version: Version) -> Path:
     """The folder with the version's checkpoint: where it lies, or a copy if it is on another machine.
 
     Raises:
-        ValueError: The version has none.
+        CannotAnswerError: The version has none.
     """
-    connect(store)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}/{version.number}/data/{WEIGHTS}"))
-    except (MlflowException, OSError) as error:
-        raise ValueError(f"{version} has no weights where MLflow keeps them ({error}); train it again") from error
+    where = _weights_uri(version)
+    if not has_weights(store, version):
+        raise CannotAnswerError(f"{version} has no weights where MLflow keeps them ({where}); train it again")
+    return Path(mlflow.artifacts.download_artifacts(where))
+
+
+def _weights_uri(version: Version) -> str:
+    return f"models:/{NAME}/{version.number}/data/{WEIGHTS}"

@@ -1,6 +1,7 @@
 """Writes a store as it is after a training: videos, labels, and versions whose predictions are the labels and noise.
 
-There are no networks behind them: what is tested is all that comes after the predictions.
+There are no networks behind them, only a file in the place of one: what is tested is all that comes after the
+predictions.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.predictions import write_predictions
 from data.schema import PREDICTIONS_VERSION, Status
 from data.shards import parquet_files, write_folder, write_manifest
+from model.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
-from tasks.registry import NAME, Version
+from tasks.registry import NAME, WEIGHTS, Version
 from tasks.scoring import predictions_folder
 
 EDITION = Edition.ABAW_2020
@@ -75,8 +77,11 @@ def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, e
     run = client.create_run(experiment, tags={**tags, "edition": edition.value, tracking.TRAINING_DIGEST: key})
     if not client.search_registered_models():
         client.create_registered_model(NAME)
+    source = store / "mlflow" / key
+    (source / "data" / WEIGHTS).mkdir(parents=True)
+    (source / "data" / WEIGHTS / MODEL).write_bytes(b"no network")
     made = client.create_model_version(
-        NAME, source="somewhere", run_id=run.info.run_id, tags={tracking.TRAINING_DIGEST: key}
+        NAME, source=source.as_uri(), run_id=run.info.run_id, tags={tracking.TRAINING_DIGEST: key}
     )
     version = registry.find_version(store, str(made.version))
     generator = np.random.default_rng(seed)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
+from mlflow.exceptions import MlflowException
 from prefect import flow
 from scored_store import VALIDATION, add_version, make_store
 from typer.testing import CliRunner
 
 from data.labels import Edition, Split
+from data.shards import parquet_files, read_table, write_parquet
 from data.store import NoRoomError
+from data.video import resolve_device
 from flows.cli import app
+from flows.environment import free_port
 from model.metrics import scores
 from model.tallies import tally
-from tasks import champion, registry, scoring
+from tasks import champion, registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.champion import PREVIOUS, roll_back
 from tasks.config import MachineConfig
@@ -166,17 +172,30 @@ def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_
     assert registry.find_version(store, "2").tags["gate.decision"] == "not promoted"
 
 
+def ingest_again(store: Path) -> Dataset:
+    """All videos anew, of which no version has predictions."""
+    for folder in (store / "faces", store / "labels"):
+        folder.rename(folder.with_name(f"{folder.name}-before"))
+    return make_store(store)
+
+
 @pytest.mark.usefixtures("prefect_api")
 def test_a_champion_without_weights_or_of_another_edition_fails(machine: MachineConfig) -> None:
     store = machine.store
-    old = make_store(store, VALIDATION[:3])
-    registry.promote(store, add_version(store, old, noise=0.1))
-    for folder in (store / "faces", store / "labels"):
-        folder.rename(folder.with_name(f"{folder.name}-before"))
-    dataset = make_store(store)
+    first = add_version(store, make_store(store, VALIDATION[:3]), noise=0.1)
+    registry.promote(store, first)
+    weights = registry.checkpoint_folder(store, first)
+    dataset = ingest_again(store)
     second = add_version(store, dataset, noise=0.9)
     reason = choose(dataset, second, machine)
     assert "mtanet v1 before it fails on" in reason
+    assert "the weights of mtanet v1 cannot be used: " in reason
+    assert "half-written (no model.json beside it); delete it and train again" in reason
+    assert champion_of(machine).number == 2
+
+    registry.promote(store, first)
+    shutil.rmtree(weights)
+    reason = choose(dataset, second, machine)
     assert "mtanet v1 has no weights where MLflow keeps them" in reason
     assert champion_of(machine).number == 2
 
@@ -185,6 +204,63 @@ def test_a_champion_without_weights_or_of_another_edition_fails(machine: Machine
     reason = choose(dataset, second, machine)
     assert "mtanet v3 knows the expressions and action units of edition 2022" in reason
     assert champion_of(machine).number == 2
+
+
+def predictions_of(machine: MachineConfig, dataset: Dataset, of: Version, video_id: str) -> Path:
+    (video,) = (video for video in dataset.videos if video.video_id == video_id)
+    (file,) = parquet_files(scoring.predictions_folder(machine.store, of, video))
+    return file
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_champion_that_says_nothing_of_a_labelled_face_fails(machine: MachineConfig) -> None:
+    dataset = make_store(machine.store)
+    first = add_version(machine.store, dataset, noise=0.1)
+    registry.promote(machine.store, first)
+    path = predictions_of(machine, dataset, first, "107")
+    table = read_table([path])
+    silent = pa.nulls(len(table), table.schema.field("valence").type)
+    write_parquet(table.set_column(table.column_names.index("valence"), "valence", silent), path)
+    reason = choose(dataset, add_version(machine.store, dataset, noise=0.9), machine)
+    assert "mtanet v1 before it fails on" in reason
+    assert "mtanet v1 says nothing of track 107, frame " in reason
+    assert champion_of(machine).number == 2
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_what_is_not_the_champions_own_fault_ends_the_run_and_moves_nothing(machine: MachineConfig) -> None:
+    """A damaged shard of predictions: pyarrow's error is a ValueError too, and no word against the model."""
+    dataset = make_store(machine.store)
+    first = add_version(machine.store, dataset, noise=0.5)
+    registry.promote(machine.store, first)
+    predictions_of(machine, dataset, first, "107").write_bytes(b"damaged")
+    better = add_version(machine.store, dataset, noise=0.1)
+    with pytest.raises(pa.ArrowInvalid, match="Parquet"):
+        choose(dataset, better, machine)
+    assert champion_of(machine).number == 1
+    assert "verdict" not in registry.find_version(machine.store, "2").tags
+
+
+def test_a_server_that_does_not_answer_is_not_the_champions_fault(
+    machine: MachineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add_version(machine.store, make_store(machine.store, VALIDATION[:3]), noise=0.5)
+    dataset = ingest_again(machine.store)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(MlflowException, match="Connection refused"):
+        champion.score_champion(first, dataset, evaluation(version(2), 0.1), machine)
+
+
+def test_a_machine_without_a_gpu_is_not_the_champions_fault(machine: MachineConfig) -> None:
+    if resolve_device("auto") == "gpu":
+        pytest.skip("there is a GPU")
+    first = add_version(machine.store, make_store(machine.store, VALIDATION[:3]), noise=0.5)
+    dataset = ingest_again(machine.store)
+    with pytest.raises(ValueError, match="GPU"):
+        champion.score_champion(
+            first, dataset, evaluation(version(2), 0.1), machine.model_copy(update={"device": "gpu"})
+        )
 
 
 def test_a_full_disk_is_not_the_champions_fault(machine: MachineConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
+from flows.environment import free_port
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.network import Architecture, build_network
 from tasks import registry, serving, tracking
+from tasks.registry import CannotAnswerError, Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -83,3 +87,19 @@ def test_an_unknown_model_is_refused_with_what_there_is(mlflow_store: Path) -> N
         registry.find_version(mlflow_store, "champion")
     with pytest.raises(ValueError, match="no model '7': expected champion, challenger or a version number"):
         registry.find_version(mlflow_store, "7")
+
+
+def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
+    mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.register(mlflow_store, *log_tiny_model(mlflow_store))
+    weights = registry.checkpoint_folder(mlflow_store, version)
+    shutil.rmtree(weights)
+    assert not registry.has_weights(mlflow_store, version)
+    with pytest.raises(CannotAnswerError, match=r"v1 has no weights .* \(models:/mtanet/1/data/weights\); train"):
+        registry.checkpoint_folder(mlflow_store, version)
+    assert not registry.has_weights(mlflow_store, Version(9, "r", (), {}))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(MlflowException, match="Connection refused"):
+        registry.checkpoint_folder(mlflow_store, version)

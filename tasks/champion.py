@@ -76,20 +76,39 @@ def score_champion(
 def roll_back(store: Path) -> str:
     """Makes the version that was champion before the champion again; says which.
 
-    The one that is taken back keeps its tags, and the time as one more: the gate does not promote it again.
+    One that was rolled back itself is passed over for the one before it. The one that is taken back keeps its tags, and
+    the time as one more: the gate does not promote it again.
 
     Raises:
-        ValueError: There is no champion, none was before it, or that one is gone.
+        ValueError: There is no champion, none was before it, or that one is gone, or its weights are.
     """
     champion = registry.champion(store)
     if champion is None:
         raise ValueError("there is no champion to roll back; `mtanet train` makes the first")
-    number = champion.tags.get(PREVIOUS, "")
-    if not number:
-        raise ValueError(f"{champion} is the champion, and none is known before it: there is nothing to go back to")
-    previous = registry.find_version(store, number)
+    previous = _before(champion, store)
+    if not registry.has_weights(store, previous):
+        raise ValueError(
+            f"{champion} stays champion: {previous}, which was before it, has no weights where MLflow keeps them; "
+            f"restore them, or give the alias champion to another version on MLflow's page of {registry.NAME}"
+        )
     time = datetime.now(UTC).isoformat(timespec="seconds")
     registry.annotate_version(store, champion, {ROLLED_BACK: time})
     registry.annotate_version(store, previous, {"champion.again": f"{time}, after {champion}"})
     registry.promote(store, previous)
     return f"{previous} is the champion again, after {champion}, which the gate will not promote any more"
+
+
+def _before(champion: Version, store: Path) -> Version:
+    """The last version that was champion before this one and was not rolled back."""
+    number, seen = champion.tags.get(PREVIOUS, ""), {str(champion.number)}
+    if not number:
+        raise ValueError(f"{champion} is the champion, and none is known before it: there is nothing to go back to")
+    while number and number not in seen:
+        seen.add(number)
+        previous = registry.find_version(store, number)
+        if ROLLED_BACK not in previous.tags:
+            return previous
+        number = previous.tags.get(PREVIOUS, "")
+    raise ValueError(
+        f"{champion} is the champion, and all that were before it were rolled back too: there is nothing to go back to"
+    )

@@ -172,6 +172,43 @@ def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_
     assert registry.find_version(store, "2").tags["gate.decision"] == "not promoted"
 
 
+def chain(machine: MachineConfig, previous: list[str]) -> list[Version]:
+    """Versions of which each says who was champion before it; the last is champion."""
+    dataset = make_store(machine.store)
+    made = [add_version(machine.store, dataset, noise=0.5, seed=seed) for seed in range(len(previous))]
+    for version, before in zip(made, previous, strict=True):
+        registry.annotate_version(machine.store, version, {PREVIOUS: before})
+    registry.promote(machine.store, made[-1])
+    return made
+
+
+def test_the_way_back_leads_past_what_was_rolled_back(machine: MachineConfig) -> None:
+    made = chain(machine, ["", "1", "2"])
+    registry.annotate_version(machine.store, made[1], {ROLLED_BACK: "2026-01-02"})
+    assert roll_back(machine.store).startswith("mtanet v1 is the champion again, after mtanet v3")
+    assert champion_of(machine).number == 1
+
+
+def test_the_way_back_ends_where_it_leads_in_a_circle(machine: MachineConfig) -> None:
+    made = chain(machine, ["2", "1", "2"])
+    for version in made[:2]:
+        registry.annotate_version(machine.store, version, {ROLLED_BACK: "2026-01-02"})
+    gone = "all that were before it were rolled back too: there is nothing to go back to"
+    with pytest.raises(ValueError, match=f"mtanet v3 is the champion, and {gone}"):
+        roll_back(machine.store)
+    assert champion_of(machine).number == 3
+    assert ROLLED_BACK not in champion_of(machine).tags
+
+
+def test_the_champion_is_not_rolled_back_to_a_version_without_weights(machine: MachineConfig) -> None:
+    first, _ = chain(machine, ["", "1"])
+    shutil.rmtree(registry.checkpoint_folder(machine.store, first))
+    with pytest.raises(ValueError, match="mtanet v2 stays champion: mtanet v1, which was before it, has no weights"):
+        roll_back(machine.store)
+    assert champion_of(machine).number == 2
+    assert ROLLED_BACK not in champion_of(machine).tags
+
+
 def ingest_again(store: Path) -> Dataset:
     """All videos anew, of which no version has predictions."""
     for folder in (store / "faces", store / "labels"):

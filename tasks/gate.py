@@ -58,17 +58,17 @@ def decide(evaluation: Evaluation, champion: Version | None, theirs: Evaluation 
 
 
 def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:
-    """The decision as tags of the challenger's version."""
-    tags = {
+    """The decision as tags of the challenger's version; those of an interval are empty without one, so that none of an
+    earlier decision stays."""
+    of = decision.official
+    ends = (f"{end:.6f}" for end in (of.value, of.low, of.high)) if of else ("", "", "")
+    return {
         "gate.decision": "promoted" if decision.promotes else "not promoted",
         "gate.against": "" if champion is None else str(champion.number),
         "gate.data": f"{evaluation.dataset} {evaluation.split} {evaluation.data_digest}",
         "gate.videos": str(len(evaluation.videos.groups)),
+        **dict(zip(("gate.difference", "gate.low", "gate.high"), ends, strict=True)),
     }
-    if decision.official is None:
-        return tags
-    ends = {"difference": decision.official.value, "low": decision.official.low, "high": decision.official.high}
-    return {**tags, **{f"gate.{name}": f"{value:.6f}" for name, value in ends.items()}}
 
 
 def decision_markdown(decision: Decision, evaluation: Evaluation) -> str:

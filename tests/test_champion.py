@@ -116,7 +116,9 @@ def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
     page = decision_markdown(decision, ours)
     assert page.startswith("## mtanet v2: promoted")
     assert f"| official | {decision.official} |" in page
-    assert "gate.low" not in decision_tags(decide(ours, None, None), None, ours)
+    later = decision_tags(decide(ours, None, None), None, ours)
+    assert later.keys() == tags.keys(), "a decision without an interval leaves none of an earlier one"
+    assert {later[f"gate.{end}"] for end in ("difference", "low", "high")} == {""}
 
 
 def test_what_is_not_a_number_does_not_win() -> None:

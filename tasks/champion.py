@@ -9,11 +9,12 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from model.intervals import OFFICIAL_SUM, paired_differences
 from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
-from tasks.gate import ROLLED_BACK, decide, decision_markdown, decision_tags
+from tasks.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.progress import log
 from tasks.registry import CannotAnswerError, Version
 from tasks.scoring import evaluate, predict_dataset
@@ -32,8 +33,7 @@ def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineCo
     champion = registry.champion(store)
     if champion is not None and champion.number == challenger.number:
         return champion.tags.get("verdict", f"{champion} is the champion")
-    theirs = None if champion is None else score_champion(champion, dataset, evaluation, machine)
-    decision = decide(evaluation, champion, theirs)
+    decision = _decide(evaluation, champion, dataset, machine)
     # The reason first: a champion that is promoted always says what it was promoted for, and after whom.
     tags = {**decision_tags(decision, champion, evaluation), "verdict": decision.reason}
     if decision.promotes:
@@ -51,10 +51,25 @@ def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: Mac
     champion = registry.champion(machine.store)
     if champion is None or champion.number == evaluation.model.number:
         return f"{evaluation.model} has a total of {evaluation.total:.3f}; it is the champion itself, or there is none"
-    decision = decide(evaluation, champion, score_champion(champion, dataset, evaluation, machine))
-    if decision.official is None:
-        return f"{evaluation.model} has a total of {evaluation.total:.3f}; not compared with {champion}"
-    return f"{evaluation.model} less the champion, {champion}: {decision.official} in total"
+    theirs = score_champion(champion, dataset, evaluation, machine)
+    total = f"{evaluation.model} has a total of {evaluation.total:.3f}"
+    if isinstance(theirs, str):
+        return f"{total}; not compared with {champion}: {theirs}"
+    difference = paired_differences(evaluation.videos, theirs.videos).get(OFFICIAL_SUM)
+    if difference is None:
+        return f"{total}, {champion} one of {theirs.total:.3f}: too few videos for an interval"
+    return f"{evaluation.model} less the champion, {champion}: {difference} in total"
+
+
+def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, machine: MachineConfig) -> Decision:
+    """What the gate says; the champion is scored only if that takes its scores."""
+    versions = [version for version in (evaluation.model, champion) if version is not None]
+    synthetic = [version for version in versions if registry.is_synthetic(machine.store, version)]
+    decision = decide_unscored(evaluation, champion, synthetic=synthetic)
+    if decision is not None:
+        return decision
+    assert champion is not None, "the first needs no scores of another"
+    return decide(evaluation, champion, score_champion(champion, dataset, evaluation, machine))
 
 
 def score_champion(

@@ -1,7 +1,8 @@
-"""What the gate between challenger and champion says, and why: from their scores alone."""
+"""What the gate between challenger and champion says, and why: by what is known of both, and by their scores."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from model.intervals import OFFICIAL_SUM, Interval, paired_differences
@@ -27,22 +28,41 @@ class Decision:
         return self.differences.get(OFFICIAL_SUM)
 
 
-def decide(evaluation: Evaluation, champion: Version | None, theirs: Evaluation | str | None) -> Decision:
-    """What the gate says.
+def decide_unscored(
+    evaluation: Evaluation, champion: Version | None, *, synthetic: Collection[Version]
+) -> Decision | None:
+    """What the gate says where the champion's scores are not needed for it; nothing where they are.
 
     Args:
         evaluation: The challenger's.
         champion: The version it would follow, if there is one.
-        theirs: The champion on the same data, or why it could not be scored.
+        synthetic: Those of the two that were trained on rendered people.
     """
     challenger = evaluation.model
-    data = f"the {evaluation.split} split of {evaluation.dataset} ({evaluation.num_frames} frames)"
     if ROLLED_BACK in challenger.tags:
         return Decision(False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]}: it stays so", {})
     if champion is None:
-        first = f"it is the first, with a total of {evaluation.total:.3f} on {data}"
+        first = f"it is the first, with a total of {evaluation.total:.3f} on {_data(evaluation)}"
         return Decision(True, f"{challenger} is the champion: {first}", {})
-    if not isinstance(theirs, Evaluation):
+    if (challenger in synthetic) == (champion in synthetic):
+        return None
+    if challenger in synthetic:
+        people = f"{challenger} was trained on rendered people, {champion} on real ones"
+        return Decision(False, f"{champion} stays champion: {people}", {})
+    people = f"{champion} before it was trained on rendered people, {challenger} on real ones"
+    return Decision(True, f"{challenger} is the champion: {people}", {})
+
+
+def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str) -> Decision:
+    """What the gate says by the scores of the two.
+
+    Args:
+        evaluation: The challenger's.
+        champion: The version it would follow.
+        theirs: The champion on the same data, or why it could not be scored.
+    """
+    challenger, data = evaluation.model, _data(evaluation)
+    if isinstance(theirs, str):
         return Decision(True, f"{challenger} is the champion: {champion} before it fails on {data}: {theirs}", {})
     differences = paired_differences(evaluation.videos, theirs.videos)
     difference = differences.get(OFFICIAL_SUM)
@@ -55,6 +75,10 @@ def decide(evaluation: Evaluation, champion: Version | None, theirs: Evaluation 
     if difference.low > 0:
         return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
     return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)
+
+
+def _data(evaluation: Evaluation) -> str:
+    return f"the {evaluation.split} split of {evaluation.dataset} ({evaluation.num_frames} frames)"
 
 
 def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:

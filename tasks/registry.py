@@ -15,13 +15,16 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from model.checkpoint import MODEL
-from tasks.tracking import TRAINING_DIGEST, connect
+from tasks import naming
+from tasks.tracking import TRAINING_DIGEST, connect, experiment_of
 
 NAME = "mtanet"
 """Of the registered model."""
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.checkpoint` writes it."""
 
+SYNTHETIC = "synthetic"
+"""The tag of a version that says whether it was trained on rendered people: `true` or `false`."""
 _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 """What MLflow calls it if it was reached and has no such thing."""
 
@@ -62,7 +65,8 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     known = client.search_model_versions(f"name = '{NAME}' and tags.{TRAINING_DIGEST} = '{digest}'")
     if known:
         return find_version(store, str(known[0].version))
-    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", "")}
+    synthetic = str(naming.is_synthetic(experiment_of(store, run_id))).lower()
+    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", ""), SYNTHETIC: synthetic}
     model_id = model_uri.rpartition("/")[2]
     created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
     # As `mlflow.register_model` does, which prints: the page of the logged model shows its version by this tag.
@@ -95,6 +99,14 @@ def champion(store: Path) -> Version | None:
     """The best version so far, if there is one."""
     named = connect(store).search_registered_models(filter_string=f"name = '{NAME}'")
     return find_version(store, "champion") if named and "champion" in named[0].aliases else None
+
+
+def is_synthetic(store: Path, version: Version) -> bool:
+    """Whether a version was trained on rendered people; of one from before there was the tag, its run's experiment
+    says it."""
+    if SYNTHETIC in version.tags:
+        return version.tags[SYNTHETIC] == "true"
+    return naming.is_synthetic(experiment_of(store, version.run_id))
 
 
 def promote(store: Path, version: Version) -> None:

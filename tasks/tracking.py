@@ -143,6 +143,12 @@ def run_tags(store: Path, run_id: str) -> dict[str, str]:
     return dict(connect(store).get_run(run_id).data.tags)
 
 
+def experiment_of(store: Path, run_id: str) -> str:
+    """The name of the experiment that a run belongs to."""
+    client = connect(store)
+    return str(client.get_experiment(client.get_run(run_id).info.experiment_id).name)
+
+
 def run_page(store: Path, run_id: str) -> str:
     """The address of a run's page: on the tracking server, or on the one that `mtanet up` starts."""
     experiment_id = connect(store).get_run(run_id).info.experiment_id

@@ -20,7 +20,7 @@ from data.shards import parquet_files, write_folder, write_manifest
 from model.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
-from tasks.registry import NAME, WEIGHTS, Version
+from tasks.registry import NAME, SYNTHETIC, WEIGHTS, Version
 from tasks.scoring import predictions_folder
 
 EDITION = Edition.ABAW_2020
@@ -66,7 +66,15 @@ def make_store(store: Path, videos: tuple[str, ...] = VALIDATION, edition: Editi
     return dataset
 
 
-def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, edition: Edition = EDITION) -> Version:
+def add_version(
+    store: Path,
+    dataset: Dataset,
+    *,
+    noise: float,
+    seed: int = 0,
+    edition: Edition = EDITION,
+    synthetic: bool = False,
+) -> Version:
     """A registered version that says what the labels say and so much noise, and its run."""
     client = tracking.connect(store)
     key = f"training-{noise}-{seed}"
@@ -80,9 +88,8 @@ def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, e
     source = store / "mlflow" / key
     (source / "data" / WEIGHTS).mkdir(parents=True)
     (source / "data" / WEIGHTS / MODEL).write_bytes(b"no network")
-    made = client.create_model_version(
-        NAME, source=source.as_uri(), run_id=run.info.run_id, tags={tracking.TRAINING_DIGEST: key}
-    )
+    of_version = {tracking.TRAINING_DIGEST: key, SYNTHETIC: str(synthetic).lower()}
+    made = client.create_model_version(NAME, source=source.as_uri(), run_id=run.info.run_id, tags=of_version)
     version = registry.find_version(store, str(made.version))
     generator = np.random.default_rng(seed)
     for video in dataset.videos:

@@ -27,7 +27,7 @@ from tasks.catalogue import Dataset
 from tasks.champion import PREVIOUS, roll_back
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
-from tasks.gate import ROLLED_BACK, Decision, decide, decision_markdown, decision_tags
+from tasks.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.registry import Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
@@ -53,7 +53,8 @@ def evaluation(of: Version, noise: float, num_videos: int = 12, seed: int = 0) -
 
 
 def test_the_first_is_champion() -> None:
-    decision = decide(evaluation(version(1), 0.1), None, None)
+    decision = decide_unscored(evaluation(version(1), 0.1), None, synthetic=[])
+    assert decision is not None
     assert decision.promotes
     assert decision.reason.startswith("mtanet v1 is the champion: it is the first, with a total of 0.9")
 
@@ -101,8 +102,21 @@ def test_a_champion_that_fails_is_followed() -> None:
 
 def test_what_was_rolled_back_stays_so() -> None:
     taken_back = version(2, {ROLLED_BACK: "2026-01-02"})
-    decision = decide(evaluation(taken_back, 0.1), version(1), evaluation(version(1), 0.9))
-    assert decision == Decision(False, "mtanet v2 was rolled back on 2026-01-02: it stays so", {})
+    stays = Decision(False, "mtanet v2 was rolled back on 2026-01-02: it stays so", {})
+    for synthetic in ([], [version(1)], [taken_back]):
+        assert decide_unscored(evaluation(taken_back, 0.1), version(1), synthetic=synthetic) == stays
+    assert decide_unscored(evaluation(taken_back, 0.1), None, synthetic=[]) == stays
+
+
+def test_rendered_people_never_follow_real_ones_and_real_ones_always_rendered_ones() -> None:
+    first, second = version(1), version(2)
+    ours = evaluation(second, 0.1)
+    stays = "mtanet v1 stays champion: mtanet v2 was trained on rendered people, mtanet v1 on real ones"
+    assert decide_unscored(ours, first, synthetic=[second]) == Decision(False, stays, {})
+    follows = "mtanet v2 is the champion: mtanet v1 before it was trained on rendered people, mtanet v2 on real ones"
+    assert decide_unscored(ours, first, synthetic=[first]) == Decision(True, follows, {})
+    for synthetic in ([], [first, second]):
+        assert decide_unscored(ours, first, synthetic=synthetic) is None, "their scores decide"
 
 
 def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
@@ -116,7 +130,7 @@ def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
     page = decision_markdown(decision, ours)
     assert page.startswith("## mtanet v2: promoted")
     assert f"| official | {decision.official} |" in page
-    later = decision_tags(decide(ours, None, None), None, ours)
+    later = decision_tags(decide(ours, version(1), "its weights are gone"), version(1), ours)
     assert later.keys() == tags.keys(), "a decision without an interval leaves none of an earlier one"
     assert {later[f"gate.{end}"] for end in ("difference", "low", "high")} == {""}
 
@@ -172,6 +186,48 @@ def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_
     assert "mtanet v2 was rolled back on 20" in refused
     assert champion_of(machine).number == 1
     assert registry.find_version(store, "2").tags["gate.decision"] == "not promoted"
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_the_sample_does_not_dethrone_a_champion_of_real_people(machine: MachineConfig) -> None:
+    """And gives way to it unheard: the first two have nothing to say of the third's data, and need not."""
+    store = machine.store
+    sample = make_store(store, VALIDATION[:3])
+    rendered = [add_version(store, sample, noise=noise, synthetic=True) for noise in (0.5, 0.1)]
+    registry.promote(store, rendered[0])
+    dataset = ingest_again(store)
+    reason = choose(dataset, add_version(store, dataset, noise=0.9), machine)
+    assert "mtanet v1 before it was trained on rendered people, mtanet v3 on real ones" in reason
+    assert champion_of(machine).tags[PREVIOUS] == "1"
+
+    for folder in (store / "faces", store / "labels"):
+        shutil.rmtree(folder)
+    reason = choose(make_store(store, VALIDATION[:3]), rendered[1], machine)
+    assert reason == "mtanet v3 stays champion: mtanet v2 was trained on rendered people, mtanet v3 on real ones"
+    assert champion_of(machine).number == 3
+    assert registry.find_version(store, "2").tags["gate.decision"] == "not promoted"
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_model_is_shown_beside_the_champion_of_whatever_people(machine: MachineConfig) -> None:
+    dataset = make_store(machine.store)
+    first = add_version(machine.store, dataset, noise=0.5)
+    other = add_version(machine.store, dataset, noise=0.1, synthetic=True)
+
+    @flow
+    def compare() -> str:
+        found = scoring.evaluate(other, dataset, Split.VALIDATION, machine)
+        return champion.compare_with_champion(found, dataset, machine)
+
+    assert "it is the champion itself, or there is none" in compare()
+    registry.promote(machine.store, first)
+    assert compare().startswith("mtanet v2 less the champion, mtanet v1: ")
+    assert champion_of(machine).number == 1
+    path = predictions_of(machine, dataset, first, "107")
+    table = read_table([path])
+    silent = pa.nulls(len(table), table.schema.field("arousal").type)
+    write_parquet(table.set_column(table.column_names.index("arousal"), "arousal", silent), path)
+    assert "; not compared with mtanet v1: mtanet v1 says nothing of track 107" in compare()
 
 
 def chain(machine: MachineConfig, previous: list[str]) -> list[Version]:

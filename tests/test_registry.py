@@ -52,6 +52,7 @@ def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: 
     assert str(version) == "mtanet v1"
     assert version.aliases == ("challenger",)
     assert version.tags["experiment"] == "tiny"
+    assert version.tags["synthetic"] == "true"
     model = tracking.connect(store).get_logged_model(model_uri.rpartition("/")[2])
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mtanet", "version": version.number}]
     assert registry.champion(store) is None
@@ -103,3 +104,15 @@ def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
     monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MlflowException, match="Connection refused"):
         registry.checkpoint_folder(mlflow_store, version)
+
+
+@pytest.mark.parametrize(("experiment", "is_synthetic"), [("synthetic-2020", True), ("aff-wild2-2020", False)])
+def test_a_version_from_before_the_tag_is_of_the_people_of_its_experiment(
+    mlflow_store: Path, experiment: str, is_synthetic: bool
+) -> None:
+    with tracking.open_run(
+        mlflow_store, experiment=experiment, training_digest="d", run_name="old", params={}, tags={}
+    ) as run_id:
+        assert registry.is_synthetic(mlflow_store, Version(1, run_id, (), {})) is is_synthetic
+    for said in (True, False):
+        assert registry.is_synthetic(mlflow_store, Version(1, run_id, (), {"synthetic": str(said).lower()})) is said

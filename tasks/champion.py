@@ -15,6 +15,7 @@ from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
 from tasks.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
+from tasks.leaks import videos_seen
 from tasks.progress import log
 from tasks.registry import CannotAnswerError, Version
 from tasks.scoring import evaluate, predict_dataset
@@ -69,7 +70,9 @@ def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, 
     if decision is not None:
         return decision
     assert champion is not None, "the first needs no scores of another"
-    return decide(evaluation, champion, score_champion(champion, dataset, evaluation, machine))
+    theirs = score_champion(champion, dataset, evaluation, machine)
+    seen = videos_seen(champion, dataset, evaluation.videos.groups, machine.store)
+    return decide(evaluation, champion, theirs, num_seen=len(seen))
 
 
 def score_champion(

@@ -43,38 +43,59 @@ def decide_unscored(
         return Decision(False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]}: it stays so", {})
     if champion is None:
         first = f"it is the first, with a total of {evaluation.total:.3f} on {_data(evaluation)}"
-        return Decision(True, f"{challenger} is the champion: {first}", {})
+        return Decision(True, f"{challenger} is the champion: {first}{_flattery(evaluation)}", {})
     if (challenger in synthetic) == (champion in synthetic):
         return None
     if challenger in synthetic:
         people = f"{challenger} was trained on rendered people, {champion} on real ones"
         return Decision(False, f"{champion} stays champion: {people}", {})
     people = f"{champion} before it was trained on rendered people, {challenger} on real ones"
-    return Decision(True, f"{challenger} is the champion: {people}", {})
+    return Decision(True, f"{challenger} is the champion: {people}{_flattery(evaluation)}", {})
 
 
-def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str) -> Decision:
+def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, *, num_seen: int = 0) -> Decision:
     """What the gate says by the scores of the two.
 
     Args:
         evaluation: The challenger's.
         champion: The version it would follow.
         theirs: The champion on the same data, or why it could not be scored.
+        num_seen: How many of these videos the champion was trained on, as far as is known.
     """
-    challenger, data = evaluation.model, _data(evaluation)
+    challenger, data, notes = evaluation.model, _data(evaluation), _flattery(evaluation)
     if isinstance(theirs, str):
-        return Decision(True, f"{challenger} is the champion: {champion} before it fails on {data}: {theirs}", {})
+        reason = f"{champion} before it fails on {data}: {theirs}{notes}"
+        return Decision(True, f"{challenger} is the champion: {reason}", {})
+    if num_seen:
+        notes = f"{notes}; {champion} was trained on {num_seen} of these videos: its own scores flatter"
     differences = paired_differences(evaluation.videos, theirs.videos)
+    if evaluation.leaking_videos > theirs.leaking_videos:
+        videos = f"{evaluation.leaking_videos} videos that train one task and are held out by another"
+        flattery = f"{videos} flatter the scores of {challenger}, {theirs.leaking_videos} those of {champion}"
+        return Decision(False, f"{champion} stays champion: {flattery}", differences)
+    return _compare(evaluation, theirs, differences, notes)
+
+
+def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, Interval], notes: str) -> Decision:
+    """By the interval of the difference alone; the notes end the reason."""
+    challenger, champion, data = evaluation.model, theirs.model, _data(evaluation)
     difference = differences.get(OFFICIAL_SUM)
     num_videos = len(evaluation.videos.groups)
     if difference is None or num_videos < MIN_VIDEOS:
         few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart"
-        totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}"
+        totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
         return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
-    beside = f"{difference} in total by {num_videos} videos of {data}"
+    beside = f"{difference} in total by {num_videos} videos of {data}{notes}"
     if difference.low > 0:
         return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
     return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)
+
+
+def _flattery(evaluation: Evaluation) -> str:
+    """The end of a reason, where the challenger's scores flatter."""
+    if not evaluation.leaking_videos:
+        return ""
+    return f"; its scores flatter: {evaluation.leaking_videos} videos train one task and are held out by another"
 
 
 def _data(evaluation: Evaluation) -> str:

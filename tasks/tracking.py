@@ -126,6 +126,12 @@ def log_text(store: Path, run_id: str, name: str, text: str) -> None:
     connect(store).log_text(run_id, text, name)
 
 
+def logged_text(store: Path, run_id: str, name: str) -> str | None:
+    """What `log_text` logged under a name, if anything."""
+    is_there = name in {file.path for file in connect(store).list_artifacts(run_id)}
+    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")) if is_there else None
+
+
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:
     """Logs a matplotlib figure as a picture of that name."""
     connect(store).log_figure(run_id, figure, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from mlflow.exceptions import MlflowException
 from prefect import flow
-from scored_store import VALIDATION, add_version, make_store
+from scored_store import TRAINING, VALIDATION, add_version, make_store
 from typer.testing import CliRunner
 
 from data.labels import Edition, Split
@@ -28,6 +29,7 @@ from tasks.champion import PREVIOUS, roll_back
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation
 from tasks.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
+from tasks.leaks import note_training_videos, videos_seen
 from tasks.registry import Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
@@ -117,6 +119,46 @@ def test_rendered_people_never_follow_real_ones_and_real_ones_always_rendered_on
     assert decide_unscored(ours, first, synthetic=[first]) == Decision(True, follows, {})
     for synthetic in ([], [first, second]):
         assert decide_unscored(ours, first, synthetic=synthetic) is None, "their scores decide"
+
+
+def leaking(of: Version, noise: float, num_videos: int) -> Evaluation:
+    return replace(evaluation(of, noise), leaking_videos=num_videos)
+
+
+def test_who_leaks_more_is_not_promoted_on_flattered_scores() -> None:
+    ours, theirs = leaking(version(2), 0.1, 57), evaluation(version(1), 0.6)
+    decision = decide(ours, version(1), theirs)
+    assert not decision.promotes
+    assert decision.official is not None
+    assert decision.official.low > 0
+    videos = "57 videos that train one task and are held out by another"
+    flattery = f"{videos} flatter the scores of mtanet v2, 0 those of mtanet v1"
+    assert decision.reason == f"mtanet v1 stays champion: {flattery}"
+    for as_many in (57, 58):
+        assert decide(ours, version(1), leaking(version(1), 0.6, as_many)).promotes
+    assert decide(evaluation(version(2), 0.1), version(1), leaking(version(1), 0.6, 57)).promotes
+
+
+def test_who_follows_nobody_says_that_its_scores_flatter() -> None:
+    flatter = "; its scores flatter: 57 videos train one task and are held out by another"
+    ours = leaking(version(2), 0.1, 57)
+    for decision in (
+        decide_unscored(ours, None, synthetic=[]),
+        decide_unscored(ours, version(1), synthetic=[version(1)]),
+        decide(ours, version(1), "its weights are gone"),
+        decide(ours, version(1), leaking(version(1), 0.6, 57)),
+    ):
+        assert decision is not None
+        assert decision.promotes
+        assert decision.reason.endswith(flatter)
+
+
+def test_a_champion_that_was_trained_on_these_videos_is_said_to_flatter_itself() -> None:
+    ours, theirs = evaluation(version(2), 0.1), evaluation(version(1), 0.6)
+    seen = "; mtanet v1 was trained on 3 of these videos: its own scores flatter"
+    assert decide(ours, version(1), theirs, num_seen=3).reason.endswith(f"(360 frames){seen}")
+    assert decide(theirs, version(1), ours, num_seen=3).reason.endswith(f"(360 frames){seen}")
+    assert not decide(theirs, version(1), ours, num_seen=3).promotes
 
 
 def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
@@ -228,6 +270,36 @@ def test_a_model_is_shown_beside_the_champion_of_whatever_people(machine: Machin
     silent = pa.nulls(len(table), table.schema.field("arousal").type)
     write_parquet(table.set_column(table.column_names.index("arousal"), "arousal", silent), path)
     assert "; not compared with mtanet v1: mtanet v1 says nothing of track 107" in compare()
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_which_videos_a_champion_was_trained_on_is_known_by_their_content(machine: MachineConfig) -> None:
+    store = machine.store
+    before = make_store(store, tuple(name for name in VALIDATION if name != "107"), training=(*TRAINING, "107"))
+    first = add_version(store, before, noise=0.5)
+    note_training_videos(before, store, first.run_id)
+    registry.promote(store, first)
+    dataset = ingest_again(store)
+    second = add_version(store, dataset, noise=0.1)
+    assert videos_seen(second, dataset, VALIDATION, store) == [], "nothing is known of its training"
+    assert videos_seen(first, dataset, VALIDATION, store) == ["107"]
+    assert videos_seen(first, dataset, ["108"], store) == []
+    other = replace(dataset, videos=tuple(replace(video, sha256="another") for video in dataset.videos))
+    assert videos_seen(first, other, VALIDATION, store) == []
+    assert choose(dataset, second, machine).endswith(
+        "; mtanet v1 was trained on 1 of these videos: its own scores flatter"
+    )
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_leak_is_known_from_the_run(machine: MachineConfig) -> None:
+    dataset = make_store(machine.store)
+    registry.promote(machine.store, add_version(machine.store, dataset, noise=0.5))
+    leaky = add_version(machine.store, dataset, noise=0.1)
+    tracking.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "2")
+    reason = choose(dataset, leaky, machine)
+    assert "2 videos that train one task and are held out by another flatter the scores of mtanet v2" in reason
+    assert champion_of(machine).number == 1
 
 
 def chain(machine: MachineConfig, previous: list[str]) -> list[Version]:

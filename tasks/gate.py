@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from model.intervals import OFFICIAL_SUM, Interval, paired_differences
+from model.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
+from model.tallies import OFFICIAL
 from tasks.evaluation import Evaluation
 from tasks.registry import Version
 
 MIN_VIDEOS = 6
-"""With fewer, chance alone puts the challenger ahead in every one of them more often than once in 40 times."""
+"""With labels of each task that has any. With fewer, chance alone puts the challenger ahead in every one of them more
+often than once in 40 times."""
 ROLLED_BACK = "champion.rolled_back"
 """The tag of a version that was taken back, with the time; the gate does not promote it again."""
 
@@ -80,12 +82,15 @@ def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, 
     """By the interval of the difference alone; the notes end the reason."""
     challenger, champion, data = evaluation.model, theirs.model, _data(evaluation)
     difference = differences.get(OFFICIAL_SUM)
-    num_videos = len(evaluation.videos.groups)
-    if difference is None or num_videos < MIN_VIDEOS:
-        few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart"
-        totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
+    totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
+    num_videos, task = min((number, task) for task, number in labelled_videos(evaluation.videos).items())
+    if num_videos < MIN_VIDEOS:
+        few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart by {OFFICIAL[task]}"
         return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
-    beside = f"{difference} in total by {num_videos} videos of {data}{notes}"
+    if difference is None:
+        no_number = "a total that is not a number compares with none"
+        return Decision(False, f"{champion} stays champion: {no_number}; {totals}", differences)
+    beside = f"{difference} in total by {len(evaluation.videos.groups)} videos of {data}{notes}"
     if difference.low > 0:
         return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
     return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)

@@ -22,7 +22,7 @@ from data.video import resolve_device
 from flows.cli import app
 from flows.environment import free_port
 from model.metrics import scores
-from model.tallies import tally
+from model.tallies import Expressions, tally
 from tasks import champion, registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.champion import PREVIOUS, roll_back
@@ -93,6 +93,20 @@ def test_a_few_videos_tell_nobody_apart(num_videos: int) -> None:
     decision = decide(ours, version(1), theirs)
     assert not decision.promotes
     assert decision.reason.startswith(f"mtanet v1 stays champion: there are {num_videos} of the 6 videos that it takes")
+
+
+def test_the_task_with_the_fewest_videos_says_whether_there_are_enough() -> None:
+    """Twelve videos of valence and arousal, and five of expressions; action units have no label at all and no say."""
+    ours, theirs = evaluation(version(2), 0.1), evaluation(version(1), 0.9)
+    few = [
+        replace(of, videos=replace(of.videos, expressions=Expressions(*(counts_GE for _ in range(3)))))
+        for of in (ours, theirs)
+        for counts_GE in [np.outer(np.arange(12) < 5, np.ones(7))]
+    ]
+    decision = decide(few[0], version(1), few[1])
+    assert not decision.promotes
+    assert "there are 5 of the 6 videos that it takes to tell them apart by expression; " in decision.reason
+    assert decide(ours, version(1), theirs).promotes
 
 
 def test_a_champion_that_fails_is_followed() -> None:
@@ -178,9 +192,21 @@ def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
 
 
 def test_what_is_not_a_number_does_not_win() -> None:
-    silent = evaluation(version(2), 0.1)
-    silent.scores["ccc"] = float("nan")
-    assert silent.total == 0
+    """Whoever has it: the total of one without it says nothing beside that of one with it."""
+    ours, theirs = evaluation(version(2), 0.1), evaluation(version(1), 0.6)
+    nameless = decide(spoilt(ours), version(1), theirs)
+    assert nameless.reason.startswith("mtanet v1 stays champion: a total that is not a number compares with none; ")
+    assert not nameless.promotes
+    assert not decide(ours, version(1), spoilt(theirs)).promotes
+    assert decide(ours, version(1), theirs).promotes
+
+
+def spoilt(of: Evaluation) -> Evaluation:
+    """With valences whose spread is not a number."""
+    nothing = np.full(len(of.videos.groups), np.nan)
+    valence = replace(of.videos.moments["valence"], predicted_squares_G=nothing)
+    videos = replace(of.videos, moments={**of.videos.moments, "valence": valence})
+    return replace(of, videos=videos, scores={**of.scores, "ccc_valence": float("nan"), "ccc": float("nan")})
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from mlflow.exceptions import MlflowException
 from prefect import flow
 from scored_store import TRAINING, VALIDATION, add_version, make_store
@@ -21,7 +23,9 @@ from data.store import NoRoomError
 from data.video import resolve_device
 from flows.cli import app
 from flows.environment import free_port
+from model.checkpoint import MODEL, Checkpoint, save_checkpoint
 from model.metrics import scores
+from model.network import Architecture, build_network
 from model.tallies import Expressions, tally
 from tasks import champion, registry, scoring, tracking
 from tasks.catalogue import Dataset
@@ -456,11 +460,21 @@ def test_a_machine_without_a_gpu_is_not_the_champions_fault(machine: MachineConf
         )
 
 
-def test_a_full_disk_is_not_the_champions_fault(machine: MachineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise NoRoomError("the disk is full")
-
-    monkeypatch.setattr(champion, "predict_dataset", full)
-    dataset = Dataset("set-a", "somewhere", ())
-    with pytest.raises(NoRoomError, match="the disk is full"):
-        champion.score_champion(version(1), dataset, evaluation(version(2), 0.1), machine)
+@pytest.mark.usefixtures("prefect_api")
+def test_a_full_disk_is_not_the_champions_fault(machine: MachineConfig) -> None:
+    first = add_version(machine.store, make_store(machine.store, VALIDATION[:3]), noise=0.5)
+    architecture = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(Edition.ABAW_2020, architecture)
+    tiny = Checkpoint(network=network, edition=Edition.ABAW_2020, architecture=architecture)
+    save_checkpoint(registry.checkpoint_folder(machine.store, first) / MODEL, tiny)
+    dataset = ingest_again(machine.store)
+    for folder in machine.store.glob("predictions/*"):
+        shutil.rmtree(folder)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
+    try:
+        with pytest.raises(NoRoomError, match="make room"):
+            champion.score_champion(first, dataset, evaluation(version(2), 0.1), machine)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

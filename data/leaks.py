@@ -50,6 +50,13 @@ def find_leaks(labels: Path, video_ids: Mapping[str, str]) -> list[Leak]:
     return [leak for name, found in sorted(sides.items()) if (leak := _leak(name, found)) is not None]
 
 
+def training_videos(labels: Path) -> set[str]:
+    """The videos of a labels shard that at least one task trains on."""
+    table = read_table([labels / "labels.parquet"], ["video_id", *(f"split_{task}" for task in Task)])
+    rows = table.group_by(table.column_names).aggregate([]).to_pylist()
+    return {row["video_id"] for row in rows if Split.TRAIN in {row[f"split_{task}"] for task in Task}}
+
+
 def _leak(name: str, sides: set[tuple[Task, Split]]) -> Leak | None:
     trains = [task for task, split in sides if split is Split.TRAIN]
     held_out = [(task, split) for task, split in sides if split in (Split.VALIDATION, Split.TEST)]

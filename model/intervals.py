@@ -12,12 +12,13 @@ Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.labels import Task
 from model.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
 
 DRAWS = 2000
@@ -42,7 +43,8 @@ class Interval:
 def intervals(tallies: Tallies, *, num_draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval]:
     """The interval of every score of some videos: none where there are not two videos, or a score is not defined."""
     value_1, value_R = _values(tallies, num_draws, seed)
-    return _intervals(value_1, value_R, len(tallies.groups))
+    counted = [name for name in OFFICIAL.values() if _is_known(name, value_1)]
+    return _intervals(_with_sum(value_1, counted), _with_sum(value_R, counted), len(tallies.groups))
 
 
 def paired_differences(
@@ -55,12 +57,12 @@ def paired_differences(
     """
     _check_same_frames(ours, theirs)
     (our_1, our_R), (their_1, their_R) = _values(ours, num_draws, seed), _values(theirs, num_draws, seed)
-    common = our_1.keys() & their_1.keys()
-    return _intervals(
-        {name: our_1[name] - their_1[name] for name in our_1 if name in common},
-        {name: our_R[name] - their_R[name] for name in our_R if name in common},
-        len(ours.groups),
+    counted = [name for name in OFFICIAL.values() if _is_known(name, our_1) or _is_known(name, their_1)]
+    differences_1, differences_R = (
+        {name: our[name] - their[name] for name in our if name in their}
+        for our, their in ((our_1, their_1), (our_R, their_R))
     )
+    return _intervals(_with_sum(differences_1, counted), _with_sum(differences_R, counted), len(ours.groups))
 
 
 def official_sum(scores: Mapping[str, float]) -> float:
@@ -68,17 +70,32 @@ def official_sum(scores: Mapping[str, float]) -> float:
     return float(np.nansum([scores.get(name, 0.0) for name in OFFICIAL.values()]))
 
 
+def labelled_videos(tallies: Tallies) -> dict[Task, int]:
+    """How many videos have labels of each task; tasks of which there are none are left out."""
+    counts = {Task.VA: [moments.count_G for moments in tallies.moments.values()]}
+    counts[Task.EXPR] = [tallies.expressions.target_GE.sum(axis=1)] if tallies.expressions else []
+    counts[Task.AU] = [tallies.units.count_GU.sum(axis=1)] if tallies.units else []
+    numbers = {task: min((int((of > 0).sum()) for of in found), default=0) for task, found in counts.items()}
+    return {task: number for task, number in numbers.items() if number}
+
+
 def _values(tallies: Tallies, num_draws: int, seed: int) -> tuple[Scores, Scores]:
     """Every score of the videos as they are, and of each draw."""
     num_videos = len(tallies.groups)
     as_they_are_1V = np.ones((1, num_videos))
     draws_RV = np.random.default_rng(seed).multinomial(num_videos, [1 / num_videos] * num_videos, size=num_draws)
-    return _with_sum(scores_of(tallies, as_they_are_1V)), _with_sum(scores_of(tallies, draws_RV.astype(np.float64)))
+    return scores_of(tallies, as_they_are_1V), scores_of(tallies, draws_RV.astype(np.float64))
 
 
-def _with_sum(scores: Scores) -> Scores:
-    parts = [np.nan_to_num(scores[name]) for name in OFFICIAL.values() if name in scores]
-    return {**scores, OFFICIAL_SUM: sum(parts[1:], parts[0])}
+def _is_known(name: str, value_1: Scores) -> bool:
+    return name in value_1 and not np.isnan(value_1[name][0])
+
+
+def _with_sum(scores: Scores, counted: Sequence[str]) -> Scores:
+    """With the sum of those that count; it is not defined in a draw in which one of them is not."""
+    if not counted:
+        return scores
+    return {**scores, OFFICIAL_SUM: np.sum([scores[name] for name in counted], axis=0)}
 
 
 def _intervals(value_1: Scores, value_R: Scores, num_videos: int) -> dict[str, Interval]:

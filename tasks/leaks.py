@@ -1,15 +1,21 @@
-"""No video that a task holds out trains another one, or the run says so."""
+"""No video that a task holds out trains another one, or the run says so; and which videos a version was trained on."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from pathlib import Path
 
-from data.leaks import Leak, find_leaks
+from data.leaks import Leak, find_leaks, training_videos
 from data.shards import read_manifest
+from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.progress import log
+from tasks.registry import Version
 
 SHOWN = 3
+TRAINING_VIDEOS = "training_videos.json"
+"""The artifact of a run that names the videos it trained on, with the hash of each: names alone are given twice."""
 
 
 def refuse_leaks(dataset: Dataset, store: Path) -> list[Leak]:
@@ -32,3 +38,17 @@ def refuse_leaks(dataset: Dataset, store: Path) -> list[Leak]:
         )
     log.warning("%s: scores will flatter, for the official splits leak: %s", dataset.name, told)
     return leaks
+
+
+def note_training_videos(dataset: Dataset, store: Path, run_id: str) -> None:
+    """Keeps with a run which videos of its data set train at least one task."""
+    train = training_videos(dataset.labels_file(store).parent)
+    hashes = {video.video_id: video.sha256 for video in dataset.videos if video.video_id in train}
+    tracking.log_text(store, run_id, TRAINING_VIDEOS, json.dumps(hashes, indent=2, sort_keys=True) + "\n")
+
+
+def videos_seen(version: Version, dataset: Dataset, video_ids: Collection[str], store: Path) -> list[str]:
+    """Those of some videos of a data set that a version was trained on; none for one whose run does not say it."""
+    noted = tracking.logged_text(store, version.run_id, TRAINING_VIDEOS)
+    hashes = set(json.loads(noted).values()) if noted else set()
+    return [video.video_id for video in dataset.videos if video.video_id in video_ids and video.sha256 in hashes]

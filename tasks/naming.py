@@ -12,11 +12,17 @@ from tasks.tracking import flatten
 
 PLACES = ("ingest.root", "ingest.name")
 """Knobs that say where the data lie: no setting that runs are compared by."""
+_SYNTHETIC = "synthetic"
 
 
 def experiment_name(edition: Edition, *, is_synthetic: bool) -> str:
     """`aff-wild2-2020`, or `synthetic-2020` where the people are rendered: scores of the two say nothing together."""
-    return f"{'synthetic' if is_synthetic else 'aff-wild2'}-{edition}"
+    return f"{_SYNTHETIC if is_synthetic else 'aff-wild2'}-{edition}"
+
+
+def is_synthetic(experiment: str) -> bool:
+    """Whether `experiment_name` called it so because the people are rendered."""
+    return experiment.startswith(f"{_SYNTHETIC}-")
 
 
 def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:

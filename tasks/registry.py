@@ -14,12 +14,19 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tasks.tracking import TRAINING_DIGEST, connect
+from model.checkpoint import MODEL
+from tasks import naming
+from tasks.tracking import TRAINING_DIGEST, connect, experiment_of
 
 NAME = "mtanet"
 """Of the registered model."""
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.checkpoint` writes it."""
+
+SYNTHETIC = "synthetic"
+"""The tag of a version that says whether it was trained on rendered people: `true` or `false`."""
+_NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
+"""What MLflow calls it if it was reached and has no such thing."""
 
 DESCRIPTION = f"""\
 Valence, arousal, expression and action units of a face: an aligned crop of 112 x 112 px, as a JPEG or an array.
@@ -29,6 +36,10 @@ Valence, arousal, expression and action units of a face: an aligned crop of 112 
 
 `champion` is the version that videos are predicted with, `challenger` the newest. The tag `verdict` says why.
 """
+
+
+class CannotAnswerError(ValueError):
+    """A version says nothing, or nothing of these labels, by its own fault: another try in a moment is no help."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,8 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     known = client.search_model_versions(f"name = '{NAME}' and tags.{TRAINING_DIGEST} = '{digest}'")
     if known:
         return find_version(store, str(known[0].version))
-    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", "")}
+    synthetic = str(naming.is_synthetic(experiment_of(store, run_id))).lower()
+    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", ""), SYNTHETIC: synthetic}
     model_id = model_uri.rpartition("/")[2]
     created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
     # As `mlflow.register_model` does, which prints: the page of the logged model shows its version by this tag.
@@ -89,6 +101,14 @@ def champion(store: Path) -> Version | None:
     return find_version(store, "champion") if named and "champion" in named[0].aliases else None
 
 
+def is_synthetic(store: Path, version: Version) -> bool:
+    """Whether a version was trained on rendered people; of one from before there was the tag, its run's experiment
+    says it."""
+    if SYNTHETIC in version.tags:
+        return version.tags[SYNTHETIC] == "true"
+    return naming.is_synthetic(experiment_of(store, version.run_id))
+
+
 def promote(store: Path, version: Version) -> None:
     """Makes a version the champion."""
     connect(store).set_registered_model_alias(NAME, "champion", str(version.number))
@@ -103,14 +123,29 @@ def annotate_version(store: Path, version: Version, tags: Mapping[str, str], des
         client.update_model_version(NAME, str(version.number), description=description)
 
 
+def has_weights(store: Path, version: Version) -> bool:
+    """Whether MLflow still keeps the version's network; an MLflow that cannot be reached says neither, but raises."""
+    connect(store)
+    try:
+        files = mlflow.artifacts.list_artifacts(_weights_uri(version))
+    except MlflowException as error:
+        if error.error_code != _NOT_THERE:
+            raise
+        return False
+    return any(file.path.endswith(MODEL) for file in files)
+
+
 def checkpoint_folder(store: Path, version: Version) -> Path:
     """The folder with the version's checkpoint: where it lies, or a copy if it is on another machine.
 
     Raises:
-        ValueError: The version has none.
+        CannotAnswerError: The version has none.
     """
-    connect(store)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}/{version.number}/data/{WEIGHTS}"))
-    except (MlflowException, OSError) as error:
-        raise ValueError(f"{version} has no weights where MLflow keeps them ({error}); train it again") from error
+    where = _weights_uri(version)
+    if not has_weights(store, version):
+        raise CannotAnswerError(f"{version} has no weights where MLflow keeps them ({where}); train it again")
+    return Path(mlflow.artifacts.download_artifacts(where))
+
+
+def _weights_uri(version: Version) -> str:
+    return f"models:/{NAME}/{version.number}/data/{WEIGHTS}"

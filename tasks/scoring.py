@@ -29,7 +29,7 @@ from tasks.evaluation import Evaluation
 from tasks.pictures import log_pictures
 from tasks.progress import log, stage
 from tasks.records import write_down
-from tasks.registry import Version
+from tasks.registry import CannotAnswerError, Version
 
 VERSION = 1
 """Raised when the same model would say something else of the same faces."""
@@ -43,20 +43,37 @@ def predictions_folder(store: Path, model: Version, video: Video) -> Path:
 
 
 def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) -> list[Path]:
-    """A predictions folder for each video: those that are there, and new ones for the others."""
+    """A predictions folder for each video: those that are there, and new ones for the others.
+
+    Raises:
+        CannotAnswerError: There are others, and the model's weights are gone or damaged.
+    """
     folders = [predictions_folder(machine.store, model, video) for video in dataset.videos]
     missing = [video for video, folder in zip(dataset.videos, folders, strict=True) if not is_whole(folder)]
     if not missing:
         log.info("predictions: nothing new, %s has all of %s", model, dataset.name)
         return folders
     use_all_cores()
-    finished = load_finished(registry.checkpoint_folder(machine.store, model), device=resolve_device(machine.device))
+    finished = load_model(model, machine)
     with stage("predictions", len(missing), "videos") as shown:
         for video in missing:
             num_frames = predict_video(model, finished, video, machine)
             shown.count(num_frames)
             shown.advance()
     return folders
+
+
+def load_model(model: Version, machine: MachineConfig) -> Finished:
+    """A version's model on the device.
+
+    Raises:
+        CannotAnswerError: Its weights are gone or damaged.
+    """
+    device, folder = resolve_device(machine.device), registry.checkpoint_folder(machine.store, model)
+    try:
+        return load_finished(folder, device=device)
+    except ValueError as error:
+        raise CannotAnswerError(f"the weights of {model} cannot be used: {error}") from error
 
 
 @task(task_run_name="predict-{video.video_id}", cache_policy=NO_CACHE)
@@ -86,8 +103,8 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     They are written down in the model's run and for SQL; pictures are made where the scores are new.
 
     Raises:
-        ValueError: The data set has no labels of the split, or of another edition than the model knows; or the model
-            says nothing of a labelled face.
+        ValueError: The data set has no labels of the split.
+        CannotAnswerError: They are of another edition than the model knows; or it says nothing of a labelled face.
     """
     store = machine.store
     edition = check_edition(model, dataset, store)
@@ -119,11 +136,11 @@ def check_edition(model: Version, dataset: Dataset, store: Path) -> Edition:
     """The edition that model and labels have in common.
 
     Raises:
-        ValueError: They have none.
+        CannotAnswerError: They have none.
     """
     trained_on = Edition(tracking.run_tags(store, model.run_id)["edition"])
     if dataset.edition is not None and dataset.edition != trained_on:
-        raise ValueError(
+        raise CannotAnswerError(
             f"{model} knows the expressions and action units of edition {trained_on}, "
             f"the labels of {dataset.name} are of edition {dataset.edition}: they cannot be compared"
         )
@@ -141,7 +158,7 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
     """What the shards say of labelled frames, in their order.
 
     Raises:
-        ValueError: They say nothing of a frame.
+        CannotAnswerError: They say nothing of a frame.
     """
     folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}
     names = [*frames.truth(), *(f"p_{name}" for name in EXPRESSIONS[frames.edition])]
@@ -155,5 +172,6 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
     silent_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
     if silent_N.any():
         # A model must not gain by what it does not say: frames without a prediction do not count for a score.
-        raise ValueError(f"{model} says nothing of {frames.name(int(silent_N.argmax()))}, which has a face and a label")
+        silent = frames.name(int(silent_N.argmax()))
+        raise CannotAnswerError(f"{model} says nothing of {silent}, which has a face and a label")
     return columns

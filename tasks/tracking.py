@@ -126,6 +126,12 @@ def log_text(store: Path, run_id: str, name: str, text: str) -> None:
     connect(store).log_text(run_id, text, name)
 
 
+def logged_text(store: Path, run_id: str, name: str) -> str | None:
+    """What `log_text` logged under a name, if anything."""
+    is_there = name in {file.path for file in connect(store).list_artifacts(run_id)}
+    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")) if is_there else None
+
+
 def log_figure(store: Path, run_id: str, name: str, figure: Any) -> None:
     """Logs a matplotlib figure as a picture of that name."""
     connect(store).log_figure(run_id, figure, name)
@@ -141,6 +147,12 @@ def logged_model(store: Path, run_id: str) -> str | None:
 
 def run_tags(store: Path, run_id: str) -> dict[str, str]:
     return dict(connect(store).get_run(run_id).data.tags)
+
+
+def experiment_of(store: Path, run_id: str) -> str:
+    """The name of the experiment that a run belongs to."""
+    client = connect(store)
+    return str(client.get_experiment(client.get_run(run_id).info.experiment_id).name)
 
 
 def run_page(store: Path, run_id: str) -> str:

@@ -17,7 +17,7 @@ from tasks.config import Experiment, MachineConfig
 from tasks.epochs import run_epochs
 from tasks.epochs import use_all_cores as use_all_cores
 from tasks.fitting import fit_answers
-from tasks.leaks import refuse_leaks
+from tasks.leaks import note_training_videos, refuse_leaks
 from tasks.progress import log
 from tasks.temporal import model_digest, train_over_time
 
@@ -67,6 +67,7 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
         link = tracking.run_page(store, run_id)
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
         tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+        note_training_videos(dataset, store, run_id)
         run_epochs(experiment.train, dataset, machine, run_id)
         if experiment.temporal is not None:
             train_over_time(experiment, dataset, machine, run_id)

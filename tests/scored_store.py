@@ -1,6 +1,7 @@
 """Writes a store as it is after a training: videos, labels, and versions whose predictions are the labels and noise.
 
-There are no networks behind them: what is tested is all that comes after the predictions.
+There are no networks behind them, only a file in the place of one: what is tested is all that comes after the
+predictions.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.predictions import write_predictions
 from data.schema import PREDICTIONS_VERSION, Status
 from data.shards import parquet_files, write_folder, write_manifest
+from model.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
-from tasks.registry import NAME, Version
+from tasks.registry import NAME, SYNTHETIC, WEIGHTS, Version
 from tasks.scoring import predictions_folder
 
 EDITION = Edition.ABAW_2020
@@ -45,17 +47,22 @@ def truth_of(track_id: str, edition: Edition = EDITION) -> Columns:
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
 
-def make_store(store: Path, videos: tuple[str, ...] = VALIDATION, edition: Edition = EDITION) -> Dataset:
+def make_store(
+    store: Path,
+    videos: tuple[str, ...] = VALIDATION,
+    edition: Edition = EDITION,
+    training: tuple[str, ...] = TRAINING,
+) -> Dataset:
     """Faces, labels and the data set `set-a`; video 110 validates one task and is held out by the others."""
     entries, rows = [], []
-    for video_id in (*TRAINING, *videos):
+    for video_id in (*training, *videos):
         tracks = ("video59_left", "video59_right") if video_id == "video59" else (video_id,)
         with write_folder(store / "faces" / f"faces-{video_id}") as partial:
             for track_id in tracks:
                 write_track(partial, track_id, FRAMES, video_id=video_id, status=BLIND)
-                rows += _labels(track_id, video_id, "train" if video_id in TRAINING else "validation", edition)
+                rows += _labels(track_id, video_id, "train" if video_id in training else "validation", edition)
             write_manifest(partial, {"video_id": video_id, "num_frames": FRAMES})
-        entries.append(Video(video_id, f"{video_id}.mp4", f"faces-{video_id}", "ab", tracks))
+        entries.append(Video(video_id, f"{video_id}.mp4", f"faces-{video_id}", f"hash of {video_id}", tracks))
     with write_folder(store / "labels" / "l1") as partial:
         write_labels(partial / "labels.parquet", rows)
         write_manifest(partial, {"edition": edition})
@@ -64,7 +71,15 @@ def make_store(store: Path, videos: tuple[str, ...] = VALIDATION, edition: Editi
     return dataset
 
 
-def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, edition: Edition = EDITION) -> Version:
+def add_version(
+    store: Path,
+    dataset: Dataset,
+    *,
+    noise: float,
+    seed: int = 0,
+    edition: Edition = EDITION,
+    synthetic: bool = False,
+) -> Version:
     """A registered version that says what the labels say and so much noise, and its run."""
     client = tracking.connect(store)
     key = f"training-{noise}-{seed}"
@@ -75,9 +90,11 @@ def add_version(store: Path, dataset: Dataset, *, noise: float, seed: int = 0, e
     run = client.create_run(experiment, tags={**tags, "edition": edition.value, tracking.TRAINING_DIGEST: key})
     if not client.search_registered_models():
         client.create_registered_model(NAME)
-    made = client.create_model_version(
-        NAME, source="somewhere", run_id=run.info.run_id, tags={tracking.TRAINING_DIGEST: key}
-    )
+    source = store / "mlflow" / key
+    (source / "data" / WEIGHTS).mkdir(parents=True)
+    (source / "data" / WEIGHTS / MODEL).write_bytes(b"no network")
+    of_version = {tracking.TRAINING_DIGEST: key, SYNTHETIC: str(synthetic).lower()}
+    made = client.create_model_version(NAME, source=source.as_uri(), run_id=run.info.run_id, tags=of_version)
     version = registry.find_version(store, str(made.version))
     generator = np.random.default_rng(seed)
     for video in dataset.videos:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.intervals import OFFICIAL_SUM, Interval, intervals, official_sum, paired_differences
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from model.intervals import OFFICIAL_SUM, Interval, intervals, labelled_videos, official_sum, paired_differences
 from model.metrics import scores
 from model.tallies import Tallies, scores_of, tally
 
@@ -107,6 +108,61 @@ def test_what_only_some_draws_have_is_taken_from_them() -> None:
     found = intervals(tallies, num_draws=300)
     assert found["f1_au1"].low == found["f1_au1"].value == found["f1_au1"].high
     assert found["ccc"].low < found["ccc"].high
+
+
+def unequal(noise: float) -> Tallies:
+    """Twelve videos; only the first has labels of action units. The more noise, the worse, there as elsewhere."""
+    generator = np.random.default_rng(3)
+    predicted, truth = frames_of(generator, 12 * 40, missing=0)
+    for name in action_unit_columns(EDITION):
+        predicted[name] = np.where(generator.random(480) < noise, 1 - truth[name], truth[name])
+        truth[name][40:] = np.nan
+    return tally(predicted, truth, EDITION, group_N=np.arange(480) // 40, groups=tuple(map(str, range(12))))
+
+
+def test_a_draw_without_labels_of_a_task_says_nothing_of_the_sum() -> None:
+    """Without the one video with action units, a third of all draws would hide that the models differ in them alone."""
+    better, worse = unequal(0.0), unequal(0.4)
+    found = paired_differences(better, worse)
+    units = found["action_units"]
+    assert units.low == pytest.approx(units.value)
+    assert units.value > 0.3
+    total = found[OFFICIAL_SUM]
+    assert (total.low, total.value, total.high) == pytest.approx((units.value,) * 3)
+    alone = intervals(better)
+    assert alone[OFFICIAL_SUM].low > alone["ccc"].low + alone["expression"].low + 0.9
+
+
+def test_a_task_without_any_label_is_no_part_of_the_sum() -> None:
+    predicted, truth = frames_of(np.random.default_rng(0), 80, missing=0)
+    truth["expression"][:] = np.nan
+    tallies = tally(predicted, truth, EDITION, group_N=np.arange(80) // 10, groups=tuple("abcdefgh"))
+    found = intervals(tallies, num_draws=300)
+    assert found[OFFICIAL_SUM].value == pytest.approx(found["ccc"].value + found["action_units"].value)
+    difference = paired_differences(tallies, tallies)[OFFICIAL_SUM]
+    assert (difference.low, difference.value, difference.high) == (0, 0, 0)
+    assert labelled_videos(tallies) == {Task.VA: 8, Task.AU: 8}
+    assert labelled_videos(unequal(0.0)) == {Task.VA: 12, Task.EXPR: 12, Task.AU: 1}
+    for name in ("valence", "arousal", *action_unit_columns(EDITION)):
+        truth[name][:] = np.nan
+    nothing = tally(predicted, truth, EDITION, group_N=np.arange(80) // 10, groups=tuple("abcdefgh"))
+    assert OFFICIAL_SUM not in paired_differences(nothing, nothing)
+    assert labelled_videos(nothing) == {}
+
+
+def test_what_one_model_alone_has_no_number_for_gives_no_sum() -> None:
+    def said(valence: float) -> Tallies:
+        truth = {name: np.linspace(-1, 1, 80) for name in ("valence", "arousal")}
+        others = dict.fromkeys(("expression", *action_unit_columns(EDITION)), np.full(80, np.nan))
+        found = tally(
+            {**truth, **others}, {**truth, **others}, EDITION, group_N=np.arange(80) // 10, groups=tuple("abcdefgh")
+        )
+        spoilt = replace(found.moments["valence"], predicted_squares_G=np.full(8, valence))
+        return replace(found, moments={**found.moments, "valence": spoilt})
+
+    assert OFFICIAL_SUM in paired_differences(said(1.0), said(2.0))
+    assert OFFICIAL_SUM not in paired_differences(said(float("nan")), said(2.0))
+    assert OFFICIAL_SUM not in paired_differences(said(2.0), said(float("nan")))
 
 
 def test_two_models_are_compared_on_the_same_draws() -> None:

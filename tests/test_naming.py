@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from data.labels import Edition
 from tasks.config import Experiment, TrainConfig, load_experiment, with_knobs
-from tasks.naming import experiment_name, run_name
+from tasks.naming import experiment_name, is_synthetic, run_name
 
 
 def test_an_experiment_is_an_edition_and_says_whether_its_people_are_rendered() -> None:
     assert experiment_name(Edition.ABAW_2020, is_synthetic=False) == "aff-wild2-2020"
     assert experiment_name(Edition.ABAW_2022, is_synthetic=True) == "synthetic-2022"
+    for rendered in (True, False):
+        assert is_synthetic(experiment_name(Edition.ABAW_2022, is_synthetic=rendered)) is rendered
 
 
 def test_a_run_is_called_by_what_is_set_otherwise_than_in_its_file() -> None:

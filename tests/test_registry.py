@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
+from flows.environment import free_port
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.network import Architecture, build_network
 from tasks import registry, serving, tracking
+from tasks.registry import CannotAnswerError, Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -48,6 +52,7 @@ def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: 
     assert str(version) == "mtanet v1"
     assert version.aliases == ("challenger",)
     assert version.tags["experiment"] == "tiny"
+    assert version.tags["synthetic"] == "true"
     model = tracking.connect(store).get_logged_model(model_uri.rpartition("/")[2])
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mtanet", "version": version.number}]
     assert registry.champion(store) is None
@@ -83,3 +88,31 @@ def test_an_unknown_model_is_refused_with_what_there_is(mlflow_store: Path) -> N
         registry.find_version(mlflow_store, "champion")
     with pytest.raises(ValueError, match="no model '7': expected champion, challenger or a version number"):
         registry.find_version(mlflow_store, "7")
+
+
+def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
+    mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.register(mlflow_store, *log_tiny_model(mlflow_store))
+    weights = registry.checkpoint_folder(mlflow_store, version)
+    shutil.rmtree(weights)
+    assert not registry.has_weights(mlflow_store, version)
+    with pytest.raises(CannotAnswerError, match=r"v1 has no weights .* \(models:/mtanet/1/data/weights\); train"):
+        registry.checkpoint_folder(mlflow_store, version)
+    assert not registry.has_weights(mlflow_store, Version(9, "r", (), {}))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(MlflowException, match="Connection refused"):
+        registry.checkpoint_folder(mlflow_store, version)
+
+
+@pytest.mark.parametrize(("experiment", "is_synthetic"), [("synthetic-2020", True), ("aff-wild2-2020", False)])
+def test_a_version_from_before_the_tag_is_of_the_people_of_its_experiment(
+    mlflow_store: Path, experiment: str, is_synthetic: bool
+) -> None:
+    with tracking.open_run(
+        mlflow_store, experiment=experiment, training_digest="d", run_name="old", params={}, tags={}
+    ) as run_id:
+        assert registry.is_synthetic(mlflow_store, Version(1, run_id, (), {})) is is_synthetic
+    for said in (True, False):
+        assert registry.is_synthetic(mlflow_store, Version(1, run_id, (), {"synthetic": str(said).lower()})) is said

@@ -1,0 +1,129 @@
+"""What the gate between challenger and champion says, and why: by what is known of both, and by their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from model.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
+from model.tallies import OFFICIAL
+from tasks.evaluation import Evaluation
+from tasks.registry import Version
+
+MIN_VIDEOS = 6
+"""With labels of each task that has any. With fewer, chance alone puts the challenger ahead in every one of them more
+often than once in 40 times."""
+ROLLED_BACK = "champion.rolled_back"
+"""The tag of a version that was taken back, with the time; the gate does not promote it again."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the challenger becomes champion and why, with its scores less the champion's where both have some."""
+
+    promotes: bool
+    reason: str
+    differences: dict[str, Interval]
+
+    @property
+    def official(self) -> Interval | None:
+        return self.differences.get(OFFICIAL_SUM)
+
+
+def decide_unscored(
+    evaluation: Evaluation, champion: Version | None, *, synthetic: Collection[Version]
+) -> Decision | None:
+    """What the gate says where the champion's scores are not needed for it; nothing where they are.
+
+    Args:
+        evaluation: The challenger's.
+        champion: The version it would follow, if there is one.
+        synthetic: Those of the two that were trained on rendered people.
+    """
+    challenger = evaluation.model
+    if ROLLED_BACK in challenger.tags:
+        return Decision(False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]}: it stays so", {})
+    if champion is None:
+        first = f"it is the first, with a total of {evaluation.total:.3f} on {_data(evaluation)}"
+        return Decision(True, f"{challenger} is the champion: {first}{_flattery(evaluation)}", {})
+    if (challenger in synthetic) == (champion in synthetic):
+        return None
+    if challenger in synthetic:
+        people = f"{challenger} was trained on rendered people, {champion} on real ones"
+        return Decision(False, f"{champion} stays champion: {people}", {})
+    people = f"{champion} before it was trained on rendered people, {challenger} on real ones"
+    return Decision(True, f"{challenger} is the champion: {people}{_flattery(evaluation)}", {})
+
+
+def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, *, num_seen: int = 0) -> Decision:
+    """What the gate says by the scores of the two.
+
+    Args:
+        evaluation: The challenger's.
+        champion: The version it would follow.
+        theirs: The champion on the same data, or why it could not be scored.
+        num_seen: How many of these videos the champion was trained on, as far as is known.
+    """
+    challenger, data, notes = evaluation.model, _data(evaluation), _flattery(evaluation)
+    if isinstance(theirs, str):
+        reason = f"{champion} before it fails on {data}: {theirs}{notes}"
+        return Decision(True, f"{challenger} is the champion: {reason}", {})
+    if num_seen:
+        notes = f"{notes}; {champion} was trained on {num_seen} of these videos: its own scores flatter"
+    differences = paired_differences(evaluation.videos, theirs.videos)
+    if evaluation.leaking_videos > theirs.leaking_videos:
+        videos = f"{evaluation.leaking_videos} videos that train one task and are held out by another"
+        flattery = f"{videos} flatter the scores of {challenger}, {theirs.leaking_videos} those of {champion}"
+        return Decision(False, f"{champion} stays champion: {flattery}", differences)
+    return _compare(evaluation, theirs, differences, notes)
+
+
+def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, Interval], notes: str) -> Decision:
+    """By the interval of the difference alone; the notes end the reason."""
+    challenger, champion, data = evaluation.model, theirs.model, _data(evaluation)
+    difference = differences.get(OFFICIAL_SUM)
+    totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
+    num_videos, task = min((number, task) for task, number in labelled_videos(evaluation.videos).items())
+    if num_videos < MIN_VIDEOS:
+        few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart by {OFFICIAL[task]}"
+        return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
+    if difference is None:
+        no_number = "a total that is not a number compares with none"
+        return Decision(False, f"{champion} stays champion: {no_number}; {totals}", differences)
+    beside = f"{difference} in total by {len(evaluation.videos.groups)} videos of {data}{notes}"
+    if difference.low > 0:
+        return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
+    return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)
+
+
+def _flattery(evaluation: Evaluation) -> str:
+    """The end of a reason, where the challenger's scores flatter."""
+    if not evaluation.leaking_videos:
+        return ""
+    return f"; its scores flatter: {evaluation.leaking_videos} videos train one task and are held out by another"
+
+
+def _data(evaluation: Evaluation) -> str:
+    return f"the {evaluation.split} split of {evaluation.dataset} ({evaluation.num_frames} frames)"
+
+
+def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:
+    """The decision as tags of the challenger's version; those of an interval are empty without one, so that none of an
+    earlier decision stays."""
+    of = decision.official
+    ends = (f"{end:.6f}" for end in (of.value, of.low, of.high)) if of else ("", "", "")
+    return {
+        "gate.decision": "promoted" if decision.promotes else "not promoted",
+        "gate.against": "" if champion is None else str(champion.number),
+        "gate.data": f"{evaluation.dataset} {evaluation.split} {evaluation.data_digest}",
+        "gate.videos": str(len(evaluation.videos.groups)),
+        **dict(zip(("gate.difference", "gate.low", "gate.high"), ends, strict=True)),
+    }
+
+
+def decision_markdown(decision: Decision, evaluation: Evaluation) -> str:
+    """The decision as a page, with every score's difference."""
+    rows = [f"| {name} | {interval} |" for name, interval in decision.differences.items()]
+    table = ["", "| score | difference [95 % interval] |", "|---|---|", *rows] if rows else []
+    title = f"## {evaluation.model}: {'promoted' if decision.promotes else 'not promoted'}"
+    return "\n".join([title, "", decision.reason, *table])

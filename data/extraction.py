@@ -7,6 +7,7 @@ what exists is not made again: the video counts by its content, not its name.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,12 +25,14 @@ from data.search import Search
 from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names
-from data.video import Device, NotForDaliError, VideoFacts, choose_decoder, probe
+from data.video import DaliError, Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
 KNOWN_VIDEOS = "videos.json"
 """In the store: the facts of each video by its content, so that a rerun need not open it."""
+
+log = logging.getLogger("mtanet.extraction")
 
 
 def extract_video(
@@ -99,11 +102,14 @@ def extract_video(
         known = know_video(video, store)
         try:
             return job(known, check=check)
-        except NotForDaliError as error:
+        except DaliError as error:
             check()
-            # noted, so that a rerun goes to what PyAV decoded at once
             facts = replace(known.facts, not_for_dali=str(error).removeprefix(f"{video}: "))
-            add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+            if isinstance(error, NotForDaliError):
+                # noted, so that a rerun goes to what PyAV decoded at once
+                add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+            else:
+                log.warning("%s: %s; PyAV decodes it in this run", video.name, facts.not_for_dali)
             return job(replace(known, facts=facts), check=check)
 
 

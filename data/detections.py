@@ -46,6 +46,7 @@ def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
     As many as fit some memory, of which up to five windows are in use at once, but `at_least` so many; a divisor of
     the frames of a part.
     """
+    assert at_least <= PART_FRAMES, f"{at_least} frames at once: expected {PART_FRAMES} at most, those of a part"
     longest = min(_LONGEST_WINDOW, PART_FRAMES // 2, _WINDOW_BYTES // (3 * width_px * height_px))
     divisors = [number for number in range(1, PART_FRAMES + 1) if PART_FRAMES % number == 0]
     fitting = max((number for number in divisors if number <= longest), default=1)

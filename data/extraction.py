@@ -25,7 +25,7 @@ from data.search import Search
 from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names
-from data.video import DaliError, Device, NotForDaliError, VideoFacts, choose_decoder, probe
+from data.video import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
@@ -127,8 +127,7 @@ def _extract(
     check: Callable[[], None],
 ) -> Path:
     decoder_name, decoder_reason = choose_decoder(known.facts, device=device, decoder=decoder)
-    knobs = (decoder_name, asdict(search))
-    detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, *knobs)
+    detections_id = detections_digest(known.sha256, search, decoder=decoder_name, device=device)
     folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
     if is_whole(folder):
         return folder
@@ -155,6 +154,11 @@ def _extract(
         if not is_whole(folder):
             write_tracks(video, found, folder, casting, device=device, check=check)
     return folder
+
+
+def detections_digest(sha256: str, search: Search, *, decoder: Decoder, device: Device) -> str:
+    """Names what is found in a video of this content; another device cuts and detects by other operators."""
+    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, asdict(search))
 
 
 @contextmanager

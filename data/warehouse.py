@@ -29,6 +29,7 @@ VIDEOS = pa.schema(
         ("sha256", pa.string()),
         ("codec", pa.string()),
         ("decoder", pa.string()),
+        ("device", pa.string()),
         ("num_frames", pa.int64()),
         ("width_px", pa.int32()),
         ("height_px", pa.int32()),

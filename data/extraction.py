@@ -189,6 +189,16 @@ class KnownVideo:
         return {"sha256": self.sha256, "bytes": self.bytes, **asdict(self.facts)}
 
 
+def video_facts(video: Path, store: Path) -> VideoFacts:
+    """What is known of a video before it is extracted.
+
+    Raises:
+        ValueError: The file is not a video that can be read, or changes while it is.
+    """
+    with _still(video):
+        return know_video(video, store).facts
+
+
 def know_video(video: Path, store: Path) -> KnownVideo:
     """Hash and facts of a video file, read from it only if it looks new.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,15 +18,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from data import cropped, extraction, video
+from data.detections import memory_bytes
 from data.hints import Hint, read_hints
+from data.machine import free_memory_bytes, num_cores
 from data.shards import read_manifest
 from data.store import NoRoomError, StoreError, check_store
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.failed import reason_of, told
+from tasks.places import Places, videos_at_once
 from tasks.progress import log, stage
 
-BYTES_PER_VIDEO = 10**9
-"""Memory that a video may take while it is read: one of 1920 x 1080 takes 0.3 GB, and 4K has four times the pixels."""
 _DOUBTS_SHOWN = 20
 
 
@@ -46,7 +45,7 @@ def extract_videos(
     ingest: IngestConfig,
     machine: MachineConfig,
 ) -> Extracted:
-    """The faces of each video, `machine.workers` videos at a time, or fewer where memory is short.
+    """The faces of each video, `machine.workers` videos at a time, or fewer where memory or a GPU's decoders are few.
 
     A video that fails does not keep the others from being done.
 
@@ -62,17 +61,19 @@ def extract_videos(
         StoreError: The store cannot be written to any more; as above.
     """
     known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
+    device = video.resolve_device(machine.device)
     common = {
         "ingest": ingest,
         "machine": machine,
-        "device": video.resolve_device(machine.device),
+        "device": device,
+        "places": Places(free_bytes=free_memory_bytes(), cores=num_cores()),
         "limited": _decode_limit_exists(),
         "hints": read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {},
         "is_over": Event(),
     }
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
-            max_workers=workers_that_fit(machine.workers, free_memory_bytes())
+            max_workers=videos_at_once(machine.workers, len(videos), device, ingest.decoder)
         )
         with runner:
             futures = {
@@ -112,26 +113,6 @@ def _sorted_out(videos: Mapping[str, Path], results: Mapping[str, object]) -> Ex
     return Extracted(folders, reasons)
 
 
-def workers_that_fit(workers: int, free_bytes: int) -> int:
-    """So many videos at once, or as many as there is memory for, at least one."""
-    fitting = max(1, free_bytes // BYTES_PER_VIDEO)
-    if fitting < workers:
-        log.warning("faces: %d videos at once, not %d: %.1f GB of memory are free", fitting, workers, free_bytes / 1e9)
-    return min(workers, fitting)
-
-
-def free_memory_bytes(system: Path = Path("/")) -> int:
-    """What programs may still take of the machine's memory, or of the container's: as Linux says; elsewhere, plenty."""
-    meminfo, limit = system / "proc/meminfo", system / "sys/fs/cgroup/memory.max"
-    free_bytes = sys.maxsize
-    if meminfo.is_file():
-        facts = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        free_bytes = int(facts["MemAvailable"].removesuffix("kB")) * 1024
-    if limit.is_file() and (most := limit.read_text().strip()) != "max":
-        free_bytes = min(free_bytes, int(most))
-    return free_bytes
-
-
 def _tell_doubts(folders: Mapping[str, Path]) -> None:
     """What a user should look at; the manifests have all of it."""
     doubts = [doubt for folder in folders.values() for doubt in read_manifest(folder).get("doubts", ())]
@@ -162,6 +143,7 @@ def extract_video(
     ingest: IngestConfig,
     machine: MachineConfig,
     device: video.Device,
+    places: Places,
     limited: bool,
     hints: Mapping[str, Hint],
     is_over: Event,
@@ -169,11 +151,16 @@ def extract_video(
     done: Callable[[], None],
 ) -> Path:
     """The faces folder of a video, made if it is not there; of a set of crops `path` is a folder of them."""
-    with _unless_over(is_over, path, machine.store):
+    with _unless_over(is_over, path, machine.store), places.begun():
         if path.is_dir():
             folder = cropped.take_crops(path, machine.store, track_ids=track_ids or [path.name], progress=count)
         else:
-            with concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext():
+            facts = extraction.video_facts(path, machine.store)
+            num_bytes = memory_bytes(facts.width_px, facts.height_px, at_least=ingest.detect_every)
+            with (
+                places.place(path.name, num_bytes) as threads,
+                concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext(),
+            ):
                 folder = extraction.extract_video(
                     path,
                     machine.store,
@@ -185,7 +172,7 @@ def extract_video(
                     detect_every=ingest.detect_every,
                     adaptive_size=ingest.adaptive_size,
                     jpeg_quality=ingest.jpeg_quality,
-                    threads=max(1, (os.cpu_count() or 1) // machine.workers),
+                    threads=threads,
                     hints=hints,
                     fill_gaps_s=ingest.fill_gaps_s,
                     progress=count,

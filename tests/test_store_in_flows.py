@@ -1,8 +1,7 @@
-"""What a flow does with a full disk, a store it cannot write to, and little memory."""
+"""What a flow does with a full disk and a store it cannot write to."""
 
 from __future__ import annotations
 
-import logging
 import resource
 import sys
 from pathlib import Path
@@ -22,7 +21,6 @@ from flows.ingest import ingest_aff_wild2
 from tasks import videos
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
-from tasks.videos import free_memory_bytes, workers_that_fit
 
 
 @pytest.fixture(scope="module")
@@ -114,26 +112,3 @@ def test_the_command_refuses_it_in_one_sentence(
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err.startswith(f"error: the store {tmp_path}/store cannot be written to: it is a file;")
-
-
-@pytest.mark.parametrize(("workers", "free_gb", "expected"), [(4, 9, 4), (4, 2.9, 2), (4, 0.1, 1), (1, 0.1, 1)])
-def test_no_more_videos_at_once_than_fit_into_memory(
-    workers: int, free_gb: float, expected: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
-    with caplog.at_level(logging.WARNING, "mtanet"):
-        assert workers_that_fit(workers, int(free_gb * 1e9)) == expected
-    said = f"faces: {expected} videos at once, not {workers}: {free_gb:.1f} GB of memory are free"
-    assert caplog.messages == ([said] if expected < workers else [])
-
-
-def test_free_memory_is_the_machines_or_the_containers(tmp_path: Path) -> None:
-    assert 10**7 < free_memory_bytes() < 10**14
-    assert free_memory_bytes(tmp_path) == sys.maxsize
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  8000 kB\nMemAvailable:  3000 kB\nHugePages_Total: 0\n")
-    assert free_memory_bytes(tmp_path) == 3000 * 1024
-    (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
-    for limit, expected in (("max\n", 3000 * 1024), ("2000000\n", 2_000_000)):
-        (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
-        assert free_memory_bytes(tmp_path) == expected

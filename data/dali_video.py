@@ -6,6 +6,7 @@ frame a packet, and what it gives is counted. Shapes: F frames, H rows, W column
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,15 +24,24 @@ PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p", "nv12"})
 """NVDEC decodes 4:2:0 with eight bits; one rule for both devices."""
 
 
-class NotForDaliError(ValueError):
-    """DALI does not give the frames of this video, which PyAV may well do."""
+_FOR_GOOD = re.compile(r"unsupported|not supported|invalid data", re.IGNORECASE)
+"""What DALI and FFmpeg say of a file itself, and not of a GPU that has no memory or no decoder left."""
+
+
+class DaliError(ValueError):
+    """DALI does not give the frames of this video this time, which PyAV may well do."""
+
+
+class NotForDaliError(DaliError):
+    """Nor will it another time."""
 
 
 def read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
     """Every frame from number `skip` on.
 
     Raises:
-        NotForDaliError: DALI fails on it, or gives more or fewer frames than there are packets.
+        DaliError: DALI fails on it.
+        NotForDaliError: It always will, or gives more or fewer frames than there are packets.
     """
     with TemporaryDirectory() as folder:
         # a name never seen before: DALI keeps what it knows of a path, and takes a file put there later for the first
@@ -41,18 +51,18 @@ def read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, sk
 
 
 def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
-    # one reader a file: with several, it leaves out those it cannot read; padding keeps the last, short sequence
-    reader = ndd.experimental.readers.Video(
-        device=device,
-        filenames=[str(alias)],
-        labels=[0],
-        sequence_length=chunk,
-        pad_mode="constant",
-        enable_frame_num="sequence",
-        enable_timestamps=True,
-    )
     end = 0
     try:
+        # one reader a file: with several, it leaves out those it cannot read; padding keeps the last, short sequence
+        reader = ndd.experimental.readers.Video(
+            device=device,
+            filenames=[str(alias)],
+            labels=[0],
+            sequence_length=chunk,
+            pad_mode="constant",
+            enable_frame_num="sequence",
+            enable_timestamps=True,
+        )
         for video, _, frame_numbers, timestamps in reader.next_epoch(batch_size=1):
             numbers = np.asarray(frame_numbers.tensors[0].cpu()).ravel()
             numbers = numbers[numbers >= 0]  # the padding is numbered -1
@@ -66,7 +76,12 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
                     torch.cuda.synchronize()  # another thread goes on with them
                 yield Chunk(frames_FHWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
     except RuntimeError as error:
-        reason = str(error).replace(str(alias), path.name)
-        raise NotForDaliError(f"{path}: DALI cannot decode it: {reason}") from error
+        raise failure(path, str(error).replace(str(alias), path.name)) from error
     if end != facts.num_packets:
         raise NotForDaliError(f"{path}: DALI gave {end} frames of {facts.num_packets} packets")
+
+
+def failure(path: Path, said: str) -> DaliError:
+    """The error to raise where DALI says this."""
+    kind = NotForDaliError if _FOR_GOOD.search(said) else DaliError
+    return kind(f"{path}: DALI cannot decode it: {said}")

@@ -34,6 +34,8 @@ VERSION = 7
 PART_FRAMES = 1000
 _WINDOW_BYTES = 56_000_000
 _LONGEST_WINDOW = 25
+_WINDOWS_IN_USE = 7
+"""Those that wait between two steps, and those that are decoded, searched, cut and written."""
 
 _torch_lock = threading.Lock()
 _torch_threads: list[int] = []
@@ -43,13 +45,19 @@ _torch_threads: list[int] = []
 def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
     """How many frames of this size are decoded and searched together, which is how long a look must hold.
 
-    As many as fit some memory, of which up to five windows are in use at once, but `at_least` so many; a divisor of
+    As many as fit some memory, of which about seven windows are in use at once, but `at_least` so many; a divisor of
     the frames of a part.
     """
+    assert at_least <= PART_FRAMES, f"{at_least} frames at once: expected {PART_FRAMES} at most, those of a part"
     longest = min(_LONGEST_WINDOW, PART_FRAMES // 2, _WINDOW_BYTES // (3 * width_px * height_px))
     divisors = [number for number in range(1, PART_FRAMES + 1) if PART_FRAMES % number == 0]
     fitting = max((number for number in divisors if number <= longest), default=1)
     return fitting if fitting >= at_least else min(number for number in divisors if number >= at_least)
+
+
+def memory_bytes(width_px: int, height_px: int, *, at_least: int = 1) -> int:
+    """What the frames take that are in memory at once while such a video is read."""
+    return _WINDOWS_IN_USE * window_frames(width_px, height_px, at_least=at_least) * 3 * width_px * height_px
 
 
 def write_detections(

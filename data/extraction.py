@@ -7,6 +7,7 @@ what exists is not made again: the video counts by its content, not its name.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,12 +25,14 @@ from data.search import Search
 from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names
-from data.video import Device, NotForDaliError, VideoFacts, choose_decoder, probe
+from data.video import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""
 KNOWN_VIDEOS = "videos.json"
 """In the store: the facts of each video by its content, so that a rerun need not open it."""
+
+log = logging.getLogger("mtanet.extraction")
 
 
 def extract_video(
@@ -99,11 +102,14 @@ def extract_video(
         known = know_video(video, store)
         try:
             return job(known, check=check)
-        except NotForDaliError as error:
+        except DaliError as error:
             check()
-            # noted, so that a rerun goes to what PyAV decoded at once
             facts = replace(known.facts, not_for_dali=str(error).removeprefix(f"{video}: "))
-            add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+            if isinstance(error, NotForDaliError):
+                # noted, so that a rerun goes to what PyAV decoded at once
+                add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+            else:
+                log.warning("%s: %s; PyAV decodes it in this run", video.name, facts.not_for_dali)
             return job(replace(known, facts=facts), check=check)
 
 
@@ -121,8 +127,7 @@ def _extract(
     check: Callable[[], None],
 ) -> Path:
     decoder_name, decoder_reason = choose_decoder(known.facts, device=device, decoder=decoder)
-    knobs = (decoder_name, asdict(search))
-    detections_id = digest("detections", schema.VERSION, detections.VERSION, known.sha256, *knobs)
+    detections_id = detections_digest(known.sha256, search, decoder=decoder_name, device=device)
     folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
     if is_whole(folder):
         return folder
@@ -151,6 +156,11 @@ def _extract(
     return folder
 
 
+def detections_digest(sha256: str, search: Search, *, decoder: Decoder, device: Device) -> str:
+    """Names what is found in a video of this content; another device cuts and detects by other operators."""
+    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, asdict(search))
+
+
 @contextmanager
 def _still(video: Path) -> Iterator[Callable[[], None]]:
     """Gives a check that the file is what it was when the block began.
@@ -177,6 +187,16 @@ class KnownVideo:
     @property
     def facts_for_manifest(self) -> dict[str, Any]:
         return {"sha256": self.sha256, "bytes": self.bytes, **asdict(self.facts)}
+
+
+def video_facts(video: Path, store: Path) -> VideoFacts:
+    """What is known of a video before it is extracted.
+
+    Raises:
+        ValueError: The file is not a video that can be read, or changes while it is.
+    """
+    with _still(video):
+        return know_video(video, store).facts
 
 
 def know_video(video: Path, store: Path) -> KnownVideo:

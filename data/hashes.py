@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,15 @@ def look_at(path: Path) -> Looks:
     """How the file looks now: bytes, times of change of its content and of its inode (ns), and its inode.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: It is not there, or no file: reading a pipe would wait for ever.
     """
     try:
-        return _looks(path.stat())
+        status = path.stat()
     except FileNotFoundError as error:
         raise ValueError(f"{path}: expected a file, found none; put it back and run the same again") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path}: expected a file, found something else of that name; move it away")
+    return _looks(status)
 
 
 def check_unchanged(path: Path, before: Looks) -> None:

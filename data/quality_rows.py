@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from data.annotations import read_counts
+from data.findings import Kind
 from data.quality import dataset_findings
 from data.schema import VERSION
 from data.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
@@ -28,6 +30,10 @@ class VideoKind(StrEnum):
     """Of the video `file`; of no track, since all tracks of a video share them."""
     PROMISED_FRAMES_MISSING = "promised_frames_missing"
     """Of the video `file`, as damaged packets are."""
+    FAILED_VIDEO = "failed_video"
+    """The video `file`; why, says the row's `note`."""
+    ROWS_WITHOUT_VIDEO = "rows_without_video"
+    """Of a task's labels for a track whose video `file` failed."""
 
 
 def quality_folder(store: Path, faces: Iterable[str], labels: str | None) -> Path:
@@ -73,3 +79,20 @@ def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
         if number:
             name = manifest.get("file", manifest["video_id"])
             yield {**nothing, "kind": kind.value, "count": number, "file": name}
+
+
+def failed_rows(failed: Mapping[str, Mapping[str, Any]], labels: Path | None) -> Iterator[Row]:
+    """A row for each video that failed, and one for each task of its tracks that has labels, which have no frames now.
+
+    Args:
+        failed: By video, as in the catalogue: `path`, `reason` and `tracks`.
+        labels: The labels folder.
+    """
+    counts = read_counts(labels) if labels and failed else {}
+    for video in failed.values():
+        about: Row = {"track_id": None, "task": None, "file": video["path"], "note": video["reason"]}
+        yield {**about, "kind": VideoKind.FAILED_VIDEO.value, "count": 1}
+        kind = VideoKind.ROWS_WITHOUT_VIDEO.value
+        for track_id in video["tracks"]:
+            for task, of in counts.get(track_id, {}).items():
+                yield {**about, "track_id": track_id, "task": task, "kind": kind, "count": of[Kind.ROWS]}

@@ -33,6 +33,10 @@ class NoRoomError(RuntimeError):
     """The disk, or the writer's share of it, is full: another try in a moment is no help."""
 
 
+class StoreError(ValueError):
+    """Nothing can be written to the store, whatever it is."""
+
+
 @contextmanager
 def says_no_room(path: Path) -> Iterator[None]:
     """Where a full disk ends the block, which writes below `path`, the error says so and what to do.
@@ -57,7 +61,7 @@ def check_store(store: Path) -> None:
     """Makes the store if need be.
 
     Raises:
-        ValueError: Nothing can be written there.
+        StoreError: Nothing can be written there.
         NoRoomError: The disk is full.
     """
     try:
@@ -67,7 +71,7 @@ def check_store(store: Path) -> None:
                 probe.write(b"can this be written?")
     except OSError as error:
         reason = "it is a file" if store.is_file() else os.strerror(error.errno or 0)
-        raise ValueError(
+        raise StoreError(
             f"the store {store} cannot be written to: {reason}; make it a folder of yours, or name another with --store"
         ) from error
 

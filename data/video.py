@@ -15,7 +15,7 @@ from typing import Literal
 import nvidia.dali.backend as dali_backend
 import torch
 
-from data.dali_video import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, NotForDaliError, read_with_dali
+from data.dali_video import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, DaliError, NotForDaliError, read_with_dali
 from data.decoding import probe, read_with_pyav
 from data.media import Chunk, Decoder, Device, VideoFacts
 from data.pipelining import ahead
@@ -24,6 +24,7 @@ __all__ = [
     "DALI_CPU_CODECS",
     "NVDEC_CODECS",
     "Chunk",
+    "DaliError",
     "Decoder",
     "Device",
     "NotForDaliError",
@@ -93,7 +94,8 @@ def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16
 
     Raises:
         ValueError: The file cannot be read as a video.
-        NotForDaliError: DALI does not give the frames of this video; PyAV may.
+        DaliError: DALI does not give the frames of this video; PyAV may.
+        NotForDaliError: The same, and it never will.
         OSError: The disk or the network fails.
     """
     assert skip % chunk == 0, f"skip {skip} is not a multiple of {chunk}: the chunks would be others than without skip"

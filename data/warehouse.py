@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from data.labels import ALL_EXPRESSIONS
 from data.macros import AGGREGATES, TABLES
-from data.quality_rows import read_quality
+from data.quality_rows import failed_rows, read_quality
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.store import hold, says_no_room
@@ -29,15 +29,20 @@ VIDEOS = pa.schema(
         ("sha256", pa.string()),
         ("codec", pa.string()),
         ("decoder", pa.string()),
+        ("device", pa.string()),
         ("num_frames", pa.int64()),
         ("width_px", pa.int32()),
         ("height_px", pa.int32()),
         ("tracks", pa.list_(pa.string())),
         ("faces", pa.string()),
         ("labels", pa.string()),
+        ("failure", pa.string()),
     ]
 )
-"""A video of a data set; `faces` and `labels` are the digests of its shards."""
+"""A video of a data set; `faces` and `labels` are the digests of its shards.
+
+One that failed has no faces; `failure` says why, and is NULL for all others.
+"""
 
 RUNS = pa.schema(
     [
@@ -168,7 +173,7 @@ def query(store: Path, sql: str) -> pa.Table:
 def _videos_of(catalogues: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     owners = defaultdict(list)
     for name, catalogue in catalogues.items():
-        for video_id in catalogue["videos"]:
+        for video_id in {**catalogue["videos"], **catalogue.get("failed", {})}:
             owners[video_id].append(name)
     for video_id, names in owners.items():
         if len(names) > 1:
@@ -189,17 +194,21 @@ def _video_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[d
         facts = read_manifest(store / "faces" / entry["faces"])
         known = {field.name: facts.get(field.name) for field in VIDEOS}
         rows.append({**known, **entry, "dataset": name, "labels": catalogues[name].get("labels")})
+    for name, catalogue in catalogues.items():
+        for video_id, entry in sorted(catalogue.get("failed", {}).items()):
+            known = {"video_id": video_id, "dataset": name, "labels": catalogue.get("labels")}
+            rows.append({**known, **entry, "failure": entry["reason"]})
     return rows
 
 
 def _quality_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {**row, "dataset": name}
-        for name, catalogue in catalogues.items()
-        for row in read_quality(
-            store, [entry["faces"] for entry in catalogue["videos"].values()], catalogue.get("labels")
-        )
-    ]
+    rows = []
+    for name, catalogue in catalogues.items():
+        faces, labels = [entry["faces"] for entry in catalogue["videos"].values()], catalogue.get("labels")
+        found = read_quality(store, faces, labels)
+        found += failed_rows(catalogue.get("failed", {}), store / "labels" / labels if labels else None)
+        rows += [{**row, "dataset": name} for row in found]
+    return rows
 
 
 def _run_rows(store: Path) -> list[dict[str, Any]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from data.store import check_store
-from flows.ingest import ingest_aff_wild2
-from flows.train import data_of
+from flows.train import ingest_what_can_be
 from tasks.ablation import ablate_recipe
 from tasks.config import Experiment, MachineConfig
 
@@ -17,5 +16,5 @@ from tasks.config import Experiment, MachineConfig
 def ablate_mtanet(experiment: Experiment, seeds: int, machine: MachineConfig = MachineConfig()) -> Path:
     """Trains every variant from every seed; gives the file with the table. What is done already is not done again."""
     check_store(machine.store)
-    dataset = ingest_aff_wild2(data_of(experiment, machine), machine)
+    dataset = ingest_what_can_be(experiment, machine)
     return ablate_recipe(experiment, dataset, seeds, machine)

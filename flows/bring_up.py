@@ -29,6 +29,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 from rich.console import Console
 
+from data.machine import num_cores
 from flows.environment import prefect_api, wait_for
 from tasks.config import DECODE_LIMIT
 from tasks.views import AS_TRAINING
@@ -44,7 +45,7 @@ def main() -> None:
     wait_for(f"{prefect_api()}/health")
     with get_client(sync_client=True) as client:
         ensure_pool(client)
-        client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, os.cpu_count() or 1)
+        client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, num_cores())
         ensure_zombie_automation(client)
         crash_leftovers(client)
     deploy_all()

@@ -10,6 +10,7 @@ from data.store import check_store
 from tasks.annotations import align_labels, catalogue, discover
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
+from tasks.failed import refuse_failed
 from tasks.reports import report_quality
 from tasks.videos import extract_videos
 from tasks.warehouse import publish
@@ -22,7 +23,11 @@ def _run_name() -> str:
 
 @flow(name="ingest-aff-wild2", flow_run_name=_run_name)
 def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfig()) -> Dataset:
-    """Makes the videos and annotations under `ingest.root` a data set; what is done already is not done again."""
+    """Makes the videos and annotations under `ingest.root` a data set; what is done already is not done again.
+
+    Raises:
+        FailedVideosError: Some videos failed; the data set of the others is there, reported and published.
+    """
     check_store(machine.store)
     tree = discover(ingest)
     labels = align_labels(tree, ingest, machine)
@@ -31,4 +36,5 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
     dataset = catalogue(ingest.name or tree.root.name, tree.root, tree.videos, faces, machine, tree=tree, labels=labels)
     report_quality(dataset, machine)
     publish(machine)
+    refuse_failed(dataset)
     return dataset

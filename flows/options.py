@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from data.machine import num_cores
 
 if TYPE_CHECKING:
     from tasks.config import MachineConfig
@@ -25,7 +26,7 @@ Store = Annotated[
 ]
 OnDevice = Annotated[Device, typer.Option(help="`gpu` refuses to go on without one.")]
 Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
-CORES = os.cpu_count() or 1
+CORES = num_cores()
 STORE = Path("store")
 
 

@@ -12,6 +12,7 @@ from tasks import registry
 from tasks.annotations import catalogue
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
+from tasks.failed import refuse_failed
 from tasks.reports import report_quality
 from tasks.scoring import predict_dataset
 from tasks.videos import extract_videos
@@ -20,7 +21,11 @@ from tasks.warehouse import publish
 
 @flow(name="predict-videos", flow_run_name="predict-{videos}")
 def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig()) -> Dataset:
-    """Predicts every frame of every person in the videos under a folder, which becomes a data set of that name."""
+    """Predicts every frame of every person in the videos under a folder, which becomes a data set of that name.
+
+    Raises:
+        FailedVideosError: Some videos failed; the others are predicted and published.
+    """
     check_store(machine.store)
     version = registry.find_version(machine.store, model)
     files = discover_videos(videos)
@@ -29,4 +34,5 @@ def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig
     report_quality(dataset, machine)
     predict_dataset(version, dataset, machine)
     publish(machine)
+    refuse_failed(dataset)
     return dataset

@@ -10,10 +10,12 @@ from prefect import flow, runtime
 from data.labels import Split
 from data.store import check_store
 from flows.ingest import ingest_aff_wild2
+from tasks.catalogue import Dataset
 from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
 from tasks.crossfit import cross_fit_answers
 from tasks.evaluation import Evaluation
+from tasks.failed import FailedVideosError, tell_failed
 from tasks.registry import Version, find_version
 from tasks.reports import report_scores
 from tasks.sample import make_sample
@@ -43,10 +45,13 @@ def _run_name() -> str:
 def train_mtanet(
     experiment: ExperimentName | Experiment = "sample", machine: MachineConfig = MachineConfig()
 ) -> Trained:
-    """Runs an experiment from its videos to its scores; what is done already is not done again."""
+    """Runs an experiment from its videos to its scores; what is done already is not done again.
+
+    A video that fails is left out and told, in the log, the report and the run: the others are trained on.
+    """
     check_store(machine.store)
     knobs = load_experiment(experiment) if isinstance(experiment, str) else experiment
-    dataset = ingest_aff_wild2(data_of(knobs, machine), machine)
+    dataset = ingest_what_can_be(knobs, machine)
     model = train_model(knobs, dataset, machine)
     predict_dataset(model, dataset, machine)
     evaluation = evaluate(model, dataset, Split.VALIDATION, machine)
@@ -54,7 +59,16 @@ def train_mtanet(
     cross_fit_answers(model, dataset, Split.VALIDATION, machine)
     report_scores(evaluation, verdict)
     publish(machine)
+    tell_failed(dataset)
     return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)
+
+
+def ingest_what_can_be(knobs: Experiment, machine: MachineConfig) -> Dataset:
+    """The experiment's data set, of the videos that did not fail."""
+    try:
+        return ingest_aff_wild2(data_of(knobs, machine), machine)
+    except FailedVideosError as error:
+        return error.dataset
 
 
 def data_of(knobs: Experiment, machine: MachineConfig) -> IngestConfig:

@@ -14,11 +14,12 @@ from data.annotations import read_overlap, write_labels
 from data.findings import Kind
 from data.labels import Task
 from data.shards import parquet_files, read_manifest
-from tasks.catalogue import Dataset, Video, write_catalogue
+from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.progress import log
 from tasks.quality_page import track_counts
 from tasks.quality_report import quality_rows
+from tasks.videos import Extracted
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)
@@ -70,47 +71,58 @@ def catalogue(
     name: str,
     root: Path,
     videos: Mapping[str, Path],
-    faces: Mapping[str, Path],
+    faces: Extracted,
     machine: MachineConfig,
     *,
     tree: affwild2.AffWild2 | None = None,
     labels: Path | None = None,
 ) -> Dataset:
-    """Writes down what the data set is made of now."""
+    """Writes down what the data set is made of now, and what failed."""
+    below = {
+        video_id: path.relative_to(root).as_posix() if root.is_dir() else path.name for video_id, path in videos.items()
+    }
     entries = []
-    for video_id, folder in sorted(faces.items()):
-        manifest = read_manifest(folder)
-        path = videos[video_id].relative_to(root).as_posix() if root.is_dir() else videos[video_id].name
+    for video_id, folder in sorted(faces.folders.items()):
         tracks = tuple(file.stem for file in parquet_files(folder))
-        entries.append(Video(video_id, path, folder.name, manifest["sha256"], tracks))
+        entries.append(Video(video_id, below[video_id], folder.name, read_manifest(folder)["sha256"], tracks))
+    failed = [
+        FailedVideo(video_id, below[video_id], reason, tuple(tree.tracks(video_id)) if tree else ())
+        for video_id, reason in sorted(faces.reasons.items())
+    ]
     dataset = Dataset(
         name=name,
         root=str(root),
         videos=tuple(entries),
         edition=tree.edition if tree else None,
         labels=labels.name if labels else None,
+        failed=tuple(failed),
     )
     write_catalogue(dataset, machine.store)
     return dataset
 
 
 def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
-    """Per track: frames by status, labelled rows by task, and how many rows the labels have beyond the last frame."""
+    """Per track: frames by status, labelled rows by task, and how many rows the labels have beyond the last frame.
+
+    A video that failed has a row for each of its annotated tracks, or for itself, without frames.
+    """
     counts = track_counts(quality_rows(dataset, store))
+    failures = {track: video.reason for video in dataset.failed for track in video.tracks or (video.video_id,)}
     rows = []
-    for file in dataset.faces_files(store):
-        of = counts[file.stem]
+    for track in [*(file.stem for file in dataset.faces_files(store)), *failures]:
+        of = counts[track]
         beyond = [max(of[task, kind] for task in Task) for kind in (Kind.ONE_ROW_MORE, Kind.ROWS_BEYOND_VIDEO)]
         without_rows = [of[task, Kind.FRAMES_BEYOND_ROWS] for task in Task if of[task, Kind.ROWS]]
         rows.append(
             {
-                "track": file.stem,
+                "track": track,
                 "frames": of[None, Kind.FRAMES],
                 "ok": of[None, Kind.FACES] - of[None, Kind.INTERPOLATED],
                 **{kind.value: of[None, kind] for kind in (Kind.NO_FACE, Kind.INTERPOLATED, Kind.DECODE_ERROR)},
                 **{f"{task} labels": of[task, Kind.LABELLED] for task in Task},
                 "label rows beyond the video": max(beyond),
                 "frames beyond the labels": min(without_rows, default=0),
+                "its video failed": failures.get(track, ""),
             }
         )
     return rows
@@ -118,7 +130,8 @@ def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
 
 def quality_summary(rows: list[dict[str, Any]]) -> str:
     """The table's totals as a sentence."""
-    sums = {name: sum(row[name] for row in rows) for name in rows[0] if name != "track"}
+    sums = {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("track", "its video failed")}
+    failed = [row["track"] for row in rows if row["its video failed"]]
     odd = [row["track"] for row in rows if row["label rows beyond the video"] > 1 or row["frames beyond the labels"]]
     frames = (
         f"{len(rows)} tracks, {sums['frames']} frames: {sums['ok']} with a face, {sums['interpolated']} interpolated, "
@@ -126,4 +139,6 @@ def quality_summary(rows: list[dict[str, Any]]) -> str:
     )
     labels = ", ".join(f"{sums[f'{task} labels']} {task}" for task in Task)
     # One row more than frames is how the data set is; anything else is worth a look.
-    return f"{frames}; labelled rows: {labels}; tracks with labels of another length: {', '.join(odd) or 'none'}"
+    without_video = f"; tracks whose video failed: {', '.join(failed)}" if failed else ""
+    another_length = f"tracks with labels of another length: {', '.join(odd) or 'none'}"
+    return f"{frames}; labelled rows: {labels}; {another_length}{without_video}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from data.labels import Edition
 from data.shards import digest, parquet_files, write_file
@@ -23,6 +25,17 @@ class Video:
 
 
 @dataclass(frozen=True)
+class FailedVideo:
+    """A video that is not in the data set, with its annotated tracks."""
+
+    video_id: str
+    path: str
+    reason: str
+    """Why, and what to do."""
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Videos with their face shards and, unless they are unlabelled, the digest of the labels shard."""
 
@@ -31,6 +44,7 @@ class Dataset:
     videos: tuple[Video, ...]
     edition: Edition | None = None
     labels: str | None = None
+    failed: tuple[FailedVideo, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -67,8 +81,13 @@ def write_catalogue(dataset: Dataset, store: Path) -> None:
     """Makes this what the data set is from now on."""
     path = catalogue_path(store, dataset.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    videos = {video.video_id: {k: v for k, v in asdict(video).items() if k != "video_id"} for video in dataset.videos}
-    facts = {"root": dataset.root, "edition": dataset.edition, "labels": dataset.labels, "videos": videos}
+    facts = {
+        "root": dataset.root,
+        "edition": dataset.edition,
+        "labels": dataset.labels,
+        "videos": _by_id(dataset.videos),
+        "failed": _by_id(dataset.failed),
+    }
     content = json.dumps(facts, indent=2, sort_keys=True) + "\n"
     with hold(store, "datasets", what="what data sets are made of"):
         if not path.is_file() or path.read_text() != content:
@@ -86,9 +105,19 @@ def read_catalogue(store: Path, name: str) -> Dataset:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
         raise ValueError(f"no data set '{name}' in {store}: expected one of {known}; `mtanet ingest` makes one")
     facts = json.loads(path.read_text())
-    videos = tuple(
-        Video(video_id=video_id, **{**entry, "tracks": tuple(entry["tracks"])})
-        for video_id, entry in sorted(facts["videos"].items())
+    return Dataset(
+        name=name,
+        root=facts["root"],
+        videos=tuple(Video(**entry) for entry in _entries(facts["videos"])),
+        edition=Edition(facts["edition"]) if facts["edition"] else None,
+        labels=facts["labels"],
+        failed=tuple(FailedVideo(**entry) for entry in _entries(facts.get("failed", {}))),
     )
-    edition = Edition(facts["edition"]) if facts["edition"] else None
-    return Dataset(name=name, root=facts["root"], videos=videos, edition=edition, labels=facts["labels"])
+
+
+def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:
+    return {video.video_id: {k: v for k, v in asdict(video).items() if k != "video_id"} for video in videos}
+
+
+def _entries(of: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**entry, "video_id": video_id, "tracks": tuple(entry["tracks"])} for video_id, entry in sorted(of.items())]

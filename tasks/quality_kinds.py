@@ -6,6 +6,11 @@ from data.findings import Kind
 from data.quality_rows import VideoKind
 
 SECTIONS: dict[str, dict[str, str]] = {
+    "Videos": {
+        VideoKind.FAILED_VIDEO: "Videos that could not be read; they are not in the data set. Mend or remove them and "
+        "run the same once more: the others are not done again.",
+        VideoKind.ROWS_WITHOUT_VIDEO: "Rows of tracks whose video could not be read; they train nothing.",
+    },
     "Frames and faces": {
         Kind.FRAMES: "Frames of all tracks; those of a video with two tracks count twice.",
         Kind.FACES: "Frames with a face, interpolated ones included.",
@@ -61,6 +66,8 @@ MEANINGS = {kind: meaning for kinds in SECTIONS.values() for kind, meaning in ki
 
 WORTH_A_LOOK = frozenset(
     {
+        VideoKind.FAILED_VIDEO,
+        VideoKind.ROWS_WITHOUT_VIDEO,
         Kind.DECODE_ERROR,
         VideoKind.DAMAGED_PACKETS,
         VideoKind.PROMISED_FRAMES_MISSING,

@@ -16,6 +16,7 @@ from data.findings import Kind
 from data.labels import Task
 from data.quality_rows import Row, VideoKind
 from data.splits import Overlap
+from tasks.catalogue import FailedVideo
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
 from tasks.quality_queries import Scope, command_of, is_listable, query_of
 
@@ -46,6 +47,7 @@ class PageFacts:
     num_videos: int
     tracks: Sequence[TrackFacts]
     rows: Sequence[Row]
+    failed: Sequence[FailedVideo] = ()
     is_synthetic: bool = False
     splits: str = ""
     evidence: Sequence[str] = ()
@@ -207,7 +209,9 @@ def totals_markdown(dataset: str, page: Path, rows: Sequence[Row]) -> str:
     ]
     heading = f"| kind | count | {' | '.join(Task)} | meaning |"
     where = f"The page with all tracks, pictures, faces and the SQL behind each count: `{page.resolve()}`"
-    return "\n".join([f"## Quality of {dataset}", "", where, "", heading, "|---|--:|--:|--:|--:|---|", *lines])
+    failed = [f"- **failed**: `{row['file']}`: {row['note']}" for row in rows if row["kind"] == VideoKind.FAILED_VIDEO]
+    lines = [heading, "|---|--:|--:|--:|--:|---|", *lines]
+    return "\n".join([f"## Quality of {dataset}", "", where, "", *failed, *([""] if failed else []), *lines])
 
 
 def _number(count: int | None) -> str:

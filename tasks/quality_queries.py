@@ -28,7 +28,8 @@ _FRAMES = "FROM frames JOIN videos USING (video_id)\nWHERE dataset = {dataset}"
 _LABELS = "FROM labels JOIN videos USING (video_id)\nWHERE dataset = {dataset} AND split_{task} IS NOT NULL"
 _BEYOND = (
     "SELECT track_id, frame_index, {values}\nFROM labels JOIN videos USING (video_id)"
-    " ANTI JOIN frames USING (track_id, frame_index)\nWHERE dataset = {dataset} AND split_{task} IS NOT NULL"
+    " ANTI JOIN frames USING (track_id, frame_index)\n"
+    "WHERE dataset = {dataset} AND failure IS NULL AND split_{task} IS NOT NULL"
 )
 _WITH_ROWS = "track_id IN (SELECT track_id FROM labels WHERE split_{task} IS NOT NULL)"
 _GAPS = (
@@ -39,7 +40,8 @@ _GAPS = (
 _STATUS = f"SELECT track_id, frame_index, time_s\n{_FRAMES} AND status = '{{status}}'"
 _RECORD = "SELECT track_id, task, count, file, note FROM quality\nWHERE dataset = {dataset} AND kind = '{kind}'"
 
-_QUERIES = {
+_QUERIES: dict[str, str] = {
+    VideoKind.ROWS_WITHOUT_VIDEO: f"SELECT track_id, frame_index, {{values}}\n{_LABELS} AND failure IS NOT NULL",
     Kind.FRAMES: f"SELECT track_id, frame_index, time_s, status\n{_FRAMES}",
     Kind.FACES: f"SELECT track_id, frame_index, time_s, status\n{_FRAMES} AND status IN {_FACE}",
     Kind.NO_FACE: _STATUS.replace("{status}", Status.NO_FACE),
@@ -58,7 +60,8 @@ _QUERIES = {
     Kind.LABEL_WITHOUT_FACE: (
         "SELECT track_id, frame_index, status\n"
         "FROM labels JOIN videos USING (video_id) {join} frames USING (track_id, frame_index)\n"
-        f"WHERE dataset = {{dataset}} AND coalesce(status, 'none') NOT IN {_FACE} AND ({{is_labelled}})"
+        "WHERE dataset = {dataset} AND failure IS NULL\n"
+        f"AND coalesce(status, 'none') NOT IN {_FACE} AND ({{is_labelled}})"
     ),
     Kind.FACE_WITHOUT_LABEL: (
         "SELECT track_id, frame_index, time_s\n"
@@ -102,12 +105,12 @@ class Scope:
 
 def is_listable(kind: str) -> bool:
     """Whether the query gives a row for each that is counted; if not, a row for each count in `quality`."""
-    return kind in _QUERIES or kind in FILE_KINDS or kind == VideoKind.DOUBTFUL_PERSON
+    return kind in _QUERIES or kind in FILE_KINDS or kind in (VideoKind.DOUBTFUL_PERSON, VideoKind.FAILED_VIDEO)
 
 
 def query_of(kind: str, task: Task | None, scope: Scope) -> str:
     """One SELECT over the warehouse."""
-    query = _QUERIES.get(Kind(kind), _RECORD) if kind in list(Kind) else _RECORD
+    query = _QUERIES.get(kind, _RECORD)
     if query is _RECORD and task is not None:
         query = f"{_RECORD} AND task = '{{task}}'"
     values = task_columns(scope.edition)[task] if task and scope.edition else ()

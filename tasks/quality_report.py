@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from data.annotations import read_overlap
 from data.cropped import SOURCE
 from data.face_samples import sample_faces
 from data.label_counts import count_labels
-from data.quality_rows import Row, write_quality
+from data.quality_rows import Row, failed_rows, write_quality
 from data.shards import digest, read_manifest, write_file
 from data.store import hold
 from data.warehouse import publish
@@ -28,8 +29,10 @@ MARK_BYTES = 1000
 
 
 def quality_rows(dataset: Dataset, store: Path) -> list[Row]:
-    """The findings of a data set, looked for once."""
-    return write_quality(store, [video.faces for video in dataset.videos], dataset.labels)
+    """The findings of a data set, looked for once, and the videos that failed."""
+    rows = write_quality(store, [video.faces for video in dataset.videos], dataset.labels)
+    failed = {video.video_id: asdict(video) for video in dataset.failed}
+    return [*rows, *failed_rows(failed, dataset.labels_file(store).parent if dataset.labels else None)]
 
 
 def report_path(dataset: Dataset, store: Path) -> Path:
@@ -40,7 +43,9 @@ def write_report(dataset: Dataset, store: Path, out: Path | None = None) -> Path
     """Writes the page of a data set, by default to its place in the store; one that says the same stays."""
     path = out or report_path(dataset, store)
     template = TEMPLATE.read_text()
-    mark = digest(PAGE_VERSION, template, dataset.name, dataset.root, dataset.edition, dataset.digest, str(store))
+    failed = [asdict(video) for video in dataset.failed]
+    about = (dataset.name, dataset.root, dataset.edition, dataset.digest, failed)
+    mark = digest(PAGE_VERSION, template, *about, str(store))
     if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +85,11 @@ def gather(dataset: Dataset, store: Path) -> PageFacts:
         )
         for index, file in enumerate(dataset.faces_files(store))
     ]
+    tracks += [
+        TrackFacts(track_id, _split(about.get("split_of", {}).get(track_id, {})), person="none, for its video failed")
+        for video in dataset.failed
+        for track_id in video.tracks
+    ]
     is_crops = any(manifest.get("source") == SOURCE for manifest in manifests)
     return PageFacts(
         scope=Scope(dataset.name, dataset.edition, is_crops),
@@ -89,6 +99,7 @@ def gather(dataset: Dataset, store: Path) -> PageFacts:
         num_videos=len(dataset.videos),
         tracks=tracks,
         rows=quality_rows(dataset, store),
+        failed=dataset.failed,
         splits=about.get("splits", {}).get("rule", ""),
         evidence=[_evidence(row) for row in about.get("evidence", ())],
         overlaps=read_overlap(labels) if labels else (),

@@ -62,7 +62,11 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
         training_digest=key,
         run_name=name,
         params=experiment.model_dump(mode="json"),
-        tags={**tags_of(experiment, dataset), "leaking_videos": str(len(leaks))},
+        tags={
+            **tags_of(experiment, dataset),
+            "leaking_videos": str(len(leaks)),
+            "failed_videos": str(len(dataset.failed)),
+        },
     ) as run_id:
         link = tracking.run_page(store, run_id)
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")

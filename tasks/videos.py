@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,15 +18,25 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from data import cropped, extraction, video
+from data.detections import memory_bytes
 from data.hints import Hint, read_hints
+from data.machine import free_memory_bytes, num_cores
 from data.shards import read_manifest
-from data.store import NoRoomError
+from data.store import NoRoomError, StoreError, check_store
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
+from tasks.failed import reason_of, told
+from tasks.places import Places, videos_at_once
 from tasks.progress import log, stage
 
-BYTES_PER_VIDEO = 10**9
-"""Memory that a video may take while it is read: one of 1920 x 1080 takes 0.3 GB, and 4K has four times the pixels."""
 _DOUBTS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The faces folder of each video, by id, and why there is none of the others."""
+
+    folders: Mapping[str, Path]
+    reasons: Mapping[str, str]
 
 
 def extract_videos(
@@ -35,8 +44,10 @@ def extract_videos(
     tracks: Mapping[str, Sequence[str]] | None,
     ingest: IngestConfig,
     machine: MachineConfig,
-) -> dict[str, Path]:
-    """The faces folder of each video, `machine.workers` videos at a time, or fewer where memory is short.
+) -> Extracted:
+    """The faces of each video, `machine.workers` videos at a time, or fewer where memory or a GPU's decoders are few.
+
+    A video that fails does not keep the others from being done.
 
     Args:
         videos: Their files, by id.
@@ -45,21 +56,24 @@ def extract_videos(
         machine: Where.
 
     Raises:
-        ValueError: Some videos failed; the others are done. Or the track hints are not hints, or of other tracks.
+        ValueError: All videos failed. Or the track hints are not hints, or of other tracks.
         NoRoomError: The disk is full; the videos that were not begun yet are left out.
+        StoreError: The store cannot be written to any more; as above.
     """
     known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
+    device = video.resolve_device(machine.device)
     common = {
         "ingest": ingest,
         "machine": machine,
-        "device": video.resolve_device(machine.device),
+        "device": device,
+        "places": Places(free_bytes=free_memory_bytes(), cores=num_cores()),
         "limited": _decode_limit_exists(),
         "hints": read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {},
-        "is_full": Event(),
+        "is_over": Event(),
     }
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
-            max_workers=workers_that_fit(machine.workers, free_memory_bytes())
+            max_workers=videos_at_once(machine.workers, len(videos), device, ingest.decoder)
         )
         with runner:
             futures = {
@@ -78,35 +92,25 @@ def extract_videos(
             for future in futures.values():
                 future.wait()  # a state that was not waited for is that of some time ago
         results = {video_id: future.state.result(raise_on_failure=False) for video_id, future in futures.items()}
-    failed = {video_id: result for video_id, result in results.items() if not isinstance(result, Path)}
-    for error in failed.values():
-        if isinstance(error, NoRoomError):
-            raise error  # of all that failed, it is what there is something to do about
-    if failed:
-        raise ValueError(_failure(videos, failed))
-    folders = {video_id: folder for video_id, folder in results.items() if isinstance(folder, Path)}
-    _tell_doubts(folders)
-    return folders
+    extracted = _sorted_out(videos, results)
+    _tell_doubts(extracted.folders)
+    return extracted
 
 
-def workers_that_fit(workers: int, free_bytes: int) -> int:
-    """So many videos at once, or as many as there is memory for, at least one."""
-    fitting = max(1, free_bytes // BYTES_PER_VIDEO)
-    if fitting < workers:
-        log.warning("faces: %d videos at once, not %d: %.1f GB of memory are free", fitting, workers, free_bytes / 1e9)
-    return min(workers, fitting)
-
-
-def free_memory_bytes(system: Path = Path("/")) -> int:
-    """What programs may still take of the machine's memory, or of the container's: as Linux says; elsewhere, plenty."""
-    meminfo, limit = system / "proc/meminfo", system / "sys/fs/cgroup/memory.max"
-    free_bytes = sys.maxsize
-    if meminfo.is_file():
-        facts = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        free_bytes = int(facts["MemAvailable"].removesuffix("kB")) * 1024
-    if limit.is_file() and (most := limit.read_text().strip()) != "max":
-        free_bytes = min(free_bytes, int(most))
-    return free_bytes
+def _sorted_out(videos: Mapping[str, Path], results: Mapping[str, object]) -> Extracted:
+    """What became of each video: its folder, or the error that it ended with."""
+    folders = {video_id: result for video_id, result in results.items() if isinstance(result, Path)}
+    errors = {video_id: result for video_id, result in results.items() if video_id not in folders}
+    for error in errors.values():
+        if isinstance(error, NoRoomError | StoreError):
+            raise error  # of all that failed, it is what there is something to do about, and no video's fault
+    reasons = {video_id: reason_of(videos[video_id], error) for video_id, error in errors.items()}
+    by_path = {str(videos[video_id]): reason for video_id, reason in reasons.items()}
+    if reasons and not folders:
+        raise ValueError(f"{told(by_path, 0)} None is left to go on with; mend what failed and run the same once more")
+    if reasons:
+        log.warning("%s The others go on", told(by_path, len(folders)))
+    return Extracted(folders, reasons)
 
 
 def _tell_doubts(folders: Mapping[str, Path]) -> None:
@@ -119,8 +123,9 @@ def _tell_doubts(folders: Mapping[str, Path]) -> None:
 
 
 def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
-    """A disk or a network may recover; a bad video does not, and a full disk not by itself."""
-    return isinstance(state.result(raise_on_failure=False), OSError)
+    """A disk or a network may recover; a bad video does not, and a full disk or a lacking permission not by itself."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError) and not isinstance(error, PermissionError)
 
 
 @task(
@@ -138,18 +143,24 @@ def extract_video(
     ingest: IngestConfig,
     machine: MachineConfig,
     device: video.Device,
+    places: Places,
     limited: bool,
     hints: Mapping[str, Hint],
-    is_full: Event,
+    is_over: Event,
     count: Callable[[int], None],
     done: Callable[[], None],
 ) -> Path:
     """The faces folder of a video, made if it is not there; of a set of crops `path` is a folder of them."""
-    with _unless_full(is_full, path):
+    with _unless_over(is_over, path, machine.store), places.begun():
         if path.is_dir():
             folder = cropped.take_crops(path, machine.store, track_ids=track_ids or [path.name], progress=count)
         else:
-            with concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext():
+            facts = extraction.video_facts(path, machine.store)
+            num_bytes = memory_bytes(facts.width_px, facts.height_px, at_least=ingest.detect_every)
+            with (
+                places.place(path.name, num_bytes) as threads,
+                concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext(),
+            ):
                 folder = extraction.extract_video(
                     path,
                     machine.store,
@@ -161,7 +172,7 @@ def extract_video(
                     detect_every=ingest.detect_every,
                     adaptive_size=ingest.adaptive_size,
                     jpeg_quality=ingest.jpeg_quality,
-                    threads=max(1, (os.cpu_count() or 1) // machine.workers),
+                    threads=threads,
                     hints=hints,
                     fill_gaps_s=ingest.fill_gaps_s,
                     progress=count,
@@ -171,14 +182,18 @@ def extract_video(
 
 
 @contextmanager
-def _unless_full(is_full: Event, path: Path) -> Iterator[None]:
-    """Whoever finds the disk full keeps the others from hours of work that would end the same way."""
-    if is_full.is_set():
-        raise NoRoomError(f"{path}: not begun, since there is no room on the disk for what is made of it")
+def _unless_over(is_over: Event, path: Path, store: Path) -> Iterator[None]:
+    """Whoever cannot write to the store any more keeps the others from hours of work that would end the same way."""
+    if is_over.is_set():
+        raise NoRoomError(f"{path}: not begun, since there is no place in the store {store} for what is made of it")
     try:
-        yield
-    except NoRoomError:
-        is_full.set()
+        try:
+            yield
+        except OSError:
+            check_store(store)  # or else it is the video's
+            raise
+    except (NoRoomError, StoreError):
+        is_over.set()
         raise
 
 
@@ -190,11 +205,3 @@ def _decode_limit_exists() -> bool:
         except ObjectNotFound:
             return False
     return True
-
-
-def _failure(videos: Mapping[str, Path], failed: Mapping[str, object]) -> str:
-    reasons = "; ".join(f"{videos[video_id].name}: {error}" for video_id, error in failed.items())
-    return (
-        f"{len(failed)} of {len(videos)} videos failed: {reasons}. The other {len(videos) - len(failed)} are done "
-        "and will not be done again; mend or remove what failed and run the same once more"
-    )

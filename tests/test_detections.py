@@ -150,3 +150,8 @@ def test_a_window_takes_about_the_same_memory_whatever_the_size_of_a_frame(
     monkeypatch.setattr(detections, "PART_FRAMES", PART_FRAMES)
     assert window_frames(*size_px, at_least=at_least) == expected
     assert PART_FRAMES % expected == 0
+
+
+def test_a_window_longer_than_a_part_is_refused() -> None:
+    with pytest.raises(AssertionError, match="17 frames at once: expected 16 at most, those of a part"):
+        window_frames(320, 240, at_least=17)

@@ -19,12 +19,14 @@ from clips import one_person, spoil, two_people
 
 from data import detections
 from data.crops import FACE_SIZE_PX, alignment
-from data.extraction import extract_video
+from data.extraction import detections_digest, extract_video
 from data.faces import FaceDetector
 from data.hints import Hint
 from data.numbered import write_clip
 from data.schema import FACES
+from data.search import Search
 from data.shards import file_sha256, read_manifest
+from data.video import Decoder, Device
 
 KNOBS: dict[str, Any] = {
     "device": "cpu",
@@ -177,6 +179,12 @@ def test_another_video_or_knob_of_the_same_name_is_read_anew(face_clip: Path, em
     assert table(extract(video, tmp_path / "store", ["107"]), "107").num_rows == 40
 
 
+def test_what_another_decoder_or_device_makes_is_not_taken_for_the_same() -> None:
+    search = Search(min_score=0.7, detection_size=320, jpeg_quality=95)
+    ways: list[tuple[Decoder, Device]] = [("pyav", "cpu"), ("pyav", "gpu"), ("dali-cpu", "cpu"), ("dali-gpu", "gpu")]
+    assert len({detections_digest("ab", search, decoder=decoder, device=device) for decoder, device in ways}) == 4
+
+
 def test_two_people_have_a_track_each(pair_clip: Path, tmp_path: Path) -> None:
     folder = extract(pair_clip, tmp_path, ["video55_right", "video55_left"])
     truth_x = two_people()[1][:, 0]
@@ -324,7 +332,7 @@ import json, os, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from data import detections
-from data.extraction import extract_video
+from data.extraction import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
 video, store, knobs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -361,7 +369,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from data import detections
-from data.extraction import extract_video
+from data.extraction import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
 video, store, knobs, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -20,7 +22,17 @@ from flows.predict import predict_videos
 from flows.train import ExperimentName, Trained, train_mtanet
 from tasks import registry, tracking
 from tasks.catalogue import read_catalogue
-from tasks.config import EXPERIMENTS, Experiment, IngestConfig, MachineConfig, TrainConfig, load_experiment, with_knobs
+from tasks.config import (
+    EXPERIMENTS,
+    Experiment,
+    IngestConfig,
+    MachineConfig,
+    SampleConfig,
+    TrainConfig,
+    load_experiment,
+    with_knobs,
+)
+from tasks.failed import FailedVideosError
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -158,7 +170,10 @@ def test_own_videos_get_predictions_without_labels(machine: MachineConfig, tmp_p
     folder = tmp_path / "holiday"
     folder.mkdir()
     (folder / "beach.mp4").write_bytes(video.read_bytes())
-    dataset = predict_videos(folder, "champion", machine)
+    (folder / "clouds.mp4").write_text("this is no video")
+    with pytest.raises(FailedVideosError, match=r"1 of 2 videos failed: clouds\.mp4: expected a video, .* The other 1"):
+        predict_videos(folder, "champion", machine)
+    dataset = read_catalogue(machine.store, "holiday")
     assert dataset.labels is None
     (faces,) = dataset.faces_folders(machine.store)
     num_rows = sum(facts["rows"] for facts in read_manifest(faces)["files"].values())
@@ -171,18 +186,27 @@ def test_own_videos_get_predictions_without_labels(machine: MachineConfig, tmp_p
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_bad_video_is_named_and_the_others_are_done(make_tree: MakeTree, machine: MachineConfig) -> None:
-    root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"], "EXPR_Set/Training_Set/video59": ["3"]})
-    good = next((machine.store / "sample").rglob("*.mp4"))
-    (root / "videos" / "batch1" / "107.mp4").write_bytes(good.read_bytes())
-    (root / "videos" / "batch1" / "video59.mp4").write_text("this is no video")
-    ingest = IngestConfig(root=root, name="damaged", edition=Edition.ABAW_2020)
-    with pytest.raises(ValueError, match=r"1 of 2 videos failed: video59\.mp4: .* The other 1 are done") as raised:
-        ingest_aff_wild2(ingest, machine)
-    assert "107.mp4" not in str(raised.value)
-    assert not (machine.store / "datasets" / "damaged.json").exists()
-    done = [json.loads(path.read_text())["video_id"] for path in machine.store.glob("faces/*/manifest.json")]
-    assert "107" in done
+def test_a_training_goes_on_without_a_failed_video_and_says_so(
+    machine: MachineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
+    root = tmp_path / "broken"
+    shutil.copytree(next((machine.store / "sample").glob("*/annotations")).parent, root)
+    broken = next(root.rglob("901-*.mp4"))
+    broken.write_bytes(broken.read_bytes()[:1000])
+    for name in ("detections", "faces"):
+        shutil.copytree(machine.store / name, tmp_path / "store" / name)
+    where = [f"ingest.root={json.dumps(str(root))}", "ingest.edition=2020"]
+    knobs = with_knobs(TINY.model_copy(update={"sample": None}), [*where, "train.epochs=1"])
+    machine = machine.model_copy(update={"store": tmp_path / "store"})
+    with caplog.at_level(logging.WARNING, "mtanet"):
+        model = train_mtanet(knobs, machine).model
+    assert tracking.run_tags(machine.store, model.run_id)["failed_videos"] == "1"
+    assert caplog.messages[-1].startswith("this is without some videos: 1 of 3 videos failed: ")
+    predicted = query(machine.store, "SELECT DISTINCT video_id FROM predictions ORDER BY 1").to_pylist()
+    assert [row["video_id"] for row in predicted] == sorted(path.stem for path in root.rglob("*.mp4") if path != broken)
+    lost = query(machine.store, "SELECT sum(count) AS n FROM quality WHERE kind = 'rows_without_video'").to_pylist()
+    assert lost[0]["n"] > 0
 
 
 @pytest.mark.usefixtures("trained")

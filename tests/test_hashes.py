@@ -89,3 +89,9 @@ def test_what_is_known_is_written_only_if_it_is_new(tmp_path: Path) -> None:
     before = (tmp_path / KNOWN_FILES).stat().st_mtime_ns
     file_hashes([path], tmp_path)
     assert (tmp_path / KNOWN_FILES).stat().st_mtime_ns == before
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "107.mp4")
+    with pytest.raises(ValueError, match=r"107\.mp4: expected a file, found something else of that name; move it away"):
+        file_hash(tmp_path / "107.mp4", tmp_path / "store")

@@ -29,7 +29,7 @@ from data.schema import FACES, Status
 from data.shards import write_folder, write_manifest, write_parquet
 from data.warehouse import publish, query
 from tasks import quality_report
-from tasks.catalogue import Dataset, Video, read_catalogue, write_catalogue
+from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from tasks.plots import label_pictures, png
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
 from tasks.quality_page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
@@ -79,6 +79,16 @@ def make_data_set(
             write_manifest(partial, {"video_id": video_id, "file": f"{video_id}.mp4", **(about or {})})
         videos.append(Video(video_id, f"{video_id}.mp4", f"f{number}", "ab", tuple(tracks)))
     dataset = Dataset(name, str(tree.root), tuple(videos), tree.edition, labels.name)
+    write_catalogue(dataset, store)
+    return dataset
+
+
+def without_video(dataset: Dataset, store: Path, video_id: str) -> Dataset:
+    """The same, but this video failed."""
+    (lost,) = (video for video in dataset.videos if video.video_id == video_id)
+    failed = FailedVideo(video_id, lost.path, "expected a video, found 0 bytes; copy it again", lost.tracks)
+    rest = tuple(video for video in dataset.videos if video is not lost)
+    dataset = replace(dataset, videos=rest, failed=(failed,))
     write_catalogue(dataset, store)
     return dataset
 
@@ -139,7 +149,34 @@ def test_each_query_lists_as_many_rows_as_were_counted(odd: tuple[Dataset, Path]
         }.items()
     )
     kinds = assert_queries_give_the_counts(dataset, store)
-    assert set(MEANINGS) - kinds == {*SECTIONS["Annotation files"], Kind.ROWS_BEYOND_LAST_CROP}
+    assert set(MEANINGS) - kinds == {*SECTIONS["Annotation files"], *SECTIONS["Videos"], Kind.ROWS_BEYOND_LAST_CROP}
+
+
+@pytest.mark.parametrize("video_id", ["107", "10-60-1280x720"])
+def test_labels_of_a_failed_video_are_counted_as_rows_without_a_video_and_as_nothing_else(
+    odd: tuple[Dataset, Path], video_id: str
+) -> None:
+    dataset, store = without_video(*odd, video_id), odd[1]
+    assert read_catalogue(store, dataset.name) == dataset
+    of_tracks = {track_id for video in dataset.failed for track_id in video.tracks}
+    rows = [row for row in quality_rows(dataset, store) if row["track_id"] in of_tracks]
+    assert {row["kind"] for row in rows} <= {Kind.ROWS, Kind.LABELLED, Kind.MISSING_VALUES, "rows_without_video"}
+    lost = {(row["task"], row["count"]) for row in rows if row["kind"] == "rows_without_video"}
+    assert lost == {(row["task"], row["count"]) for row in rows if row["kind"] == Kind.ROWS}
+    kinds = assert_queries_give_the_counts(dataset, store)
+    assert kinds >= {VideoKind.FAILED_VIDEO, VideoKind.ROWS_WITHOUT_VIDEO}
+    (video,) = query(store, "SELECT * FROM videos WHERE failure IS NOT NULL").to_pylist()
+    assert (video["video_id"], set(video["tracks"]), video["faces"]) == (video_id, of_tracks, None)
+
+
+def test_a_page_is_written_anew_when_a_video_failed_or_was_mended(odd: tuple[Dataset, Path]) -> None:
+    dataset, store = odd
+    without = without_video(dataset, store, "107")
+    told = Page(write_report(without, store).read_text()).text
+    assert "found 0 bytes; copy it again" in told
+    other = replace(without.failed[0], reason="expected a video, found a pipe; move it away")
+    assert "found a pipe" in Page(write_report(replace(without, failed=(other,)), store).read_text()).text
+    assert "Videos that failed" not in Page(write_report(dataset, store).read_text()).text
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[::4])

@@ -1,8 +1,7 @@
-"""What a flow does with bad videos, a full disk, a store it cannot write to, and little memory."""
+"""What a flow does with a full disk and a store it cannot write to."""
 
 from __future__ import annotations
 
-import logging
 import resource
 import sys
 from pathlib import Path
@@ -12,17 +11,16 @@ import pytest
 from clips import one_person
 from conftest import MakeTree
 from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
 from data.labels import Edition
 from data.numbered import write_clip
-from data.shards import read_manifest, whole_folders
-from data.store import NoRoomError
+from data.store import NoRoomError, StoreError
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks import videos
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
-from tasks.videos import free_memory_bytes, workers_that_fit
 
 
 @pytest.fixture(scope="module")
@@ -47,28 +45,6 @@ def run(ingest: IngestConfig, store: Path) -> State[Dataset]:
     return ingest_aff_wild2(ingest, MachineConfig(store=store, device="cpu", workers=1), return_state=True)
 
 
-def faces_since(store: Path) -> dict[str, int]:
-    folders = whole_folders(store / "faces")
-    return {read_manifest(folder)["video_id"]: (folder / "manifest.json").stat().st_mtime_ns for folder in folders}
-
-
-@pytest.mark.usefixtures("prefect_api")
-def test_a_flow_with_a_bad_video_fails_by_its_name_and_the_others_are_not_done_again(
-    ingest: IngestConfig, clip: bytes, tmp_path: Path
-) -> None:
-    fill(ingest, "107", b"this is no video")
-    fill(ingest, "video59", clip)
-    state = run(ingest, tmp_path / "store")
-    assert state.is_failed()
-    assert "1 of 2 videos failed: 107.mp4: " in str(state.message)
-    done = faces_since(tmp_path / "store")
-    assert list(done) == ["video59"]
-    fill(ingest, "107", clip)
-    assert run(ingest, tmp_path / "store").is_completed()
-    assert {**faces_since(tmp_path / "store"), **done} == faces_since(tmp_path / "store")
-    assert len(whole_folders(tmp_path / "store" / "detections")) == 1
-
-
 @pytest.mark.usefixtures("prefect_api")
 def test_a_full_disk_fails_a_flow_at_once_and_the_same_flow_goes_on(
     ingest: IngestConfig, clip: bytes, tmp_path: Path
@@ -89,12 +65,36 @@ def test_a_full_disk_fails_a_flow_at_once_and_the_same_flow_goes_on(
     assert run(ingest, tmp_path / "store").is_completed()
 
 
-def test_a_video_after_a_full_disk_is_not_begun() -> None:
-    is_full = Event()
-    with pytest.raises(NoRoomError, match="first"), videos._unless_full(is_full, Path("107.mp4")):
+def test_a_video_after_a_full_disk_is_not_begun(tmp_path: Path) -> None:
+    is_over = Event()
+    with pytest.raises(NoRoomError, match="first"), videos._unless_over(is_over, Path("107.mp4"), tmp_path):
         raise NoRoomError("first")
-    with pytest.raises(NoRoomError, match=r"108\.mp4: not begun"), videos._unless_full(is_full, Path("108.mp4")):
+    with (
+        pytest.raises(NoRoomError, match=r"108\.mp4: not begun, since there is no place in the store"),
+        videos._unless_over(is_over, Path("108.mp4"), tmp_path),
+    ):
         pytest.fail("it was begun")
+
+
+def test_an_error_is_the_stores_if_nothing_can_be_written_there_and_else_the_videos(tmp_path: Path) -> None:
+    is_over = Event()
+    with pytest.raises(OSError, match="stale"), videos._unless_over(is_over, Path("107.mp4"), tmp_path):
+        raise OSError("stale file handle")
+    assert not is_over.is_set()
+    gone = Path("/proc/store")
+    with pytest.raises(StoreError, match="cannot be written to"), videos._unless_over(is_over, Path("107.mp4"), gone):
+        raise OSError("read-only file system")
+    assert is_over.is_set()
+
+
+def test_what_may_pass_is_tried_again_and_what_cannot_is_not() -> None:
+    for error, expected in [
+        (OSError("stale file handle"), True),
+        (PermissionError("permission denied"), False),
+        (ValueError("not a video"), False),
+        (NoRoomError("full"), False),
+    ]:
+        assert videos._is_worth_a_retry(None, None, Failed(data=error)) is expected
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -112,26 +112,3 @@ def test_the_command_refuses_it_in_one_sentence(
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err.startswith(f"error: the store {tmp_path}/store cannot be written to: it is a file;")
-
-
-@pytest.mark.parametrize(("workers", "free_gb", "expected"), [(4, 9, 4), (4, 2.9, 2), (4, 0.1, 1), (1, 0.1, 1)])
-def test_no_more_videos_at_once_than_fit_into_memory(
-    workers: int, free_gb: float, expected: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
-    with caplog.at_level(logging.WARNING, "mtanet"):
-        assert workers_that_fit(workers, int(free_gb * 1e9)) == expected
-    said = f"faces: {expected} videos at once, not {workers}: {free_gb:.1f} GB of memory are free"
-    assert caplog.messages == ([said] if expected < workers else [])
-
-
-def test_free_memory_is_the_machines_or_the_containers(tmp_path: Path) -> None:
-    assert 10**7 < free_memory_bytes() < 10**14
-    assert free_memory_bytes(tmp_path) == sys.maxsize
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  8000 kB\nMemAvailable:  3000 kB\nHugePages_Total: 0\n")
-    assert free_memory_bytes(tmp_path) == 3000 * 1024
-    (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
-    for limit, expected in (("max\n", 3000 * 1024), ("2000000\n", 2_000_000)):
-        (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
-        assert free_memory_bytes(tmp_path) == expected

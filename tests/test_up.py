@@ -18,6 +18,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.states import Running
 
+from data.machine import num_cores
 from flows.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
 from flows.environment import ensure_prefect_server, free_port, is_free, wait_for
 from flows.evaluate import evaluate_mtanet
@@ -153,7 +154,7 @@ def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) ->
             deployed = {entry["entrypoint"] for entry in httpx.post(f"{api}/deployments/filter", json={}).json()}
             assert deployed == {deployment["entrypoint"] for deployment in DEPLOYMENTS}
             limit = httpx.get(f"{api}/v2/concurrency_limits/decode").json()
-            assert limit["limit"] == os.cpu_count()
+            assert limit["limit"] == num_cores()
             _wait_for_scheduled_run(api)
             _run_without_data(api, environment, tmp_path / "store")
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,10 +18,11 @@ from clips import spoil
 from odd_clips import hide_vp8, numbered_film, remux
 from test_video_kinds import later
 
+from data.dali_video import failure
 from data.extraction import extract_video
 from data.numbered import number_in, numbered_clip
 from data.shards import read_manifest
-from data.video import Chunk, Decoder, NotForDaliError, choose_decoder, probe, read_frames
+from data.video import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
 NUM_FRAMES = 30
 KNOBS: dict[str, Any] = {
@@ -162,6 +164,41 @@ def test_what_dali_fails_on_pyav_decodes_and_a_rerun_knows_it(tmp_path: Path) ->
     decoded = sum(done)
     assert extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS) == folder
     assert sum(done) == decoded
+
+
+def test_what_dali_fails_on_for_now_pyav_decodes_in_this_run_only_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
+    clip = numbered_film(tmp_path / "clip.mp4", 9, codec="libvpx-vp9")
+
+    def without_memory(**_: object) -> SimpleNamespace:
+        raise RuntimeError("CUDA runtime API error cudaErrorMemoryAllocation (2): out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nvidia.dali.experimental.dynamic.experimental.readers, "Video", without_memory)
+        with pytest.raises(DaliError, match=r"clip\.mp4: DALI cannot decode it: CUDA .* out of memory"):
+            read(clip, "dali-cpu")
+        manifest = read_manifest(extract_video(clip, tmp_path / "store", **KNOBS))
+    assert manifest["decoder"] == "pyav"
+    assert manifest["decoder_reason"].startswith("DALI cannot decode it: CUDA")
+    assert any("clip.mp4: DALI cannot decode it: CUDA" in said for said in caplog.messages)
+    assert "out of memory" not in (tmp_path / "store" / "videos.json").read_text()
+    assert read_manifest(extract_video(clip, tmp_path / "store", **KNOBS))["decoder"] == "dali-cpu"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_for_good"),
+    [
+        ("Failed to send packet to decoder: Invalid data found when processing input", True),
+        ("Codec 27 (h264) is not supported by the GPU variant of this operator.", True),
+        ("Unsupported codec.", True),
+        ("CUDA driver API error CUDA_ERROR_OUT_OF_MEMORY (2)", False),
+        ("No free decode session", False),
+    ],
+)
+def test_only_what_is_the_files_own_is_known_for_good(tmp_path: Path, said: str, is_for_good: bool) -> None:
+    assert isinstance(failure(tmp_path / "clip.mp4", said), NotForDaliError) is is_for_good
 
 
 def test_a_clip_put_in_the_place_of_another_is_read_anew(tmp_path: Path) -> None:

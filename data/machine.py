@@ -1,0 +1,38 @@
+"""What this machine, or the container on it, has left for a program: cores and memory, as Linux says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def num_cores() -> int:
+    """The cores that this process may run on, which may be fewer than there are."""
+    count: Callable[[], int | None] | None = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
+    return (count and count()) or len(os.sched_getaffinity(0))
+
+
+def free_memory_bytes(system: Path = Path("/")) -> int:
+    """What programs may still take of the machine's memory, or of the container's; where nobody says, plenty."""
+    free_bytes = sys.maxsize
+    meminfo = system / "proc/meminfo"
+    if meminfo.is_file():
+        facts = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        free_bytes = int(facts["MemAvailable"].removesuffix("kB")) * 1024
+    cgroup = system / "sys/fs/cgroup"
+    limit = cgroup / "memory.max"
+    if limit.is_file() and (most := limit.read_text().strip()) != "max":
+        free_bytes = min(free_bytes, max(0, int(most) - _used_bytes(cgroup)))
+    return free_bytes
+
+
+def _used_bytes(cgroup: Path) -> int:
+    """What a container uses and cannot give back: not the copies of files that it holds while nobody needs the room."""
+    current, stat = cgroup / "memory.current", cgroup / "memory.stat"
+    if not (current.is_file() and stat.is_file()):
+        return 0
+    facts = dict(line.split() for line in stat.read_text().splitlines())
+    cached_bytes = sum(int(facts.get(name, 0)) for name in ("active_file", "inactive_file"))
+    return max(0, int(current.read_text()) - cached_bytes)

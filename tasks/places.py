@@ -1,0 +1,68 @@
+"""How many videos are read at once, and with how many threads each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+from typing import Literal
+
+from data.video import Device
+from tasks.progress import log
+
+LIBRARIES_BYTES = 600_000_000
+"""What the process takes beside the frames of its videos: PyTorch, DALI, the detector."""
+MOST_ON_NVDEC = 4
+"""A GPU has few decoders; more videos than that at once only wait for them, and each holds memory of the GPU."""
+
+
+def videos_at_once(workers: int, num_videos: int, device: Device, decoder: Literal["auto", "pyav", "dali"]) -> int:
+    """As many as are asked for, but no more than there are, nor, where a GPU may decode them, than that is good at."""
+    most = MOST_ON_NVDEC if device == "gpu" and decoder != "pyav" else workers
+    return max(1, min(workers, num_videos, most))
+
+
+class Places:
+    """Who is at work on a video. Its methods may be called from any thread.
+
+    Videos that were looked at and turn out to be done leave at once, so those that are left share the cores.
+    """
+
+    def __init__(self, *, free_bytes: int, cores: int) -> None:
+        self._free_bytes, self._cores = free_bytes - LIBRARIES_BYTES, cores
+        self._taken_bytes = self._num_begun = self._num_taken = 0
+        self._change = Condition()
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Within the block a video is looked at and, with a place, read."""
+        with self._change:
+            self._num_begun += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._num_begun -= 1
+
+    @contextmanager
+    def place(self, name: str, num_bytes: int) -> Iterator[int]:
+        """Waits until there is so much memory, or nobody else at work; gives the number of threads to work with."""
+        with self._change:
+            if not self._fits(num_bytes):
+                log.info("%s waits: it needs %.1f GB of memory, which others have", name, num_bytes / 1e9)
+            self._num_begun -= 1  # who waits does not work
+            self._change.wait_for(lambda: self._fits(num_bytes))
+            self._num_begun += 1
+            self._num_taken += 1
+            self._taken_bytes += num_bytes
+            threads = max(1, self._cores // self._num_begun)
+        try:
+            yield threads
+        finally:
+            with self._change:
+                self._num_taken -= 1
+                self._taken_bytes -= num_bytes
+                self._change.notify_all()
+
+    def _fits(self, num_bytes: int) -> bool:
+        return self._num_taken == 0 or self._taken_bytes + num_bytes <= self._free_bytes

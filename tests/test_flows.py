@@ -27,7 +27,6 @@ from tasks.config import (
     Experiment,
     IngestConfig,
     MachineConfig,
-    SampleConfig,
     TrainConfig,
     load_experiment,
     with_knobs,

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from clips import spoil
-from odd_clips import film, numbered_film
+from odd_clips import film, numbered_film, remux
 from test_extraction import KNOBS, numbered_faces
 from test_extraction import number_in as number_in_face
 
@@ -161,6 +161,51 @@ def test_a_spoilt_packet_costs_the_frames_that_need_it_and_moves_none(
     assert seen.numbers == with_lost(40, seen.undecoded)
     assert {frame} <= seen.undecoded <= set(range(frame - 5, mended))
     assert seen.times_s == pytest.approx([index / 25 for index in range(40)], abs=1e-3)
+
+
+# The codec, and how many frames of a whole stream there are before its second keyframe: their packets come first.
+INVENTED = [
+    ("mkv", "mpeg4", 12),
+    ("avi", "mpeg4", 12),
+    ("mp4", "mpeg4", 12),
+    ("mkv", "msmpeg4", 6),
+    ("avi", "msmpeg4v2", 6),
+    ("avi", "wmv1", 6),
+    ("avi", "wmv2", 6),
+    ("flv", "flv", 6),
+    ("avi", "h263p", 6),
+    ("mkv", "mpeg2video", 6),
+    ("mkv", "libx264", 11),
+]
+
+
+@pytest.mark.parametrize(("suffix", "codec", "keyframe"), INVENTED)
+@pytest.mark.parametrize("num_cut", [2, 3, 5])
+def test_what_comes_before_the_first_keyframe_is_lost_and_what_follows_keeps_its_number(
+    tmp_path: Path, suffix: str, codec: str, keyframe: int, num_cut: int
+) -> None:
+    """A decoder of MPEG-4 and its kin makes grey frames of it, and one more than there are packets."""
+    options = {} if keyframe > 6 else {"g": "6", "q": "2"}
+    source = numbered_film(tmp_path / f"source.{suffix}", 30, codec=codec, options=options)
+    seen = look(remux(source, tmp_path / f"clip.{suffix}", lambda packets: packets[num_cut:]))
+    first = keyframe - num_cut
+    assert seen.numbers == [None] * first + list(range(keyframe, 30))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("avi", "mpeg4"), ("mkv", "mpeg4"), ("avi", "h263p"), ("mkv", "libx264")]
+)
+@pytest.mark.parametrize("flagged", ["none", "all"])
+def test_flags_that_lie_cost_a_whole_stream_nothing(tmp_path: Path, suffix: str, codec: str, flagged: str) -> None:
+    source = numbered_film(tmp_path / f"source.{suffix}", 20, codec=codec, options={"q": "2"})
+
+    def flag(packets: list[av.Packet]) -> list[av.Packet]:
+        for packet in packets:
+            packet.is_keyframe = flagged == "all"
+        return packets
+
+    seen = look(remux(source, tmp_path / f"clip.{suffix}", flag))
+    assert seen.numbers == list(range(20))
 
 
 def positions(path: Path) -> list[tuple[int, int]]:

@@ -195,7 +195,7 @@ def is_cut_short(path: Path, container: av.container.InputContainer, num_packets
 def count_packets(path: Path, container: av.container.InputContainer) -> tuple[int, str | None]:
     """How many packets there are, and the first reason why they may not be one frame each, if there is one."""
     codec = container.streams.best("video").codec_context.codec.canonical_name
-    times: set[int] = set()
+    times: dict[int, int] = {}
     number, oddity = 0, None
     for packet in packets(path, container):
         if isinstance(packet, av.Packet) and not packet.size:
@@ -212,14 +212,18 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
     return number, oddity
 
 
-def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: set[int]) -> str | None:
+def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: dict[int, int]) -> str | None:
     if isinstance(packet, Missing) or is_damaged(packet):
         return f"packet {number} is damaged"
     if not is_shown(packet):
         return f"packet {number} is not shown"
     if packet.pts is None or packet.pts < 0 or packet.pts in times:
         return f"packet {number} has no time of its own (pts {packet.pts})"
-    times.add(packet.pts)
+    times[packet.pts] = number
+    if not number and not packet.is_keyframe:
+        return "packet 0 is no keyframe"
+    if packet.pts < next(iter(times)):
+        return f"packet {number} is shown before the first keyframe"
     if codec == "mpeg4" and (packet.size < _SMALLEST_VOP or bytes(packet).count(_VOP_START) != 1):
         return f"packet {number} does not hold one frame"
     if codec == "vp9" and not _shows_vp9(bytes(packet)):

@@ -19,7 +19,11 @@ _LONGEST_HEADERS = 100
 _ELEMENTS = (b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x1f\x43\xb6\x75", b"\x11\x4d\x9b\x74", b"\xec")
 """What may follow the last packet of a Matroska file: cues, tags, a cluster, an index, a gap."""
 _HOLE = bytes(64)
-_FILLED_UP = (b"\xff\xd8", b"\x00\x00\x01", b"\x00\x00\x00\x01")
+_WITHOUT_HOLES = frozenset(
+    {"h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "flv1"}
+)
+"""Codecs that never write so many zeros, whatever is filmed; in others black may look like that, in JPEG too."""
+_FILLED_UP = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _VOP_START = b"\x00\x00\x01\xb6"
 """Where a frame of MPEG-4 part 2 begins."""
 _SMALLEST_VOP = 8
@@ -155,13 +159,15 @@ def has_times(container: av.container.InputContainer) -> bool:
 def is_damaged(packet: av.Packet) -> bool:
     """Whether a packet is not what was written: cut, with an error on its way, or with a hole in it.
 
-    Where a disk or a download lost a part, zeros are read. No codec writes so many of them, but a packet that says in
-    itself where it ends (JPEG, or H.264 with start codes) may be filled up with them.
+    Where a disk or a download lost a part, zeros are read. Many codecs write few of them, but a packet that says in
+    itself where it ends (H.264 with start codes) may be filled up with them.
     """
+    if packet.is_corrupt or packet.stream.codec_context.codec.canonical_name not in _WITHOUT_HOLES:
+        return bool(packet.is_corrupt)
     content = bytes(packet)
     if content.startswith(_FILLED_UP):
         content = content.rstrip(b"\x00")
-    return packet.is_corrupt or _HOLE in content
+    return _HOLE in content
 
 
 def guess_time(packet: av.Packet) -> int | None:

@@ -23,7 +23,7 @@ from test_extraction import number_in as number_in_face
 from data.damage import DisplayOrder, Picture
 from data.decoding import read_with_pyav
 from data.extraction import extract_video
-from data.numbered import SIZE, number_in
+from data.numbered import SIZE, number_in, numbered
 from data.shards import read_manifest
 from data.video import probe, read_frames
 
@@ -206,6 +206,50 @@ def test_flags_that_lie_cost_a_whole_stream_nothing(tmp_path: Path, suffix: str,
 
     seen = look(remux(source, tmp_path / f"clip.{suffix}", flag))
     assert seen.numbers == list(range(20))
+
+
+def partly_black(number: int) -> np.ndarray:
+    frame = np.zeros((288, 352, 3), np.uint8)
+    frame[: SIZE[0] // 2, : SIZE[1]] = numbered(number)[: SIZE[0] // 2]
+    return frame
+
+
+def at_1080(frame: np.ndarray) -> np.ndarray:
+    """DNxHD has few sizes."""
+    return np.pad(frame, ((0, 1080 - 288), (0, 1920 - 352), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("dnxhd.mov", "dnxhd", "yuv422p"),
+        ("raw.avi", "rawvideo", "bgr24"),
+        ("v210.mov", "v210", "yuv422p10le"),
+        ("cinepak.avi", "cinepak", "rgb24"),
+        ("wmv2.avi", "wmv2", "yuv420p"),
+        ("lossless.avi", "ljpeg", "yuvj420p"),
+        ("zlib.avi", "zlib", "bgr24"),
+        ("prores.mov", "prores", "yuv422p10le"),
+        ("ffv1.mkv", "ffv1", "yuv420p"),
+        ("huffyuv.avi", "huffyuv", "yuv422p"),
+        ("h264.mp4", "libx264", "yuv420p"),
+        ("hevc.mp4", "libx265", "yuv420p"),
+        ("vp8.webm", "libvpx", "yuv420p"),
+        ("vp9.webm", "libvpx-vp9", "yuv420p"),
+        ("av1.mp4", "libsvtav1", "yuv420p"),
+        ("mpeg2.ts", "mpeg2video", "yuv420p"),
+        ("xvid.avi", "mpeg4", "yuv420p"),
+        ("flash.flv", "flv", "yuv420p"),
+    ],
+)
+def test_black_is_no_damage(tmp_path: Path, name: str, codec: str, pixel_format: str) -> None:
+    """Where pixels are packed little or not at all, black is a long row of zeros."""
+    frames = [partly_black(min(number, 3)) for number in range(8)] + [np.zeros((288, 352, 3), np.uint8)]
+    frames = [at_1080(frame) for frame in frames] if codec == "dnxhd" else frames
+    options = {"b": "120M"} if codec == "dnxhd" else {}
+    seen = look(film(tmp_path / name, frames, codec=codec, pixel_format=pixel_format, options=options))
+    assert (len(seen.frames), seen.undecoded) == (9, set())
+    assert [number_in(frame[: SIZE[0], : SIZE[1]]) for frame in seen.frames[:4]] == [0, 1, 2, 3]
 
 
 def positions(path: Path) -> list[tuple[int, int]]:

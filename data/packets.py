@@ -13,6 +13,8 @@ _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""
 _REORDERED = frozenset({"h264", "hevc", "mpeg4"})
 """Codecs whose frames are decoded in another order than they are shown."""
+_PROGRESSIVE = 1
+"""FFmpeg's number for frames without fields; 0 is not known, those above are the orders of two fields."""
 _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
@@ -210,6 +212,8 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
         number += isinstance(packet, av.Packet)
     if not has_times(container):
         oddity = oddity or "its file does not say when frames are shown"
+    if container.streams.best("video").codec_context.field_order > _PROGRESSIVE:
+        oddity = oddity or "its frames are interlaced, a packet may be half of one"
     if is_cut_short(path, container, number):
         oddity = oddity or "the file is shorter than it says"
     promised = container.streams.best("video").frames

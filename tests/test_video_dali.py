@@ -131,12 +131,17 @@ def begun_at_an_open_group(tmp_path: Path) -> Path:
     return begun_late("clip.mkv", flags.index(True, 1), options=OPEN_GROUPS)(tmp_path)
 
 
+def interlaced(tmp_path: Path) -> Path:
+    return numbered_film(tmp_path / "clip.mp4", 9, options={"x264-params": "tff=1"})
+
+
 @pytest.mark.parametrize(
     ("make", "device", "reason"),
     [
         (begun_late("clip.mkv", 3, codec="mpeg4"), "gpu", "packet 0 is no keyframe"),
         (begun_late("clip.webm", 5, codec="libvpx-vp9"), "cpu", "packet 0 is no keyframe"),
         (begun_late("clip.ts", 4), "gpu", "packet 0 is no keyframe"),
+        (interlaced, "gpu", "its frames are interlaced"),
         (begun_at_an_open_group, "gpu", r"packet \d+ is shown before the first keyframe"),
         (cut_by_edit_list, "cpu", "packet 0 is not shown"),
         (cut_short("clip.avi", "mjpeg"), "cpu", r"packet \d+ is damaged|header promises 30 frames"),

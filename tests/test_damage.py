@@ -350,14 +350,20 @@ def punch(content: bytearray, at: int, rng: random.Random) -> None:
     [
         ("h264.mp4", "libx264", flip, 5),
         ("h264.avi", "libx264", flip, 5),
+        ("h264.mkv", "libx264", flip, 8),
         ("xvid.avi", "mpeg4", flip, 5),
         ("av1.mp4", "libsvtav1", flip, 5),
+        ("hevc.mp4", "libx265", flip, 40),
         ("vp9.webm", "libvpx-vp9", flip, 40),
+        ("mjpeg.avi", "mjpeg", flip, 12),
         ("h264.mp4", "libx264", punch, 2),
         ("h264.avi", "libx264", punch, 2),
+        ("h264.mkv", "libx264", punch, 2),
         ("xvid.avi", "mpeg4", punch, 2),
+        ("av1.mp4", "libsvtav1", punch, 10),
         ("hevc.mp4", "libx265", punch, 20),
         ("vp9.webm", "libvpx-vp9", punch, 20),
+        ("mjpeg.avi", "mjpeg", punch, 12),
     ],
 )
 def test_of_a_hundred_damages_few_stay_unseen(

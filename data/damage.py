@@ -32,9 +32,12 @@ class Picture:
     guess: int | None = None
     """Where it does not: a time at which something is shown, be it this one or another."""
     is_key: bool = False
+    """By the file and by the decoder."""
     is_shown: bool = True
     """Whether a frame is expected of it."""
     is_damaged: bool = False
+    is_decoded_as_key: bool = False
+    """By the decoder, whatever the file says."""
     frame: Any = None
     shown_at: int | None = None
     """In ticks of the stream, once it has its place."""
@@ -77,8 +80,14 @@ class DisplayOrder:
         self._given_up: set[int] = set()
         """Numbers of packets whose frame is lost."""
         self._is_broken = False
+        self._is_unstarted = False
+        """Whether what was decoded so far lacks a keyframe to begin with."""
         self._mended_at = 0
         """Place of the keyframe that ended the last damage; what is shown before it is not mended."""
+
+    def await_keyframe(self) -> None:
+        """For a decoder that makes up what the first frames need: nothing is whole before the first keyframe."""
+        self._is_broken = self._is_unstarted = True
 
     def add(self, sent: Picture) -> None:
         """A packet that the decoder was given."""
@@ -110,7 +119,7 @@ class DisplayOrder:
             # or give two for a packet, of which one is not a frame of the video if the packet is damaged
             picture = next(same_time, None) or self._second(picture.number, frame.pts)
         picture.frame = frame
-        picture.is_key = picture.is_key and is_key
+        picture.is_key, picture.is_decoded_as_key = picture.is_key and is_key, is_key
         picture.is_damaged = picture.is_damaged or is_corrupt
         self._note_damage(picture)
         past = [other for other in self._waiting if other is not picture and _is_past(other, picture)]
@@ -190,12 +199,19 @@ class DisplayOrder:
         if picture.is_damaged:
             self.num_damaged += 1
             self._is_broken = True
-        elif self._is_broken and picture.is_key and picture.frame is not None:
-            self._is_broken = False
+        elif self._is_broken and self._mends(picture):
+            self._is_broken = self._is_unstarted = False
             self._mended_at = picture.place
         if self._is_broken:
             self._last_damage = max(self._last_damage, picture.number)
         picture.is_trusted = not (self._is_broken or picture.is_lost or picture.place < self._mended_at)
+
+    def _mends(self, picture: Picture) -> bool:
+        if self._is_unstarted and not picture.is_shown:  # an edit list may begin between two keyframes
+            return picture.is_key
+        # a file may flag no keyframe, or every packet: that is no reason to give up a stream from its start
+        is_key = picture.is_decoded_as_key if self._is_unstarted else picture.is_key
+        return is_key and picture.frame is not None
 
 
 def _is_past(other: Picture, given: Picture) -> bool:

@@ -38,6 +38,10 @@ from data.pipelining import ahead
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
+_MAKES_UP_REFERENCES = frozenset(
+    {"mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "h261", "h263", "h263p", "flv1"},
+)
+"""Codecs whose decoder begins with a grey frame, of its own making, where a stream does not begin with a keyframe."""
 
 
 def probe(path: Path) -> VideoFacts:
@@ -135,6 +139,8 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
     # frame threads would conceal damage differently from run to run
     stream.codec_context.thread_count = 1
     stream.codec_context.copy_opaque = True
+    if stream.codec_context.codec.canonical_name in _MAKES_UP_REFERENCES:
+        order.await_keyframe()
     sent: WeakValueDictionary[int, Picture] = WeakValueDictionary()
     missing: list[Missing] = []
     numbers, num_packets, next_dts, ends_whole = count(), 0, -math.inf, True

@@ -29,7 +29,7 @@ from data.search import Search, Seen, search_frames
 from data.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
 
-VERSION = 7
+VERSION = 8
 """Part of the digest: raised when the same video and knobs give other detections than before."""
 PART_FRAMES = 1000
 _WINDOW_BYTES = 56_000_000

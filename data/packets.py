@@ -13,13 +13,19 @@ _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""
 _REORDERED = frozenset({"h264", "hevc", "mpeg4"})
 """Codecs whose frames are decoded in another order than they are shown."""
+_PROGRESSIVE = 1
+"""FFmpeg's number for frames without fields; 0 is not known, those above are the orders of two fields."""
 _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
 _ELEMENTS = (b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x1f\x43\xb6\x75", b"\x11\x4d\x9b\x74", b"\xec")
 """What may follow the last packet of a Matroska file: cues, tags, a cluster, an index, a gap."""
 _HOLE = bytes(64)
-_FILLED_UP = (b"\xff\xd8", b"\x00\x00\x01", b"\x00\x00\x00\x01")
+_WITHOUT_HOLES = frozenset(
+    {"h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "flv1"}
+)
+"""Codecs that never write so many zeros, whatever is filmed; in others black may look like that, in JPEG too."""
+_FILLED_UP = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _VOP_START = b"\x00\x00\x01\xb6"
 """Where a frame of MPEG-4 part 2 begins."""
 _SMALLEST_VOP = 8
@@ -155,13 +161,15 @@ def has_times(container: av.container.InputContainer) -> bool:
 def is_damaged(packet: av.Packet) -> bool:
     """Whether a packet is not what was written: cut, with an error on its way, or with a hole in it.
 
-    Where a disk or a download lost a part, zeros are read. No codec writes so many of them, but a packet that says in
-    itself where it ends (JPEG, or H.264 with start codes) may be filled up with them.
+    Where a disk or a download lost a part, zeros are read. Many codecs write few of them, but a packet that says in
+    itself where it ends (H.264 with start codes) may be filled up with them.
     """
+    if packet.is_corrupt or packet.stream.codec_context.codec.canonical_name not in _WITHOUT_HOLES:
+        return bool(packet.is_corrupt)
     content = bytes(packet)
     if content.startswith(_FILLED_UP):
         content = content.rstrip(b"\x00")
-    return packet.is_corrupt or _HOLE in content
+    return _HOLE in content
 
 
 def guess_time(packet: av.Packet) -> int | None:
@@ -195,7 +203,7 @@ def is_cut_short(path: Path, container: av.container.InputContainer, num_packets
 def count_packets(path: Path, container: av.container.InputContainer) -> tuple[int, str | None]:
     """How many packets there are, and the first reason why they may not be one frame each, if there is one."""
     codec = container.streams.best("video").codec_context.codec.canonical_name
-    times: set[int] = set()
+    times: dict[int, int] = {}
     number, oddity = 0, None
     for packet in packets(path, container):
         if isinstance(packet, av.Packet) and not packet.size:
@@ -204,6 +212,8 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
         number += isinstance(packet, av.Packet)
     if not has_times(container):
         oddity = oddity or "its file does not say when frames are shown"
+    if container.streams.best("video").codec_context.field_order > _PROGRESSIVE:
+        oddity = oddity or "its frames are interlaced, a packet may be half of one"
     if is_cut_short(path, container, number):
         oddity = oddity or "the file is shorter than it says"
     promised = container.streams.best("video").frames
@@ -212,14 +222,18 @@ def count_packets(path: Path, container: av.container.InputContainer) -> tuple[i
     return number, oddity
 
 
-def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: set[int]) -> str | None:
+def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: dict[int, int]) -> str | None:
     if isinstance(packet, Missing) or is_damaged(packet):
         return f"packet {number} is damaged"
     if not is_shown(packet):
         return f"packet {number} is not shown"
     if packet.pts is None or packet.pts < 0 or packet.pts in times:
         return f"packet {number} has no time of its own (pts {packet.pts})"
-    times.add(packet.pts)
+    times[packet.pts] = number
+    if not number and not packet.is_keyframe:
+        return "packet 0 is no keyframe"
+    if packet.pts < next(iter(times)):
+        return f"packet {number} is shown before the first keyframe"
     if codec == "mpeg4" and (packet.size < _SMALLEST_VOP or bytes(packet).count(_VOP_START) != 1):
         return f"packet {number} does not hold one frame"
     if codec == "vp9" and not _shows_vp9(bytes(packet)):

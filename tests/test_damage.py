@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from clips import spoil
-from odd_clips import film, numbered_film
+from odd_clips import film, numbered_film, remux
 from test_extraction import KNOBS, numbered_faces
 from test_extraction import number_in as number_in_face
 
 from data.damage import DisplayOrder, Picture
 from data.decoding import read_with_pyav
 from data.extraction import extract_video
-from data.numbered import SIZE, number_in
+from data.numbered import SIZE, number_in, numbered
 from data.shards import read_manifest
 from data.video import probe, read_frames
 
@@ -163,6 +163,95 @@ def test_a_spoilt_packet_costs_the_frames_that_need_it_and_moves_none(
     assert seen.times_s == pytest.approx([index / 25 for index in range(40)], abs=1e-3)
 
 
+# The codec, and how many frames of a whole stream there are before its second keyframe: their packets come first.
+INVENTED = [
+    ("mkv", "mpeg4", 12),
+    ("avi", "mpeg4", 12),
+    ("mp4", "mpeg4", 12),
+    ("mkv", "msmpeg4", 6),
+    ("avi", "msmpeg4v2", 6),
+    ("avi", "wmv1", 6),
+    ("avi", "wmv2", 6),
+    ("flv", "flv", 6),
+    ("avi", "h263p", 6),
+    ("mkv", "mpeg2video", 6),
+    ("mkv", "libx264", 11),
+]
+
+
+@pytest.mark.parametrize(("suffix", "codec", "keyframe"), INVENTED)
+@pytest.mark.parametrize("num_cut", [2, 3, 5])
+def test_what_comes_before_the_first_keyframe_is_lost_and_what_follows_keeps_its_number(
+    tmp_path: Path, suffix: str, codec: str, keyframe: int, num_cut: int
+) -> None:
+    """A decoder of MPEG-4 and its kin makes grey frames of it, and one more than there are packets."""
+    options = {} if keyframe > 6 else {"g": "6", "q": "2"}
+    source = numbered_film(tmp_path / f"source.{suffix}", 30, codec=codec, options=options)
+    seen = look(remux(source, tmp_path / f"clip.{suffix}", lambda packets: packets[num_cut:]))
+    first = keyframe - num_cut
+    assert seen.numbers == [None] * first + list(range(keyframe, 30))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("avi", "mpeg4"), ("mkv", "mpeg4"), ("avi", "h263p"), ("mkv", "libx264")]
+)
+@pytest.mark.parametrize("flagged", ["none", "all"])
+def test_flags_that_lie_cost_a_whole_stream_nothing(tmp_path: Path, suffix: str, codec: str, flagged: str) -> None:
+    source = numbered_film(tmp_path / f"source.{suffix}", 20, codec=codec, options={"q": "2"})
+
+    def flag(packets: list[av.Packet]) -> list[av.Packet]:
+        for packet in packets:
+            packet.is_keyframe = flagged == "all"
+        return packets
+
+    seen = look(remux(source, tmp_path / f"clip.{suffix}", flag))
+    assert seen.numbers == list(range(20))
+
+
+def partly_black(number: int) -> np.ndarray:
+    frame = np.zeros((288, 352, 3), np.uint8)
+    frame[: SIZE[0] // 2, : SIZE[1]] = numbered(number)[: SIZE[0] // 2]
+    return frame
+
+
+def at_1080(frame: np.ndarray) -> np.ndarray:
+    """DNxHD has few sizes."""
+    return np.pad(frame, ((0, 1080 - 288), (0, 1920 - 352), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("dnxhd.mov", "dnxhd", "yuv422p"),
+        ("raw.avi", "rawvideo", "bgr24"),
+        ("v210.mov", "v210", "yuv422p10le"),
+        ("cinepak.avi", "cinepak", "rgb24"),
+        ("wmv2.avi", "wmv2", "yuv420p"),
+        ("lossless.avi", "ljpeg", "yuvj420p"),
+        ("zlib.avi", "zlib", "bgr24"),
+        ("prores.mov", "prores", "yuv422p10le"),
+        ("ffv1.mkv", "ffv1", "yuv420p"),
+        ("huffyuv.avi", "huffyuv", "yuv422p"),
+        ("h264.mp4", "libx264", "yuv420p"),
+        ("hevc.mp4", "libx265", "yuv420p"),
+        ("vp8.webm", "libvpx", "yuv420p"),
+        ("vp9.webm", "libvpx-vp9", "yuv420p"),
+        ("av1.mp4", "libsvtav1", "yuv420p"),
+        ("mpeg2.ts", "mpeg2video", "yuv420p"),
+        ("xvid.avi", "mpeg4", "yuv420p"),
+        ("flash.flv", "flv", "yuv420p"),
+    ],
+)
+def test_black_is_no_damage(tmp_path: Path, name: str, codec: str, pixel_format: str) -> None:
+    """Where pixels are packed little or not at all, black is a long row of zeros."""
+    frames = [partly_black(min(number, 3)) for number in range(8)] + [np.zeros((288, 352, 3), np.uint8)]
+    frames = [at_1080(frame) for frame in frames] if codec == "dnxhd" else frames
+    options = {"b": "120M"} if codec == "dnxhd" else {}
+    seen = look(film(tmp_path / name, frames, codec=codec, pixel_format=pixel_format, options=options))
+    assert (len(seen.frames), seen.undecoded) == (9, set())
+    assert [number_in(frame[: SIZE[0], : SIZE[1]]) for frame in seen.frames[:4]] == [0, 1, 2, 3]
+
+
 def positions(path: Path) -> list[tuple[int, int]]:
     """Where in the file each packet lies, and its size."""
     with av.open(str(path)) as container:
@@ -261,14 +350,20 @@ def punch(content: bytearray, at: int, rng: random.Random) -> None:
     [
         ("h264.mp4", "libx264", flip, 5),
         ("h264.avi", "libx264", flip, 5),
+        ("h264.mkv", "libx264", flip, 8),
         ("xvid.avi", "mpeg4", flip, 5),
         ("av1.mp4", "libsvtav1", flip, 5),
+        ("hevc.mp4", "libx265", flip, 40),
         ("vp9.webm", "libvpx-vp9", flip, 40),
+        ("mjpeg.avi", "mjpeg", flip, 12),
         ("h264.mp4", "libx264", punch, 2),
         ("h264.avi", "libx264", punch, 2),
+        ("h264.mkv", "libx264", punch, 2),
         ("xvid.avi", "mpeg4", punch, 2),
+        ("av1.mp4", "libsvtav1", punch, 10),
         ("hevc.mp4", "libx265", punch, 20),
         ("vp9.webm", "libvpx-vp9", punch, 20),
+        ("mjpeg.avi", "mjpeg", punch, 12),
     ],
 )
 def test_of_a_hundred_damages_few_stay_unseen(

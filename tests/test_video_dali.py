@@ -112,9 +112,39 @@ def packed(tmp_path: Path) -> Path:
     return remux(source, tmp_path / "clip.avi", pack)
 
 
+def begun_late(name: str, num_cut: int, **options: Any) -> Callable[[Path], Path]:
+    """As if cut out of a longer recording."""
+
+    def make(tmp_path: Path) -> Path:
+        source = numbered_film(tmp_path / f"source-{name}", NUM_FRAMES, **options)
+        return remux(source, tmp_path / name, lambda packets: packets[num_cut:])
+
+    return make
+
+
+OPEN_GROUPS = {"x264-params": "keyint=12:bframes=3:b-adapt=0:open-gop=1:scenecut=0"}
+
+
+def begun_at_an_open_group(tmp_path: Path) -> Path:
+    """The keyframe comes first, the frames that are shown before it need what was cut off."""
+    source = numbered_film(tmp_path / "source.mkv", NUM_FRAMES, options=OPEN_GROUPS)
+    with av.open(str(source)) as container:
+        flags = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    return begun_late("clip.mkv", flags.index(True, 1), options=OPEN_GROUPS)(tmp_path)
+
+
+def interlaced(tmp_path: Path) -> Path:
+    return numbered_film(tmp_path / "clip.mp4", 9, options={"x264-params": "tff=1"})
+
+
 @pytest.mark.parametrize(
     ("make", "device", "reason"),
     [
+        (begun_late("clip.mkv", 3, codec="mpeg4"), "gpu", "packet 0 is no keyframe"),
+        (begun_late("clip.webm", 5, codec="libvpx-vp9"), "cpu", "packet 0 is no keyframe"),
+        (begun_late("clip.ts", 4), "gpu", "packet 0 is no keyframe"),
+        (interlaced, "gpu", "its frames are interlaced"),
+        (begun_at_an_open_group, "gpu", r"packet \d+ is shown before the first keyframe"),
         (cut_by_edit_list, "cpu", "packet 0 is not shown"),
         (cut_short("clip.avi", "mjpeg"), "cpu", r"packet \d+ is damaged|header promises 30 frames"),
         (cut_short("clip.mp4", "mjpeg"), "cpu", r"packet \d+ is damaged"),

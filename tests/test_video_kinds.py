@@ -113,7 +113,7 @@ def test_a_stream_that_starts_late_starts_at_0(tmp_path: Path) -> None:
     is_whole(look(clip), [number / 25 for number in range(10)])
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9", "mpeg4"])
 @pytest.mark.parametrize("num_cut", [1, 5, 14])
 def test_frames_that_an_edit_list_cuts_do_not_count(tmp_path: Path, codec: str, num_cut: int) -> None:
     source = numbered_film(tmp_path / "source.mp4", NUM_FRAMES, codec=codec)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.readable import check_file
 from data.shards import digest, file_sha256, write_file
 from data.store import hold
 
@@ -26,12 +27,13 @@ def look_at(path: Path) -> Looks:
     """How the file looks now: bytes, times of change of its content and of its inode (ns), and its inode.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: It is not there, or this user may not look at it.
     """
     try:
         return _looks(path.stat())
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: expected a file, found none; put it back and run the same again") from error
+    except (FileNotFoundError, PermissionError):
+        check_file(path)
+        raise
 
 
 def check_unchanged(path: Path, before: Looks) -> None:
@@ -57,7 +59,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """The sha256 of each file.
 
     Raises:
-        ValueError: A file is not there, or changed while it was read.
+        ValueError: A file is not there, may not be read, or changed while it was read.
     """
     known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:

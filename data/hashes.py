@@ -11,9 +11,11 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from data.readable import check_file
 from data.shards import digest, file_sha256, write_file
 from data.store import hold
 
@@ -27,15 +29,14 @@ def look_at(path: Path) -> Looks:
     """How the file looks now: bytes, times of change of its content and of its inode (ns), and its inode.
 
     Raises:
-        ValueError: It is not there, or no file: reading a pipe would wait for ever.
+        ValueError: It is not there, this user may not look at it, or it is no file: reading a pipe would wait for ever.
     """
-    try:
+    with suppress(FileNotFoundError, PermissionError):
         status = path.stat()
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: expected a file, found none; put it back and run the same again") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path}: expected a file, found something else of that name; move it away")
-    return _looks(status)
+        if stat.S_ISREG(status.st_mode):
+            return _looks(status)
+    check_file(path)
+    return _looks(path.stat())  # it has come meanwhile
 
 
 def check_unchanged(path: Path, before: Looks) -> None:
@@ -61,7 +62,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """The sha256 of each file.
 
     Raises:
-        ValueError: A file is not there, or changed while it was read.
+        ValueError: A file is not there, may not be read, or changed while it was read.
     """
     known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import av
 
+from data.readable import check_file
+
 _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""
 _REORDERED = frozenset({"h264", "hevc", "mpeg4"})
@@ -36,14 +38,16 @@ def open_video(path: Path) -> av.container.InputContainer:
     """The container of a file with a video stream.
 
     Raises:
-        ValueError: There is no such file, it is empty, cannot be read, or is not a video.
+        ValueError: There is no such file, it is empty, may not be read, or is not a video.
+        OSError: The disk or the network fails.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a video, found no such file")
+    check_file(path, "video")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected a video, found 0 bytes; copy or download it again")
     try:
         container = av.open(str(path))
+    except OSError as error:
+        raise OSError(f"{path}: opening it failed: {error.strerror}; is its disk still there?") from error
     except av.error.FFmpegError as error:
         raise ValueError(f"{path}: expected a video, found {error.strerror}; copy it again or move it away") from error
     stream = container.streams.best("video")

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.readable import check_file
 from data.store import says_no_room
 
 MANIFEST = "manifest.json"
@@ -35,6 +36,13 @@ def digest(*parts: object) -> str:
 
 
 def file_sha256(path: Path) -> str:
+    """Of a file's content.
+
+    Raises:
+        ValueError: It is no file, or this user may not read it.
+        OSError: The disk or the network fails.
+    """
+    check_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

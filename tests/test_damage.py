@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import random
@@ -420,6 +421,15 @@ def test_a_disk_that_fails_is_not_the_end_of_the_video(tmp_path: Path, monkeypat
     monkeypatch.setattr(av, "open", lambda path: opened(Failing(Path(path).read_bytes())))
     with pytest.raises(OSError, match=r"clip\.mp4: reading it failed: .*; is its disk still there?"):
         list(read_with_pyav(clip, facts, "cpu", 8, 0))
+
+
+def test_a_disk_that_fails_when_a_video_is_opened_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 3)
+    monkeypatch.setattr(av, "open", lambda _: av.error.err_check(-errno.EIO))
+    with pytest.raises(OSError, match=r"clip\.mp4: opening it failed: Input/output error; is its disk still there?"):
+        probe(clip)
 
 
 def test_frames_of_colours_that_nobody_knows_are_lost(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from data.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
+from data.packets import open_video
 from data.shards import file_sha256
 
 
@@ -80,6 +83,79 @@ def test_a_file_is_unchanged_or_the_error_says_what_happened_to_it(tmp_path: Pat
     path.unlink()
     with pytest.raises(ValueError, match=r"a\.mp4: vanished while it was read"):
         check_unchanged(path, before)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Root may read everything: it acts as nobody for a while."""
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def closed_file(folder: Path) -> Path:
+    path = folder / "closed.mp4"
+    path.write_bytes(b"one")
+    path.chmod(0)
+    return path
+
+
+def in_a_closed_folder(folder: Path) -> Path:
+    path = folder / "closed" / "a.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"one")
+    path.parent.chmod(0)
+    return path
+
+
+def a_folder(folder: Path) -> Path:
+    path = folder / "a.mp4"
+    path.mkdir()
+    return path
+
+
+def a_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "a.mp4")
+    return folder / "a.mp4"
+
+
+NO_PERMISSION = "found no permission to read it; give it to the user of this run with chmod"
+
+
+@pytest.mark.parametrize("read", [file_sha256, open_video])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (closed_file, NO_PERMISSION),
+        (in_a_closed_folder, NO_PERMISSION),
+        (a_folder, "found a folder; move it away"),
+        (a_pipe, "found a pipe or a device; move it away"),
+        (lambda folder: folder / "gone.mp4", "found none; put it back and run the same again"),
+    ],
+)
+def test_what_cannot_be_read_as_a_file_is_said_in_one_sentence(
+    read: Callable[[Path], object], make: Callable[[Path], Path], reason: str
+) -> None:
+    """Not as an error of the disk, which would be tried again."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = make(Path(name))
+        with without_rights(), pytest.raises(ValueError, match=rf"{path.name}: expected a (file|video), {reason}"):
+            read(path)
+        path.parent.chmod(0o755)
+
+
+def test_a_video_in_a_closed_folder_is_no_error_of_the_disk() -> None:
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = in_a_closed_folder(Path(name))
+        with without_rights(), pytest.raises(ValueError, match=NO_PERMISSION):
+            look_at(path)
+        path.parent.chmod(0o755)
 
 
 def test_what_is_known_is_written_only_if_it_is_new(tmp_path: Path) -> None:

@@ -182,11 +182,11 @@ def nothing_that_decodes(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (no_file, "expected a video, found no such file"),
+        (no_file, "expected a video, found none; put it back and run the same again"),
         (empty, "expected a video, found 0 bytes; copy or download it again"),
         (text, "expected a video, found Invalid data found when processing input; copy it again or move it away"),
         (sound, "expected a video stream, found audio; move it away"),
-        (folder, "expected a video, found no such file"),
+        (folder, "expected a video, found a folder; move it away"),
         (picture, "expected a video stream, found a picture; move it away"),
         (sound_with_a_cover, "expected a video stream, found a picture, audio; move it away"),
         (unknown_codec, "expected a video that can be decoded, found an unknown codec; convert it"),

@@ -80,7 +80,7 @@ SAID = {
     "empty": "expected a video, found 0 bytes; copy or download it again",
     "sound": "expected a video stream, found audio; move it away",
     "black": "expected frames, found none that decodes; copy or download it again",
-    "pipe": "expected a file, found something else of that name; move it away",
+    "pipe": "expected a file, found a pipe or a device; move it away",
     "dangling": "expected a file, found none; put it back and run the same again",
 }
 

@@ -169,5 +169,5 @@ def test_what_is_known_is_written_only_if_it_is_new(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "107.mp4")
-    with pytest.raises(ValueError, match=r"107\.mp4: expected a file, found something else of that name; move it away"):
+    with pytest.raises(ValueError, match=r"107\.mp4: expected a file, found a pipe or a device; move it away"):
         file_hash(tmp_path / "107.mp4", tmp_path / "store")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -53,13 +52,14 @@ def print_gpu_verdict(console: Console) -> None:
 
 def facts(store: Path) -> dict[str, str]:
     """The same, by name."""
+    from data.machine import num_cores
     from data.video import resolve_device
 
     device = resolve_device("auto")
     frames_from = "NVDEC through DALI; PyAV for what it cannot decode" if device == "gpu" else "PyAV"
     return {
         "versions": f"Python {platform.python_version()}, " + ", ".join(_version(name) for name in PACKAGES),
-        "device": f"{device}, {os.cpu_count()} cores",
+        "device": f"{device}, {num_cores()} cores",
         "frames": f"from {frames_from}",
         "store": _store(store),
         "prefect": _server(prefect_api().removesuffix("/api"), f"{prefect_api()}/health"),

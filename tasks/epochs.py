@@ -15,6 +15,7 @@ from data.augment import Augmentation
 from data.frames import LabelledFrames, labelled_frames
 from data.hashes import file_hash
 from data.labels import Split
+from data.machine import num_cores
 from data.shards import digest
 from data.store import hold
 from data.video import resolve_device
@@ -48,7 +49,7 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
 
 def cores() -> int:
     """Of this process: those that torchrun starts on a machine share them. So many threads decode crops."""
-    return max((os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+    return max(num_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
 
 
 def use_all_cores() -> None:

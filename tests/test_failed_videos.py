@@ -17,7 +17,8 @@ import pytest
 from clips import one_person, spoil
 from conftest import MakeTree
 from odd_clips import film
-from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import ArtifactSort
 
 from data.labels import Edition
 from data.numbered import write_clip
@@ -155,7 +156,9 @@ def test_of_a_data_set_with_bad_videos_the_good_ones_are_done_and_each_bad_one_i
     page = (store / "reports" / "mixed.html").read_text()
     assert all(f"videos/batch1/{name}.mp4</td>" in page and f'">{name}</' in page for name in MAKE)
     assert "none, for its video failed" in page
-    newest = {key: Artifact.get(key) for key in ("quality-report", "quality")}
+    with get_client(sync_client=True) as client:
+        latest_last = reversed(client.read_artifacts(sort=ArtifactSort.UPDATED_DESC))
+        newest = {artifact.key: artifact for artifact in latest_last}
     assert f"- **failed**: `videos/batch1/cut.mp4`: {reasons['cut']}" in str(newest["quality-report"].data)
     assert "tracks whose video failed: black, closed, cut" in str(newest["quality"].description)
 

@@ -13,8 +13,11 @@ from tasks.config import Experiment, MachineConfig
 
 
 @flow(name="ablate-mtanet", flow_run_name="ablate-{experiment.name}")
-def ablate_mtanet(experiment: Experiment, seeds: int, machine: MachineConfig = MachineConfig()) -> Path:
-    """Trains every variant from every seed; gives the file with the table. What is done already is not done again."""
+def ablate_mtanet(experiment: Experiment, seeds: int, machine: MachineConfig = MachineConfig(), only: str = "") -> Path:
+    """Trains every variant from every seed; gives the file with the table. What is done already is not done again.
+
+    With `only`, beside the whole recipe those with this in their names.
+    """
     check_store(machine.store)
     dataset = ingest_what_can_be(experiment, machine)
-    return ablate_recipe(experiment, dataset, seeds, machine)
+    return ablate_recipe(experiment, dataset, seeds, machine, only)

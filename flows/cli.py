@@ -73,6 +73,7 @@ def train(
 def ablate(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Trainings of each variant.")] = 3,
+    only: Annotated[str, typer.Option(help="Beside the recipe, variants with this in their names.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = Device.AUTO,
@@ -85,7 +86,7 @@ def ablate(
     with prefect(store):
         from flows.ablate import ablate_mtanet
 
-        table = ablate_mtanet(knobs, seeds, machine_of(store, device, workers))
+        table = ablate_mtanet(knobs, seeds, machine_of(store, device, workers), only)
     out.print(f"ablation: {table}")
 
 

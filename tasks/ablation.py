@@ -7,6 +7,7 @@ what one has to know to leave it out, and parts that do the same show as ones th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,24 +86,35 @@ def variants(recipe: TrainConfig, strong: TrainConfig) -> list[Variant]:
 
 
 @task(task_run_name="ablate-{experiment.name}", cache_policy=NO_CACHE)
-def ablate_recipe(experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig) -> Path:
+def ablate_recipe(
+    experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig, only: str = ""
+) -> Path:
     """The table of an ablation, in the store and on the flow run's page."""
-    path = run_ablation(
-        experiment, variants(experiment.train, load_experiment("strong").train), dataset, num_seeds, machine
-    )
+    chosen = variants(experiment.train, load_experiment("strong").train)
+    path = run_ablation(experiment, chosen, dataset, num_seeds, machine, only)
     create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
     return path
 
 
 def run_ablation(
-    experiment: Experiment, chosen: Sequence[Variant], dataset: Dataset, num_seeds: int, machine: MachineConfig
+    experiment: Experiment,
+    chosen: Sequence[Variant],
+    dataset: Dataset,
+    num_seeds: int,
+    machine: MachineConfig,
+    only: str = "",
 ) -> Path:
     """Trains variants from every seed, as runs below one of MLflow, and writes the table; what is done stays done.
+
+    With `only`, beside the whole recipe those with this in their names, and a table of its own.
 
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or a video that one task holds out
             trains another, and the splits are not the official ones.
     """
+    chosen = [variant for variant in chosen if variant.name == RECIPE or only in variant.name]
+    if len(chosen) == 1:
+        raise ValueError(f"--only {only}: no variant is called so; without it the table has all of their names")
     refuse_leaks(dataset, machine.store)
     seeds = [experiment.train.seed + number for number in range(num_seeds)]
     trainings = [(variant, seed) for variant in chosen for seed in seeds]
@@ -120,9 +132,10 @@ def run_ablation(
                 scores = _trained(experiment, variant, seed, dataset, machine, run_id, shown)
                 results.setdefault(variant.name, []).append(scores)
                 shown.advance()
-        page = "\n".join(markdown(experiment, dataset, num_seeds, results)) + "\n"
-        tracking.log_text(machine.store, run_id, "ablation.md", page)
-    path = machine.store / "reports" / f"ablation-{experiment.name}.md"
+        page = "\n".join(markdown(experiment, dataset, num_seeds, results, only)) + "\n"
+        name = "-".join(["ablation", experiment.name, *re.findall(r"[\w.]+", only)]) + ".md"
+        tracking.log_text(machine.store, run_id, name, page)
+    path = machine.store / "reports" / name
     with hold(machine.store, "reports", what="the reports"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, page)
@@ -170,16 +183,21 @@ def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfi
 
 
 def markdown(
-    experiment: Experiment, dataset: Dataset, num_seeds: int, results: Mapping[str, Sequence[Mapping[str, float]]]
+    experiment: Experiment,
+    dataset: Dataset,
+    num_seeds: int,
+    results: Mapping[str, Sequence[Mapping[str, float]]],
+    only: str = "",
 ) -> Iterator[str]:
     """The table as lines: for each variant the mean and spread of the scores, and what they are less the recipe's."""
     knobs = experiment.train
     yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
     yield ""
+    some = f" --only '{only}'" if only else ""
     trained = f"trained from {num_seeds} seed{'s' if num_seeds > 1 else ''}"
     yield (
-        f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}`: each variant {trained}, with the same "
-        f"network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames (one in "
+        f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}{some}`: each variant {trained}, with the "
+        f"same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames (one in "
         f"{knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of validation, of the "
         f"{knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
         "whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
@@ -187,11 +205,14 @@ def markdown(
     yield ""
     yield f"| variant | {' | '.join(SCORES.values())} | total, less the recipe's |"
     yield "|---" * (len(SCORES) + 2) + "|"
-    totals = [scores["total"] for scores in results[RECIPE]]
+    totals = {name: [scores["total"] for scores in found] for name, found in results.items()}
     for name, found in results.items():
         cells = [_said(spread([scores[score] for scores in found])) if score in found[0] else "-" for score in SCORES]
-        difference = paired([scores["total"] for scores in found], totals)
+        difference = paired(totals[name], totals[RECIPE])
         yield f"| {name} | {' | '.join(cells)} | {'-' if name == RECIPE else _interval(difference)} |"
+    if {STRONG, PAPER} <= results.keys():
+        yield ""
+        yield f"Total of {STRONG} less that of {PAPER}: {_interval(paired(totals[STRONG], totals[PAPER]))}."
 
 
 def _said(found: Spread) -> str:

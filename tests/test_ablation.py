@@ -14,7 +14,7 @@ from data.labels import Edition
 from data.shards import write_folder, write_manifest
 from model.spread import paired, spread
 from tasks import tracking
-from tasks.ablation import OPTIONS, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
+from tasks.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
 
@@ -68,7 +68,10 @@ def test_the_table_has_means_spreads_and_paired_differences() -> None:
         return {"ccc": 0.5, "expression": 0.25, "action_units": 0.75, "total": total}
 
     results = {RECIPE: [scores(2.0), scores(2.2)], "without blur": [scores(1.9), scores(2.1)]}
+    ends = {STRONG: [scores(1.5), scores(1.7)], PAPER: [scores(0.5), scores(0.7)]}
     dataset = Dataset("sample", "root", ())
+    *_, difference = markdown(load_experiment("ablation"), dataset, 2, {**results, **ends})
+    assert difference.endswith("less that of the paper's recipe: +1.000 [+1.000, +1.000].")
     lines = list(markdown(load_experiment("ablation"), dataset, 2, results))
     assert "`mtanet ablate --experiment ablation --seeds 2`" in lines[2]
     assert lines[-2] == f"| {RECIPE} | 0.500 ± 0.000 | 0.250 ± 0.000 | 0.750 ± 0.000 | 2.100 ± 0.141 | - |"
@@ -110,7 +113,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     assert f"| {RECIPE} | {recipe['final/ccc']:.3f} | " in path.read_text()
     assert "±" not in path.read_text().split("| variant")[1]
     logged = tracking.connect(mlflow_store).list_artifacts(parent.info.run_id)
-    assert [artifact.path for artifact in logged] == ["ablation.md"]
+    assert [artifact.path for artifact in logged] == ["ablation-tiny.md"]
 
     page = path.read_text()
     run_ablation(experiment, chosen, dataset, 1, machine)
@@ -120,6 +123,19 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     ended = {run.info.run_id: run.info.end_time for run in _runs(mlflow_store) if run.info.run_id != parent.info.run_id}
     assert len(ended) == 2 * len(names)
     assert ended.items() >= {run.info.run_id: run.info.end_time for run in children}.items()
+
+
+def test_some_variants_have_a_table_of_their_own_and_none_is_refused(mlflow_store: Path, dataset: Dataset) -> None:
+    torch.set_num_threads(1)
+    experiment = _tiny("train.optimiser=adamw", "train.blur=0.5")
+    machine = MachineConfig(store=mlflow_store, device="cpu")
+    chosen = variants(experiment.train, TrainConfig())
+    path = run_ablation(experiment, chosen, dataset, 1, machine, only="rate 0.05")
+    assert path.name == "ablation-tiny-rate-0.05.md"
+    rows = [line.split(" | ")[0] for line in path.read_text().splitlines() if line.startswith("| the")]
+    assert rows == [f"| {RECIPE}", "| the paper's recipe, learning rate 0.05"]
+    with pytest.raises(ValueError, match="--only sleep: no variant is called so"):
+        run_ablation(experiment, chosen, dataset, 1, machine, only="sleep")
 
 
 def _tiny(*knobs: str) -> Experiment:

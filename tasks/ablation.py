@@ -197,8 +197,8 @@ def markdown(
     trained = f"trained from {num_seeds} seed{'s' if num_seeds > 1 else ''}"
     yield (
         f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}{some}`: each variant {trained}, with the "
-        f"same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames (one in "
-        f"{knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of validation, of the "
+        f"same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames "
+        f"(one in {knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of validation, of the "
         f"{knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
         "whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
     )

@@ -128,7 +128,7 @@ def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
 def test_the_processes_on_a_machine_share_its_cores(
     monkeypatch: pytest.MonkeyPatch, processes: str | None, expected: int
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     if processes is not None:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)

@@ -39,7 +39,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -47,12 +46,12 @@ import av
 import field
 from clip import make_clip, repeat
 
-from data import decoding, video
+from data import video
 from data.dali_video import read_with_dali
 from data.detections import window_frames
 from data.extraction import extract_video
 from data.faces import FaceDetector
-from data.media import Device
+from data.media import Chunk, Device
 
 log = logging.getLogger("benchmark")
 THREADS = 2
@@ -168,20 +167,17 @@ def _new(folder: str, name: str) -> Path:
 def _shares() -> Iterator[dict[str, float]]:
     """Notes the CPU time of threads while they decode and search; what DALI does in threads of its own is neither."""
     shares = {"decode_cpu_s": 0.0, "search_cpu_s": 0.0}
-    decoded, read, look = decoding.decoded_chunks, video.read_with_pyav, FaceDetector.look
+    read, look = video.read_with_pyav, FaceDetector.look
 
-    def timed(generate: Callable[..., Generator[Any]]) -> Callable[..., Generator[Any]]:
-        def generate_timed(*arguments: object) -> Generator[Any]:
-            items = generate(*arguments)
-            while True:
-                start_s = time.thread_time()
-                item = next(items, None)
-                shares["decode_cpu_s"] += time.thread_time() - start_s
-                if item is None:
-                    return
-                yield item
-
-        return generate_timed
+    def timed_read(*arguments: object) -> Generator[Chunk]:
+        chunks = read(*arguments)  # type: ignore[arg-type]
+        while True:
+            start_s = time.thread_time()
+            chunk = next(chunks, None)
+            shares["decode_cpu_s"] += time.thread_time() - start_s
+            if chunk is None:
+                return
+            yield chunk
 
     def timed_look(*arguments: object, **options: object) -> object:
         start_s = time.thread_time()
@@ -190,13 +186,11 @@ def _shares() -> Iterator[dict[str, float]]:
         finally:
             shares["search_cpu_s"] += time.thread_time() - start_s
 
-    decoding.decoded_chunks, video.read_with_pyav = timed(decoded), timed(read)
-    FaceDetector.look = timed_look  # type: ignore[assignment, method-assign]
+    video.read_with_pyav, FaceDetector.look = timed_read, timed_look  # type: ignore[assignment, method-assign]
     try:
         yield shares
     finally:
-        decoding.decoded_chunks, video.read_with_pyav = decoded, read
-        FaceDetector.look = look  # type: ignore[method-assign]
+        video.read_with_pyav, FaceDetector.look = read, look  # type: ignore[method-assign]
 
 
 def in_own_process(name: str, path: Path, device: Device) -> Timing:

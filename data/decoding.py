@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ from data.packets import (
     open_video,
     packets,
 )
-from data.pipelining import ahead
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
@@ -79,27 +76,7 @@ def probe(path: Path) -> VideoFacts:
 
 
 def read_with_pyav(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
-    """Every frame from number `skip` on; a lost one is a frame too.
-
-    The next chunk's frames are decoded in a thread while this one's colours are converted, which takes about as long.
-    """
-    with closing(ahead(decoded_chunks(path, chunk, skip), num=1, name="decoder")) as decoded:
-        for of_chunk in decoded:
-            yield _chunk_of(of_chunk, facts, device)
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A chunk before its colours are converted."""
-
-    pictures: Sequence[Picture]
-    end: int
-    """Index of the frame after the last one."""
-    damaged_packets: int
-
-
-def decoded_chunks(path: Path, chunk: int, skip: int) -> Generator[Decoded]:
-    """What the decoder gives, lost frames among it; the last chunk may have none."""
+    """Every frame from number `skip` on; a lost one is a frame too."""
     pending: list[Picture] = []
     start: int | None = None
     end = 0
@@ -108,7 +85,7 @@ def decoded_chunks(path: Path, chunk: int, skip: int) -> Generator[Decoded]:
         order = DisplayOrder(float(1 / (stream.average_rate * stream.time_base)) if stream.average_rate else None)
         for picture in _shown(path, container, order):
             if len(pending) == chunk:
-                yield Decoded(pending, end, order.num_damaged)
+                yield _chunk_of(pending, end, order.num_damaged, facts, device)
                 pending = []
             start = picture.shown_at if start is None else start
             if picture.shown_at is not None and start is not None:
@@ -116,19 +93,19 @@ def decoded_chunks(path: Path, chunk: int, skip: int) -> Generator[Decoded]:
             end += 1
             if end > skip:
                 pending.append(picture)
-        yield Decoded(pending, end, order.num_damaged)
+        yield _chunk_of(pending, end, order.num_damaged, facts, device)
 
 
-def _chunk_of(decoded: Decoded, facts: VideoFacts, device: Device) -> Chunk:
-    frames_FHWC = _pixels(decoded.pictures, facts)  # first, since some may turn out not to have any
-    frame_indices = range(decoded.end - len(decoded.pictures), decoded.end)
+def _chunk_of(pictures: Sequence[Picture], end: int, damaged_packets: int, facts: VideoFacts, device: Device) -> Chunk:
+    frames_FHWC = _pixels(pictures, facts)  # first, since some may turn out not to have any
+    frame_indices = range(end - len(pictures), end)
     return Chunk(
         frames_FHWC=frames_FHWC.cuda() if device == "gpu" else frames_FHWC,
         frame_indices=frame_indices,
-        times_s=tuple(picture.time_s for picture in decoded.pictures),
-        damaged_packets=decoded.damaged_packets,
+        times_s=tuple(picture.time_s for picture in pictures),
+        damaged_packets=damaged_packets,
         undecoded=frozenset(
-            index for index, picture in zip(frame_indices, decoded.pictures, strict=True) if not picture.is_trusted
+            index for index, picture in zip(frame_indices, pictures, strict=True) if not picture.is_trusted
         ),
     )
 

@@ -101,4 +101,4 @@ def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16
     assert skip % chunk == 0, f"skip {skip} is not a multiple of {chunk}: the chunks would be others than without skip"
     facts = probe(path)
     read = read_with_pyav if decoder == "pyav" else read_with_dali
-    return ahead(read(path, facts, device, chunk, skip), num=_CHUNKS_AHEAD, name="colours")
+    return ahead(read(path, facts, device, chunk, skip), num=_CHUNKS_AHEAD, name="decoder")

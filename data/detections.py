@@ -29,10 +29,10 @@ from data.search import Search, Seen, search_frames
 from data.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
 
-VERSION = 8
+VERSION = 9
 """Part of the digest: raised when the same video and knobs give other detections than before."""
 PART_FRAMES = 1000
-_WINDOW_BYTES = 56_000_000
+_WINDOW_BYTES = 70_000_000
 _LONGEST_WINDOW = 25
 _WINDOWS_IN_USE = 7
 """Those that wait between two steps, and those that are decoded, searched, cut and written."""

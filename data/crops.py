@@ -106,7 +106,8 @@ def _cut_on_cpu(
     """The same to a grey level or two, by the operators that are three times as fast on a CPU."""
     regions = []
     for frame_HWC, (top, left), (bottom, right) in zip(frames_HWC, starts_N2, ends_N2, strict=True):
-        region_1CHW = frame_HWC[top:bottom, left:right].permute(2, 0, 1)[None]
+        # the face's own dimension first: without it PyTorch takes the bytes for CHW, in nearly twice the time
+        region_1CHW = frame_HWC[None, top:bottom, left:right].permute(0, 3, 1, 2)
         size = (_REGION_PX, _REGION_PX)
         region_1CHW = functional.interpolate(region_1CHW, size, mode="bilinear", antialias=True)
         regions.append(region_1CHW[0].permute(1, 2, 0).contiguous())

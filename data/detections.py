@@ -6,6 +6,7 @@ are there; its chunks are the same as an unbroken run's, so its parts are too, b
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -189,10 +190,16 @@ def _searchers(threads: int) -> Iterator[Executor]:
     with _torch_lock:
         _torch_threads.append(_torch_threads[0] if _torch_threads else torch.get_num_threads())
     try:
-        with ThreadPoolExecutor(threads, "search", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(threads, "search", initializer=_take_one_core) as pool:
             yield pool
     finally:
         with _torch_lock:
             before = _torch_threads.pop()
             if not _torch_threads:
                 torch.set_num_threads(before)  # it is that of threads to come, too: several videos are searched at once
+
+
+def _take_one_core() -> None:
+    """And leave it to the decoder, which is one thread, whenever that has work: the search would wait for it later."""
+    torch.set_num_threads(1)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

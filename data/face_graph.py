@@ -33,7 +33,8 @@ def face_pipeline(
 ) -> Pipeline:
     """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or floats where `augment` changes colours, some of them beyond.
 
-    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
+    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives. What a run gives
+    lives until the next one: with `exec_dynamic` it would live longer, and take time for it that nobody needs.
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE

@@ -44,9 +44,6 @@ class Augmentation:
         return self.flip > 0 or self.crop > 0
 
 
-STILL = Augmentation(flip=0, crop=0, colour=0)
-"""Changes nothing."""
-
 _BLUR_PX = (0.5, 2.0)
 _NO_BLUR_PX = 0.01
 """So narrow a blur gives the very pixels back; DALI takes 0 for a wish to choose the width itself."""

@@ -12,8 +12,12 @@ import pyarrow.parquet as pq
 import simplejpeg
 from numpy.typing import NDArray
 
+from data.augment import Augmentation
 from data.labels import Split, Task
 from data.schema import FACES, LABELS, Status
+
+STILL = Augmentation(flip=0, crop=0, colour=0)
+"""Changes nothing."""
 
 
 def face(level: int, size_px: int = 112) -> NDArray[np.uint8]:

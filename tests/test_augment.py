@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from little_store import face, jpeg, label, write_labels, write_track
+from little_store import STILL, face, jpeg, label, write_labels, write_track
 from torch import Tensor
 
-from data.augment import STILL, Augmentation, draw
+from data.augment import Augmentation, draw
 from data.frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
 from data.loader import batches

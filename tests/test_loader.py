@@ -13,13 +13,13 @@ import simplejpeg
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from little_store import face, jpeg, label, learnable_store, write_labels, write_track
+from little_store import STILL, face, jpeg, label, learnable_store, write_labels, write_track
 from numpy.typing import NDArray
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 from torch import Tensor
 
-from data.augment import STILL, Augmentation, draw
+from data.augment import Augmentation, draw
 from data.batch import Batch
 from data.face_graph import Device, face_pipeline
 from data.frames import LabelledFrames, labelled_frames

@@ -136,7 +136,7 @@ def compare_sizes(videos: list[Path]) -> None:
     rows: list[tuple[float, bool, float]] = []
     for video in videos:
         for chunk in read_frames(video, device="cpu", decoder="pyav", chunk=10):
-            for frame_HWC in chunk.frames_FHWC[::5]:
+            for frame_HWC in chunk.frames_HWC[::5]:
                 looks = [
                     detector.look([frame_HWC], px, small_faces=px == _LOOKS_PX[0])[0]  # as a search does
                     for px in _LOOKS_PX

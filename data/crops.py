@@ -1,7 +1,7 @@
 """Frame and landmarks -> an upright face of 112 x 112 px, as a JPEG, and a descriptor of how its owner looks.
 
 Points are in px as the detector and OpenCV count them, pixel centres at whole numbers; DALI puts centres at halves.
-Shapes: F frames, N faces, H rows, W columns, C RGB.
+Shapes: N faces, H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
 import simplejpeg
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from data.schema import FACE_SIZE_PX
-from data.video import Device
+from data.video import Device, Frame
 
 TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
 """Where the five landmarks lie in a crop: the template of ArcFace, on which public face networks are trained."""
@@ -27,9 +26,8 @@ _REGION_MARGIN = 1.04
 
 _LEVELS = 4
 _SAMPLES = 16
-_HEAD = (-0.2, -0.3, 1.4, 1.2)
-_SHOULDERS = (-0.5, 1.1, 2.0, 1.0)
-"""Regions x y w h beside a face's box, in units of its width and height."""
+_BESIDE_24 = np.array([(-0.2, -0.3, 1.4, 1.2), (-0.5, 1.1, 2.0, 1.0)])
+"""Head and shoulders: x y w h beside a face's box, in units of its width and height."""
 APPEARANCE_LENGTH = 2 * _LEVELS**3
 
 
@@ -63,22 +61,24 @@ def alignment(landmarks_52: np.ndarray) -> np.ndarray:
     return matrix_23
 
 
-def cut_faces(frames_FHWC: Tensor, owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device) -> np.ndarray:
-    """The aligned faces, uint8 `(N, FACE_SIZE_PX, FACE_SIZE_PX, C)`; face n is cut from frame `owners[n]`.
+def cut_faces(
+    frames_HWC: Sequence[Frame], owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device
+) -> np.ndarray:
+    """The aligned faces, uint8 `(N, FACE_SIZE_PX, FACE_SIZE_PX, C)`; face n is cut from frame `owners[n]`, uint8 too.
 
     Where a face reaches beyond its frame the frame's outermost pixels go on.
     """
     if not len(owners):
         return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
-    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), frames_FHWC.shape[1:3])
-    regions = ([frames_FHWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
+    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), frames_HWC[0].shape[:2])
+    regions = ([frames_HWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
     faces = _cut_by_dali(*regions, device=device) if device == "gpu" else _cut_on_cpu(*regions)
     crops: np.ndarray = faces.torch().cpu().numpy()
     return crops
 
 
 def _cut_by_dali(
-    frames_HWC: Sequence[Tensor],
+    frames_HWC: Sequence[Frame],
     starts_N2: np.ndarray,
     ends_N2: np.ndarray,
     matrices_N23: np.ndarray,
@@ -87,7 +87,7 @@ def _cut_by_dali(
 ) -> ndd.Batch:
     """What a GPU does; on a CPU it runs as well, for tests."""
     regions = ndd.resize(
-        ndd.as_batch(frames_HWC, layout="HWC"),
+        ndd.as_batch([frame_HWC[:] for frame_HWC in frames_HWC], layout="HWC"),
         size=(_REGION_PX, _REGION_PX),
         roi_start=ndd.as_batch(list(starts_N2.astype(np.float32))),
         roi_end=ndd.as_batch(list(ends_N2.astype(np.float32))),
@@ -101,13 +101,13 @@ def _cut_by_dali(
 
 
 def _cut_on_cpu(
-    frames_HWC: Sequence[Tensor], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
+    frames_HWC: Sequence[Frame], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
 ) -> ndd.Batch:
     """The same to a grey level or two, by the operators that are three times as fast on a CPU."""
     regions = []
     for frame_HWC, (top, left), (bottom, right) in zip(frames_HWC, starts_N2, ends_N2, strict=True):
         # the face's own dimension first: without it PyTorch takes the bytes for CHW, in nearly twice the time
-        region_1CHW = frame_HWC[None, top:bottom, left:right].permute(0, 3, 1, 2)
+        region_1CHW = frame_HWC[top:bottom, left:right][None].permute(0, 3, 1, 2)
         size = (_REGION_PX, _REGION_PX)
         region_1CHW = functional.interpolate(region_1CHW, size, mode="bilinear", antialias=True)
         regions.append(region_1CHW[0].permute(1, 2, 0).contiguous())
@@ -127,14 +127,16 @@ def encode_jpegs(faces_NHWC: np.ndarray, *, quality: int) -> list[bytes]:
     return [simplejpeg.encode_jpeg(face_HWC, quality, "RGB", "420") for face_HWC in faces_NHWC]
 
 
-def appearances(frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray) -> np.ndarray:
+def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np.ndarray) -> np.ndarray:
     """How the owner of each face looks: colours of the head and of the shoulders, float32 `(N, APPEARANCE_LENGTH)`.
 
     Two histograms, whose square roots have length 1 together: the scalar product of two descriptors is 1 for the same
     colours and 0 for none in common.
     """
-    histograms = [_histograms(_samples(frames_FHWC, owners, boxes_N4, region)) for region in (_HEAD, _SHOULDERS)]
-    return np.sqrt(np.concatenate(histograms, axis=1) / len(histograms)).astype(np.float32)
+    samples_NSC = [_samples(frames_HWC[owner], box_4) for owner, box_4 in zip(owners, boxes_N4, strict=True)]
+    histograms_NL = _histograms(np.concatenate([np.empty((0, _SAMPLES**2, 3), np.uint8), *samples_NSC]))
+    looks_NL: np.ndarray = np.sqrt(histograms_NL.reshape(-1, APPEARANCE_LENGTH) / len(_BESIDE_24)).astype(np.float32)
+    return looks_NL
 
 
 def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -161,24 +163,21 @@ def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarr
     return start_yx_N2, end_yx_N2, matrices_N23.astype(np.float32)
 
 
-def _samples(
-    frames_FHWC: Tensor, owners: Sequence[int], boxes_N4: np.ndarray, region: tuple[float, float, float, float]
-) -> np.ndarray:
-    """A grid of pixels of a region beside each face, uint8 `(N, samples, C)`; beyond the frame its edge is repeated."""
-    x_N1, y_N1, w_N1, h_N1 = np.split(boxes_N4, 4, axis=1)
-    steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-    columns_NS = x_N1 + w_N1 * (region[0] + region[2] * steps)
-    rows_NS = y_N1 + h_N1 * (region[1] + region[3] * steps)
-    height, width = frames_FHWC.shape[1:3]
-    rows, columns = (
-        torch.from_numpy(np.clip(positions, 0, last - 1).astype(np.int64)).to(frames_FHWC.device)
-        for positions, last in ((rows_NS, height), (columns_NS, width))
+def _samples(frame_HWC: Frame, box_4: np.ndarray) -> np.ndarray:
+    """A grid of pixels of each region beside a face, uint8 `(2, samples, C)`; beyond the frame its edge is repeated."""
+    (x, y, w, h), (x_21, y_21, w_21, h_21) = box_4, np.split(_BESIDE_24, 4, axis=1)
+    steps_S = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    height, width = frame_HWC.shape[:2]
+    rows_2S = np.clip(y + h * (y_21 + h_21 * steps_S), 0, height - 1).astype(np.int64)
+    columns_2S = np.clip(x + w * (x_21 + w_21 * steps_S), 0, width - 1).astype(np.int64)
+    (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in (rows_2S, columns_2S))
+    part_HWC = frame_HWC[top:bottom, left:right]
+    grids = (
+        part_HWC[rows_S[:, None], columns_S]
+        for rows_S, columns_S in zip(torch.from_numpy(rows_2S - top), torch.from_numpy(columns_2S - left), strict=True)
     )
-    frame = torch.tensor(owners, dtype=torch.int64, device=frames_FHWC.device)
-    pixels: np.ndarray = (
-        frames_FHWC[frame[:, None, None], rows[:, :, None], columns[:, None, :]].flatten(1, 2).cpu().numpy()
-    )
-    return pixels
+    pixels_2SC: np.ndarray = torch.stack(list(grids)).flatten(1, 2).cpu().numpy()
+    return pixels_2SC
 
 
 def _histograms(pixels_NSC: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
 import torch
 
-from data.decoding import upright
 from data.media import Chunk, Device, VideoFacts
+from data.pixels import upright
 
 NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
 DALI_CPU_CODECS = frozenset({"vp8", "vp9", "mjpeg"})
@@ -70,11 +70,12 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
                 raise NotForDaliError(f"{path}: DALI numbers frames {numbers.tolist()} after {end} frames")
             end += len(numbers)
             if len(numbers) and numbers[0] >= skip:
-                frames_FHWC = upright(video.tensors[0].torch()[: len(numbers)], facts.rotation_deg)
+                frames_FHWC = video.tensors[0].torch()[: len(numbers)]
+                frames_HWC = tuple(upright(frame_HWC, facts.rotation_deg) for frame_HWC in frames_FHWC)
                 times_s = np.asarray(timestamps.tensors[0].cpu()).ravel()[: len(numbers)]
                 if device == "gpu":
                     torch.cuda.synchronize()  # another thread goes on with them
-                yield Chunk(frames_FHWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
+                yield Chunk(frames_HWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
     except RuntimeError as error:
         raise failure(path, str(error).replace(str(alias), path.name)) from error
     if end != facts.num_packets:

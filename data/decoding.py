@@ -1,7 +1,7 @@
 """A video file -> its pictures in display order and their pixels, by PyAV, the reference: it reads every codec.
 
 Frames are turned upright and their pixels made square. A frame of another size than the first, in a stream that
-changes, is fitted into the first one's size, between black borders. Shapes: F frames, H rows, W columns, C RGB.
+changes, is fitted into the first one's size, between black borders. Shapes: H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -14,10 +14,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import av
-import numpy as np
-import torch
-from av.video.reformatter import VideoReformatter
-from torch import Tensor
 
 from data.damage import DisplayOrder, Picture
 from data.media import Chunk, Device, VideoFacts
@@ -32,6 +28,7 @@ from data.packets import (
     open_video,
     packets,
 )
+from data.pixels import frames_of
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""
@@ -97,10 +94,10 @@ def read_with_pyav(path: Path, facts: VideoFacts, device: Device, chunk: int, sk
 
 
 def _chunk_of(pictures: Sequence[Picture], end: int, damaged_packets: int, facts: VideoFacts, device: Device) -> Chunk:
-    frames_FHWC = _pixels(pictures, facts)  # first, since some may turn out not to have any
+    frames_HWC = frames_of(pictures, facts)  # first, since some may turn out not to have any
     frame_indices = range(end - len(pictures), end)
     return Chunk(
-        frames_FHWC=frames_FHWC.cuda() if device == "gpu" else frames_FHWC,
+        frames_HWC=tuple(frame_HWC[:].cuda() if device == "gpu" else frame_HWC for frame_HWC in frames_HWC),
         frame_indices=frame_indices,
         times_s=tuple(picture.time_s for picture in pictures),
         damaged_packets=damaged_packets,
@@ -174,32 +171,3 @@ def _decoded(stream: av.video.stream.VideoStream, packet: av.Packet, picture: Pi
         picture.is_damaged = True
         return ()
     return frames
-
-
-def _pixels(pictures: Sequence[Picture], facts: VideoFacts) -> Tensor:
-    """The frames of pictures, uint8 RGB `(F, H, W, C)`."""
-    sideways = facts.rotation_deg % 180 != 0
-    width_px, height_px = (facts.height_px, facts.width_px) if sideways else (facts.width_px, facts.height_px)
-    frames_FHWC = np.empty((len(pictures), height_px, width_px, 3), np.uint8)
-    converter = VideoReformatter()  # one for all frames: setting up the conversion costs more than a frame's
-    for frame_HWC, picture in zip(frames_FHWC, pictures, strict=True):
-        if picture.is_trusted:
-            wide_px, high_px = picture.frame.width * facts.pixel_aspect, picture.frame.height
-            scale = min(width_px / wide_px, height_px / high_px)
-            wide_px, high_px = max(1, round(wide_px * scale)), max(1, round(high_px * scale))
-            left, top = (width_px - wide_px) // 2, (height_px - high_px) // 2
-            try:
-                pixels_HWC = converter.reformat(picture.frame, wide_px, high_px, "rgb24", threads=1).to_ndarray()
-            except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
-                picture.is_trusted = False
-            else:
-                if pixels_HWC.shape != frame_HWC.shape:
-                    frame_HWC[:] = 0  # its borders
-                frame_HWC[top : top + high_px, left : left + wide_px] = pixels_HWC
-        if not picture.is_trusted:
-            frame_HWC[:] = 0
-    return upright(torch.from_numpy(frames_FHWC), facts.rotation_deg)
-
-
-def upright(frames_FHWC: Tensor, rotation_deg: int) -> Tensor:
-    return torch.rot90(frames_FHWC, rotation_deg // 90, dims=(1, 2)).contiguous() if rotation_deg else frames_FHWC

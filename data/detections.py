@@ -149,8 +149,8 @@ def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, devic
             strict=True,
         )
     )
-    jpegs = encode_jpegs(cut_faces(chunk.frames_FHWC, owners, landmarks_N52, device=device), quality=jpeg_quality)
-    looks_NL = appearances(chunk.frames_FHWC, owners, boxes_N4)
+    jpegs = encode_jpegs(cut_faces(chunk.frames_HWC, owners, landmarks_N52, device=device), quality=jpeg_quality)
+    looks_NL = appearances(chunk.frames_HWC, owners, boxes_N4)
     columns = {
         "box": pa.StructArray.from_arrays([pa.array(of_N) for of_N in boxes_N4.T], names=list("xywh")),
         "landmarks": _lists(landmarks_N52.reshape(-1, 10)),

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.retinaface import RetinaFace, read_weights
-from data.video import Device
+from data.video import Device, Frame
 
 LARGEST_UPSCALING = 3.0
 """A frame smaller than the detection size is enlarged, so that its small faces are found, but not beyond this."""
@@ -68,15 +68,15 @@ class FaceDetector:
         return min(self._detection_size, round(LARGEST_UPSCALING * max(height_width)))
 
     @torch.inference_mode()
-    def look(self, frames_NHWC: Sequence[Tensor], size_px: int, *, small_faces: bool = True) -> list[Faces]:
+    def look(self, frames_HWC: Sequence[Frame], size_px: int, *, small_faces: bool = True) -> list[Faces]:
         """The faces of each of a few frames of one size, seen with this longer side; from any thread.
 
         Without `small_faces` it takes half the time, and misses some of the faces of less than 50 px in what is seen.
 
         Frames given together can change each other's faces by rounding errors.
         """
-        height, width = frames_NHWC[0].shape[:2]
-        resized_NCHW = torch.cat([_resized(frame_HWC, size_px) for frame_HWC in frames_NHWC])
+        height, width = frames_HWC[0].shape[:2]
+        resized_NCHW = torch.cat([_resized(frame_HWC[:], size_px) for frame_HWC in frames_HWC])
         scale_xy = np.array([width / resized_NCHW.shape[3], height / resized_NCHW.shape[2]], np.float32)
         found = []
         for faces in candidates(self._network(resized_NCHW, fine=small_faces), self._min_score):

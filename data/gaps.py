@@ -104,7 +104,7 @@ def cut_gaps(
         if here:
             owners = [index - part.frame_indices.start for index, _ in here]
             landmarks_N52 = np.stack([gaps[track_id][index].landmarks_52 for index, track_id in here])
-            crops = cut_faces(part.frames_FHWC, owners, landmarks_N52, device=device)
+            crops = cut_faces(part.frames_HWC, owners, landmarks_N52, device=device)
             for (index, track_id), jpeg in zip(here, encode_jpegs(crops, quality=jpeg_quality), strict=True):
                 jpegs[track_id, index] = jpeg
         if part.frame_indices.stop > wanted[-1][0]:

@@ -1,14 +1,26 @@
-"""What a video is, and a stretch of its frames. Shapes: F frames, H rows, W columns, C RGB."""
+"""What a video is, and a stretch of its frames. Shapes: H rows, W columns, C RGB."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 Device = Literal["cpu", "gpu"]
 Decoder = Literal["pyav", "dali-cpu", "dali-gpu"]
+Region = slice | tuple[slice, slice]
+"""Rows and columns, or all of them: `[:]`."""
+
+
+class Frame(Protocol):
+    """Pixels, which may be made when they are looked at; a tensor is one."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    def __getitem__(self, region: Region, /) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +49,8 @@ class VideoFacts:
 class Chunk:
     """Consecutive frames of a video."""
 
-    frames_FHWC: Tensor
-    """uint8 RGB on the device asked for."""
+    frames_HWC: tuple[Frame, ...]
+    """uint8 RGB of one size, on the device asked for."""
     frame_indices: range
     times_s: tuple[float | None, ...]
     """Seconds since the video's first frame, as the file's timestamps say; None where it has none."""

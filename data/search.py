@@ -5,8 +5,8 @@ between get their faces by interpolation, and where not the one in their middle 
 frame is a full one or, where all faces are large, one at a smaller size and for large faces only, which takes a
 fraction of the time. The last frame of a window always has a full look: if it shows more or fewer faces than that of
 the window before, the whole window is searched in full, and so is each frame in which a smaller look finds another
-number of faces. All of it depends on nothing but the frames since the start of a part. Shapes: F frames, H rows,
-W columns, C RGB.
+number of faces. All of it depends on nothing but the frames since the start of a part. Shapes: H rows, W columns,
+C RGB.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from torch import Tensor
-
 from data.faces import NO_FACES, FaceDetector, Faces
 from data.interpolation import agreement, between, confirmed
 from data.schema import Status
-from data.video import Chunk
+from data.video import Chunk, Frame
 
 SMALLEST_FACE_PX = 50
 """Shorter side of the smallest face in a smaller look: as large a face is found as surely as at full size, and its
@@ -70,20 +68,20 @@ class _Known:
 class _Window:
     """The frames of a window and the looks at them."""
 
-    frames_FHWC: Tensor
+    frames_HWC: Sequence[Frame]
     detector: FaceDetector
     pool: Executor
     full_looks: dict[int, Faces] = field(default_factory=dict)
 
     @property
     def full_px(self) -> int:
-        return self.detector.full_size_px(self.frames_FHWC.shape[1:3])
+        return self.detector.full_size_px(self.frames_HWC[0].shape[:2])
 
     def look(self, numbers: Sequence[int], size_px: int) -> Iterator[tuple[int, Faces]]:
         """The faces of these frames, some frames in each thread of the pool; looking begins at once."""
         some = self.detector.frames_at_once
         groups = [
-            [self.frames_FHWC[number] for number in numbers[at : at + some]] for at in range(0, len(numbers), some)
+            [self.frames_HWC[number] for number in numbers[at : at + some]] for at in range(0, len(numbers), some)
         ]
         is_full = size_px == self.full_px
         found = self.pool.map(lambda some_HWC: self.detector.look(some_HWC, size_px, small_faces=is_full), groups)
@@ -137,14 +135,14 @@ def search_frames(
             yield chunk, []
             continue
         undecoded = {index - chunk.frame_indices.start for index in chunk.undecoded}
-        seen, known = _search_window(_Window(chunk.frames_FHWC, detector, pool), undecoded, known, search)
+        seen, known = _search_window(_Window(chunk.frames_HWC, detector, pool), undecoded, known, search)
         yield chunk, seen
 
 
 def _search_window(
     window: _Window, undecoded: set[int], known: _Known | None, search: Search
 ) -> tuple[list[Seen], _Known | None]:
-    num_frames = len(window.frames_FHWC)
+    num_frames = len(window.frames_HWC)
     decoded = [number for number in range(num_frames) if number not in undecoded]
     seen = [Seen(NO_FACES, Status.DECODE_ERROR)] * num_frames
     if not decoded:
@@ -209,7 +207,7 @@ def _size_px(full: Faces, window: _Window, search: Search, current_px: int | Non
     full_px = window.full_px
     if not search.adaptive_size or not len(full.scores_F):
         return full_px  # a face that comes into an empty picture may have any size
-    smallest_px = float(full.boxes_F4[:, 2:].min()) * full_px / max(window.frames_FHWC.shape[1:3])
+    smallest_px = float(full.boxes_F4[:, 2:].min()) * full_px / max(window.frames_HWC[0].shape[:2])
     for share in _SIZES:
         size_px = round(share * full_px)
         enough_px = SMALLEST_FACE_PX if current_px is None or size_px >= current_px else _FACE_TO_SHRINK_PX

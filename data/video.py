@@ -17,7 +17,7 @@ import torch
 
 from data.dali_video import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, DaliError, NotForDaliError, read_with_dali
 from data.decoding import probe, read_with_pyav
-from data.media import Chunk, Decoder, Device, VideoFacts
+from data.media import Chunk, Decoder, Device, Frame, VideoFacts
 from data.pipelining import ahead
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "DaliError",
     "Decoder",
     "Device",
+    "Frame",
     "NotForDaliError",
     "VideoFacts",
     "choose_decoder",

@@ -71,7 +71,7 @@ def _faces(device: Device) -> np.ndarray:
     points_N5 = turns_N[:, None] * (template_5 - template_5.mean()) + 80 + 48j
     landmarks_N52 = np.stack([points_N5.real, points_N5.imag], axis=-1).astype(np.float32)
     frames_NHWC = frames_NHWC.cuda() if device == "gpu" else frames_NHWC
-    return cut_faces(frames_NHWC, range(12), landmarks_N52, device=device)
+    return cut_faces(list(frames_NHWC), range(12), landmarks_N52, device=device)
 
 
 def _appearances(device: Device) -> tuple[bool, str]:
@@ -79,7 +79,9 @@ def _appearances(device: Device) -> tuple[bool, str]:
     frames_NHWC = torch.from_numpy(np.stack([numbered(20 * number) for number in range(6)]))
     boxes_N4 = np.array([(10 + 25 * number, 60 - 12 * number, 30, 40) for number in range(6)], np.float32)
     owners = [5, 0, 5, 3, 1, 2]
-    true_NL, looks_NL = (appearances(frames_NHWC.to(torch_device(on)), owners, boxes_N4) for on in ("cpu", device))
+    true_NL, looks_NL = (
+        appearances(list(frames_NHWC.to(torch_device(on))), owners, boxes_N4) for on in ("cpu", device)
+    )
     apart = float(np.abs(true_NL - looks_NL).max())
     return apart < _APPEARANCE, f"of {len(looks_NL)} faces within {apart:.6f}"
 

@@ -83,7 +83,7 @@ def _read(clip: Path, device: Device, decoder: Decoder, skip: int) -> tuple[list
     """The frames' times and pixels."""
     chunks = [*read_frames(clip, device=device, decoder=decoder, skip=skip)]
     times_s = [time_s or 0.0 for chunk in chunks for time_s in chunk.times_s]
-    return times_s, np.concatenate([chunk.frames_FHWC.cpu().numpy() for chunk in chunks])
+    return times_s, np.stack([frame_HWC[:].cpu().numpy() for chunk in chunks for frame_HWC in chunk.frames_HWC])
 
 
 def _levels_apart(pixels_FHWC: np.ndarray, others_FHWC: np.ndarray) -> float:

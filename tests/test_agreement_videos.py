@@ -26,7 +26,7 @@ def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pyt
         for chunk in read_frames(path, **options):
             if options["decoder"] != "pyav" and 40 in chunk.frame_indices:
                 place = chunk.frame_indices.index(40)
-                chunk.frames_FHWC[place] = chunk.frames_FHWC[place - 1]
+                chunk.frames_HWC[place].copy_(chunk.frames_HWC[place - 1])
             yield chunk
 
     monkeypatch.setattr(agreement_videos, "read_frames", stutter)
@@ -51,21 +51,21 @@ def late(chunk: Chunk) -> Chunk:
 
 def with_a_red_frame(chunk: Chunk) -> Chunk:
     """The thirtieth, but for the blocks that spell its number."""
-    for frame_HWC in chunk.frames_FHWC[30 - chunk.frame_indices.start :][: 30 in chunk.frame_indices]:
+    for frame_HWC in chunk.frames_HWC[30 - chunk.frame_indices.start :][: 30 in chunk.frame_indices]:
         frame_HWC[40:, :, 0] = 255
     return chunk
 
 
 def not_turned(chunk: Chunk) -> Chunk:
-    return replace(chunk, frames_FHWC=chunk.frames_FHWC.rot90(-1, dims=(1, 2)))
+    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(-1) for frame_HWC in chunk.frames_HWC))
 
 
 def upside_down(chunk: Chunk) -> Chunk:
-    return replace(chunk, frames_FHWC=chunk.frames_FHWC.rot90(2, dims=(1, 2)))
+    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(2) for frame_HWC in chunk.frames_HWC))
 
 
 def one_on(chunk: Chunk) -> Chunk:
-    return replace(chunk, frames_FHWC=chunk.frames_FHWC.roll(-1, 0))
+    return replace(chunk, frames_HWC=(*chunk.frames_HWC[1:], *chunk.frames_HWC[:1]))
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
 
 def without_sight(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
     for chunk in read(*where, **options):
-        yield replace(chunk, frames_FHWC=torch.zeros_like(chunk.frames_FHWC))
+        yield replace(chunk, frames_HWC=tuple(map(torch.zeros_like, chunk.frames_HWC)))
 
 
 def one_late(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
     """The first frame comes twice, the last of the first chunk never."""
     for chunk in read(*where, **options):
-        yield replace(chunk, frames_FHWC=torch.cat([chunk.frames_FHWC[:1], chunk.frames_FHWC[:-1]]))
+        yield replace(chunk, frames_HWC=(*chunk.frames_HWC[:1], *chunk.frames_HWC[:-1]))
 
 
 def mirrored(cut: Callable[..., np.ndarray], *what: Any, **options: Any) -> np.ndarray:

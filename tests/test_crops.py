@@ -113,7 +113,7 @@ def test_each_face_is_cut_from_the_frame_of_its_owner_and_read_back_from_its_jpe
     owners = [5, 0, 5, 3, 1]
     frames_FHWC = torch.from_numpy(np.stack([numbered(20 + 7 * number) for number in range(6)]))
     matrix_23 = similarity(FACE_SIZE_PX / SIZE[1], 0, (0, 0))
-    crops = cut_faces(frames_FHWC, owners, np.stack([landmarks_for(matrix_23)] * len(owners)), device="cpu")
+    crops = cut_faces(list(frames_FHWC), owners, np.stack([landmarks_for(matrix_23)] * len(owners)), device="cpu")
     jpegs = encode_jpegs(crops, quality=95)
     assert crops.shape == (5, FACE_SIZE_PX, FACE_SIZE_PX, 3)
     assert [len(jpeg) < len(one) for jpeg, one in zip(encode_jpegs(crops, quality=50), jpegs, strict=True)] == [
@@ -135,7 +135,7 @@ def test_looks_are_near_for_the_same_colours_and_far_for_others() -> None:
     frames_FHWC[1] = torch.tensor([205, 35, 25])
     frames_FHWC[2] = torch.tensor([30, 30, 200])
     boxes_N4 = np.array([[40, 30, 20, 20], [42, 33, 25, 20], [-300, 30, 20, 2000]], np.float32)
-    looks_NL = appearances(frames_FHWC, [0, 1, 2], boxes_N4)
+    looks_NL = appearances(list(frames_FHWC), [0, 1, 2], boxes_N4)
     assert looks_NL.dtype == np.float32
     assert np.linalg.norm(looks_NL, axis=1) == pytest.approx(1, abs=1e-5)
     assert looks_NL[0] @ looks_NL[1] > 0.95

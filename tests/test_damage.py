@@ -51,7 +51,7 @@ class Seen:
 def look(path: Path, skip: int = 0) -> Seen:
     chunks = list(read_frames(path, device="cpu", decoder="pyav", chunk=8, skip=skip))
     return Seen(
-        [frame.numpy() for chunk in chunks for frame in chunk.frames_FHWC],
+        [frame[:].numpy() for chunk in chunks for frame in chunk.frames_HWC],
         [time_s for chunk in chunks for time_s in chunk.times_s],
         {index for chunk in chunks for index in chunk.undecoded},
     )

@@ -36,12 +36,12 @@ def look(path: Path, decoder: Decoder = "pyav") -> Seen:
     undecoded: set[int] = set()
     size = (0, 0)
     for chunk in read_frames(path, device="cpu", decoder=decoder, chunk=8):
-        owners = range(len(chunk.frames_FHWC))
+        owners = range(len(chunk.frames_HWC))
         landmarks_N52 = np.stack([EYES_ON_THE_BLOCKS] * len(owners)) if owners else np.empty((0, 5, 2), np.float32)
-        numbers += [number_in_crop(crop) for crop in cut_faces(chunk.frames_FHWC, owners, landmarks_N52, device="cpu")]
+        numbers += [number_in_crop(crop) for crop in cut_faces(chunk.frames_HWC, owners, landmarks_N52, device="cpu")]
         times_s += chunk.times_s
         undecoded |= chunk.undecoded
-        size = (chunk.frames_FHWC.shape[1], chunk.frames_FHWC.shape[2]) if owners else size
+        size = tuple(chunk.frames_HWC[0].shape[:2]) if owners else size
         assert chunk.frame_indices.stop == len(numbers)
     return Seen(numbers, times_s, undecoded, size)
 
@@ -187,9 +187,8 @@ def test_pixels_that_are_not_square_are_made_so(
     squeezed = [np.ascontiguousarray(np.rot90(f, -rotation_deg // 90)[:: step[0], :: step[1]]) for f in large]
     clip = film(tmp_path / "clip.mp4", squeezed, aspect=aspect, rotation_deg=rotation_deg)
     facts = probe(clip)
-    upright = [
-        frame.numpy() for chunk in read_frames(clip, device="cpu", decoder="pyav") for frame in chunk.frames_FHWC
-    ]
+    chunks = read_frames(clip, device="cpu", decoder="pyav")
+    upright = [frame[:].numpy() for chunk in chunks for frame in chunk.frames_HWC]
     wide = upright[0].shape[1] / upright[0].shape[0]
     assert wide == pytest.approx(SIZE[1] / SIZE[0], rel=0.02)
     assert upright[0].shape[:2] == (facts.height_px, facts.width_px)
@@ -215,7 +214,7 @@ def test_a_frame_of_another_size_is_fitted_into_the_first_one_s_without_distorti
 
     clip = remux(first, tmp_path / "clip.mkv", append)
     (chunk,) = read_frames(clip, device="cpu", decoder="pyav")
-    frames = chunk.frames_FHWC.numpy()
+    frames = np.stack([frame[:] for frame in chunk.frames_HWC])
     assert chunk.times_s == pytest.approx([number / 25 for number in range(12)], abs=1e-3)
     assert frames.shape == (12, *SIZE, 3)
     assert [number_in(frame) for frame in frames[:6]] == list(range(6))

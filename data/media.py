@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 Device = Literal["cpu", "gpu"]
 Decoder = Literal["pyav", "dali-cpu", "dali-gpu"]
-Region = slice | tuple[slice, slice]
-"""Rows and columns, or all of them: `[:]`."""
+Indices = NDArray[np.int64]
+Region = slice | tuple[slice, slice] | tuple[Indices, Indices]
+"""All of a frame, `[:]`; or its rows and columns; or those of each of some pixels."""
 
 
 class Frame(Protocol):

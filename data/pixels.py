@@ -62,8 +62,11 @@ class _LateFrame:
         if frame is None:
             assert self._whole_HWC is not None
             return self._whole_HWC[region]
-        if isinstance(region, tuple):
-            return _part(frame, *region)
+        match region:
+            case (slice() as rows, slice() as columns):
+                return _part(frame, rows, columns)
+            case (np.ndarray() as rows, np.ndarray() as columns):
+                return _points(frame, *np.broadcast_arrays(rows, columns))
         self._whole_HWC = whole_HWC = _rgb(frame, VideoReformatter())
         self._frame = None
         return whole_HWC[region]
@@ -72,15 +75,34 @@ class _LateFrame:
 def _part(frame: av.VideoFrame, rows: slice, columns: slice) -> Tensor:
     (top, bottom, _), (left, right, _) = rows.indices(frame.height), columns.indices(frame.width)
     # two by two pixels share a colour; the frame's sides are even
-    start_y, start_x = top - top % 2, left - left % 2
-    part = av.VideoFrame(right + right % 2 - start_x, bottom + bottom % 2 - start_y, frame.format.name)
-    for plane, of_part, step in zip(frame.planes, part.planes, (1, 2, 2), strict=True):
-        of_part_HW = _bytes(of_part)[:, : of_part.width]
-        first_y, first_x = start_y // step, start_x // step
-        of_part_HW[:] = _bytes(plane)[first_y : first_y + of_part.height, first_x : first_x + of_part.width]
+    y, x = top - top % 2, left - left % 2
+    luma, *colours = map(_bytes, frame.planes)
+    part_HWC = _converted(
+        [
+            luma[y : bottom + bottom % 2, x : right + right % 2],
+            *(colour[y // 2 : (bottom + 1) // 2, x // 2 : (right + 1) // 2] for colour in colours),
+        ],
+        frame,
+    )
+    return part_HWC[top - y : bottom - y, left - x : right - x]
+
+
+def _points(frame: av.VideoFrame, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+    """As a frame of two rows, in which each has the two by two pixels that share its colour."""
+    luma, *colours = map(_bytes, frame.planes)
+    luma_2N = np.repeat(luma[rows, columns].reshape(1, -1), 2, axis=0).repeat(2, axis=1)
+    colours_1N = [colour[rows // 2, columns // 2].reshape(1, -1) for colour in colours]
+    return _converted([luma_2N, *colours_1N], frame)[0, ::2].reshape(*rows.shape, 3)
+
+
+def _converted(planes: Sequence[np.ndarray], like: av.VideoFrame) -> Tensor:
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, like.format.name)
+    for plane, values in zip(frame.planes, planes, strict=True):
+        _bytes(plane)[:, : plane.width] = values
     for name in _COLOURS:
-        setattr(part, name, getattr(frame, name))
-    return _rgb(part, VideoReformatter())[top - start_y : bottom - start_y, left - start_x : right - start_x]
+        setattr(frame, name, getattr(like, name))
+    return _rgb(frame, VideoReformatter())
 
 
 def _bytes(plane: av.video.plane.VideoPlane) -> np.ndarray:

@@ -57,6 +57,8 @@ def test_a_part_is_as_it_is_in_the_whole_frame(pixel_format: str, colours: dict[
     for _ in range(200):
         (top, bottom), (left, right) = (np.sort(rng.choice(most + 1, 2, replace=False)) for most in whole_HWC.shape[:2])
         assert np.array_equal(late[top:bottom, left:right], whole_HWC[top:bottom, left:right])
+    rows_N1, columns_1M = rng.integers(0, 48, (90, 1)), rng.integers(0, 70, (1, 11))
+    assert np.array_equal(late[rows_N1, columns_1M], whole_HWC[rows_N1, columns_1M])
     assert np.array_equal(late[:], whole_HWC)
     assert np.array_equal(late[3:40, 5:68], whole_HWC[3:40, 5:68])
 

@@ -118,9 +118,9 @@ def _colours(frame: av.VideoFrame) -> tuple[object, ...]:
 
 def _is_late(frame: av.VideoFrame, facts: VideoFacts) -> bool:
     """Whether a frame needs nothing but a conversion, of which any part can be made alone."""
-    width_px, height_px = frame.width, frame.height
-    is_as_promised = (width_px, height_px) == (facts.width_px, facts.height_px) and not facts.rotation_deg
-    return is_as_promised and frame.format.name in _CONVERTED_LATE and width_px % 2 == height_px % 2 == 0
+    is_as_promised = (frame.width, frame.height) == (facts.width_px, facts.height_px) and not facts.rotation_deg
+    is_even = frame.width % 2 == frame.height % 2 == 0 and not frame.interlaced_frame  # whose fields have own colours
+    return is_as_promised and is_even and frame.format.name in _CONVERTED_LATE
 
 
 def _fitted(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from odd_clips import numbered_film
 from torch import Tensor
 
 from data.media import VideoFacts
+from data.numbered import ENCODERS
 from data.pixels import frames_of
+from data.video import probe
 
 UNKNOWN_COLOURS = 3
 
@@ -24,6 +28,11 @@ def noise(seed: int, *, size: tuple[int, int] = (48, 70), pixel_format: str = "y
     for name, value in colours.items():
         setattr(frame, name, value)
     return SimpleNamespace(frame=frame, is_trusted=True)
+
+
+def decoded(clip: Path) -> list[Any]:
+    with av.open(str(clip)) as container:
+        return [SimpleNamespace(frame=frame, is_trusted=True) for frame in container.decode(video=0)]
 
 
 def facts_of(picture: Any) -> VideoFacts:
@@ -81,3 +90,22 @@ def test_a_frame_of_colours_that_nobody_knows_is_not_trusted_and_black() -> None
     assert [picture.is_trusted for picture in pictures] == [True, False, True]
     assert not frames[1][:].any()
     assert np.array_equal(frames[2][:], rgb(pictures[2]))
+
+
+@pytest.mark.parametrize("codec", ENCODERS.values())
+def test_what_decoders_give_is_converted_part_by_part(tmp_path: Path, codec: str) -> None:
+    clip = numbered_film(tmp_path / "clip.mkv", 3, codec=codec)
+    pictures = decoded(clip)
+    for late, picture in list(zip(frames_of(pictures, probe(clip)), pictures, strict=True))[1:]:
+        assert not isinstance(late, Tensor)
+        assert np.array_equal(late[7:80, 9:120], rgb(picture)[7:80, 9:120])
+        assert np.array_equal(late[np.arange(96)[:, None], np.arange(160)], rgb(picture))
+
+
+def test_the_two_fields_of_an_interlaced_frame_are_converted_together(tmp_path: Path) -> None:
+    clip = numbered_film(tmp_path / "clip.mp4", 4, options={"x264-params": "tff=1"})
+    pictures = decoded(clip)
+    assert all(picture.frame.interlaced_frame for picture in pictures)
+    for frame_HWC, picture in zip(frames_of(pictures, probe(clip)), pictures, strict=True):
+        assert isinstance(frame_HWC, Tensor)
+        assert np.array_equal(frame_HWC, rgb(picture))

@@ -20,6 +20,8 @@ Device = Literal["cpu", "gpu"]
 
 _THREADS_A_CORE = 2
 """Where a CPU decodes: a core goes on with the next faces while others finish the last ones of a batch."""
+_BATCHES_AHEAD = 4
+"""With two, cores wait for a tenth of the time until the next batch is given to them."""
 
 
 def face_pipeline(
@@ -33,13 +35,12 @@ def face_pipeline(
 ) -> Pipeline:
     """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or floats where `augment` changes colours, some of them beyond.
 
-    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives. What a run gives
-    lives until the next one: with `exec_dynamic` it would live longer, and take time for it that nobody needs.
+    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE
     pipeline = Pipeline(
-        batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=2, exec_dynamic=False
+        batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=_BATCHES_AHEAD
     )
     with pipeline:
         num_drawn = len(draw(augment, np.random.default_rng(0), 1)) if augment else 0

@@ -165,7 +165,10 @@ def _new(folder: str, name: str) -> Path:
 
 @contextmanager
 def _shares() -> Iterator[dict[str, float]]:
-    """Notes the CPU time of threads while they decode and search; what DALI does in threads of its own is neither."""
+    """Notes the CPU time of threads while they decode and search; what DALI does in threads of its own is neither.
+
+    Of frames that are searched the conversion to RGB counts as search, of other frames' faces as the rest.
+    """
     shares = {"decode_cpu_s": 0.0, "search_cpu_s": 0.0}
     read, look = video.read_with_pyav, FaceDetector.look
 

@@ -265,11 +265,12 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    path = arguments.video or Path(tempfile.gettempdir()) / f"mtanet-face-{arguments.seconds:g}s.mp4"
+    seconds = MINUTE_S if arguments.memory else arguments.seconds
+    path = arguments.video or Path(tempfile.gettempdir()) / f"mtanet-face-{seconds:g}s.mp4"
     if not path.is_file():
         log.info("rendering %s", path)
         with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder:
-            repeat(make_clip(Path(folder) / "rendered.mp4", seconds=_RENDERED_S), path, seconds=arguments.seconds)
+            repeat(make_clip(Path(folder) / "rendered.mp4", seconds=_RENDERED_S), path, seconds=seconds)
     device = video.resolve_device("auto")
     if arguments.memory:
         with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder:

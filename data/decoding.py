@@ -1,7 +1,6 @@
-"""A video file -> its pictures in display order and their pixels, by PyAV, the reference: it reads every codec.
+"""A video file -> its frames in display order, by PyAV, the reference: it reads every codec.
 
-Frames are turned upright and their pixels made square. A frame of another size than the first, in a stream that
-changes, is fitted into the first one's size, between black borders. Shapes: H rows, W columns, C RGB.
+Shapes: H rows, W columns, C RGB.
 """
 
 from __future__ import annotations

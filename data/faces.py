@@ -12,8 +12,8 @@ from math import log
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from data.pixels import resized
 from data.retinaface import RetinaFace, read_weights
 from data.video import Device, Frame
 
@@ -139,11 +139,6 @@ def overlaps(boxes_F4: np.ndarray, others_G4: np.ndarray) -> np.ndarray:
 
 
 def _resized(frame_HWC: Tensor, size_px: int) -> Tensor:
-    frames_NCHW = frame_HWC[None].permute(0, 3, 1, 2)
-    height, width = frames_NCHW.shape[2:]
+    height, width = frame_HWC.shape[:2]
     scale = size_px / max(height, width)
-    size = (max(round(height * scale), 1), max(round(width * scale), 1))
-    if size == (height, width):
-        return frames_NCHW
-    frames_NCHW = frames_NCHW.float() if frames_NCHW.is_cuda else frames_NCHW  # the fast kernel for bytes is the CPU's
-    return functional.interpolate(frames_NCHW, size, mode="bilinear", antialias=True)
+    return resized(frame_HWC, max(round(height * scale), 1), max(round(width * scale), 1))

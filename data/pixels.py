@@ -1,7 +1,9 @@
-"""Decoded pictures -> RGB pixels, upright and square, made of as much of a frame as is looked at.
+"""Decoded pictures -> RGB pixels, upright and square, made of as much of a frame as is looked at; and their resizing.
 
-A face is a small part of its frame, and where only every k-th frame is searched most frames are never looked at as a
-whole. Writing and reading back 3 bytes for each of their pixels would take a third as long as decoding them.
+A frame of another size than the first, in a stream that changes, is fitted into the first one's size, between black
+borders. A face is a small part of its frame, and where only every k-th frame is searched most frames are never
+looked at as a whole. Writing and reading back 3 bytes for each of their pixels would take a third as long as decoding
+them.
 Shapes: H rows, W columns, C RGB.
 """
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
+from torch.nn import functional
 
 from data.damage import Picture
 from data.media import Frame, Region, VideoFacts
@@ -24,28 +27,36 @@ _CONVERTED_LATE = frozenset({"yuv420p", "yuvj420p"})
 
 def frames_of(pictures: Sequence[Picture], facts: VideoFacts) -> list[Frame]:
     """Frames of one size; black where a picture is not trusted, which it is no more if its colours are unknown."""
-    sideways = facts.rotation_deg % 180 != 0
-    size = (facts.height_px, facts.width_px) if sideways else (facts.width_px, facts.height_px)
-    black_HWC = upright(torch.zeros(size[1], size[0], 3, dtype=torch.uint8), facts.rotation_deg)
     converter = VideoReformatter()
     colours_seen = set()
     frames_HWC: list[Frame] = []
     for picture in pictures:
-        frame_HWC: Frame = black_HWC
         if picture.is_trusted and _is_late(picture.frame, facts) and _colours(picture.frame) in colours_seen:
-            frame_HWC = _LateFrame(picture.frame)
-        elif picture.is_trusted:
+            frames_HWC.append(_LateFrame(picture.frame))
+            continue
+        if picture.is_trusted:
             try:
-                frame_HWC = _fitted(picture.frame, *size, facts, converter)
+                frames_HWC.append(_fitted(picture.frame, facts, converter))
                 colours_seen.add(_colours(picture.frame))
             except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
                 picture.is_trusted = False
-        frames_HWC.append(frame_HWC)
+        if not picture.is_trusted:
+            frames_HWC.append(torch.zeros(facts.height_px, facts.width_px, 3, dtype=torch.uint8))
     return frames_HWC
 
 
 def upright(frame_HWC: Tensor, rotation_deg: int) -> Tensor:
     return torch.rot90(frame_HWC, rotation_deg // 90).contiguous() if rotation_deg else frame_HWC
+
+
+def resized(pixels_HWC: Tensor, height_px: int, width_px: int) -> Tensor:
+    """Bytes, or on a GPU floats, `(1, C, H, W)`, with antialiasing."""
+    # the frame's own dimension first: without it PyTorch takes bytes for CHW, in nearly twice the time
+    pixels_1CHW = pixels_HWC[None].permute(0, 3, 1, 2)
+    if pixels_HWC.shape[:2] == (height_px, width_px):
+        return pixels_1CHW
+    pixels_1CHW = pixels_1CHW.float() if pixels_1CHW.is_cuda else pixels_1CHW  # the fast kernel for bytes is the CPU's
+    return functional.interpolate(pixels_1CHW, (height_px, width_px), mode="bilinear", antialias=True)
 
 
 class _LateFrame:
@@ -123,9 +134,9 @@ def _is_late(frame: av.VideoFrame, facts: VideoFacts) -> bool:
     return is_as_promised and is_even and frame.format.name in _CONVERTED_LATE
 
 
-def _fitted(
-    frame: av.VideoFrame, width_px: int, height_px: int, facts: VideoFacts, converter: VideoReformatter
-) -> Tensor:
+def _fitted(frame: av.VideoFrame, facts: VideoFacts, converter: VideoReformatter) -> Tensor:
+    sideways = facts.rotation_deg % 180 != 0
+    width_px, height_px = (facts.height_px, facts.width_px) if sideways else (facts.width_px, facts.height_px)
     wide_px, high_px = frame.width * facts.pixel_aspect, frame.height
     scale = min(width_px / wide_px, height_px / high_px)
     wide_px, high_px = max(1, round(wide_px * scale)), max(1, round(high_px * scale))

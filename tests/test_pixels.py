@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,6 +11,7 @@ import pytest
 from odd_clips import numbered_film
 from torch import Tensor
 
+from data.damage import Picture
 from data.media import VideoFacts
 from data.numbered import ENCODERS
 from data.pixels import frames_of
@@ -20,22 +20,23 @@ from data.video import probe
 UNKNOWN_COLOURS = 3
 
 
-def noise(seed: int, *, size: tuple[int, int] = (48, 70), pixel_format: str = "yuv420p", **colours: int) -> Any:
+def noise(seed: int, *, size: tuple[int, int] = (48, 70), pixel_format: str = "yuv420p", **colours: int) -> Picture:
     """A picture of random pixels, as a decoder gives it."""
     frame = av.VideoFrame(size[1], size[0], pixel_format)
     for number, plane in enumerate(frame.planes):
         plane.update(np.random.default_rng((seed, number)).bytes(plane.buffer_size))
     for name, value in colours.items():
         setattr(frame, name, value)
-    return SimpleNamespace(frame=frame, is_trusted=True)
+    return Picture(seed, None, frame=frame, is_trusted=True)
 
 
-def decoded(clip: Path) -> list[Any]:
+def decoded(clip: Path) -> list[Picture]:
     with av.open(str(clip)) as container:
-        return [SimpleNamespace(frame=frame, is_trusted=True) for frame in container.decode(video=0)]
+        frames = enumerate(container.decode(video=0))
+        return [Picture(number, None, frame=frame, is_trusted=True) for number, frame in frames]
 
 
-def facts_of(picture: Any) -> VideoFacts:
+def facts_of(picture: Picture) -> VideoFacts:
     return VideoFacts(
         codec="h264",
         pixel_format=picture.frame.format.name,
@@ -49,7 +50,7 @@ def facts_of(picture: Any) -> VideoFacts:
     )
 
 
-def rgb(picture: Any) -> np.ndarray:
+def rgb(picture: Picture) -> np.ndarray:
     """All of it, as FFmpeg converts it."""
     pixels_HWC: np.ndarray = picture.frame.to_ndarray(format="rgb24")
     return pixels_HWC

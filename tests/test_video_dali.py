@@ -16,12 +16,12 @@ import nvidia.dali.experimental.dynamic
 import pytest
 from clips import spoil
 from odd_clips import hide_vp8, numbered_film, remux
-from test_video import stacked
+from test_video import numbers, stacked
 from test_video_kinds import later
 
 from data.dali_video import failure
 from data.extraction import extract_video
-from data.numbered import number_in, numbered_clip
+from data.numbered import numbered_clip
 from data.shards import read_manifest
 from data.video import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
@@ -39,10 +39,6 @@ KNOBS: dict[str, Any] = {
 
 def read(path: Path, decoder: Decoder) -> list[Chunk]:
     return list(read_frames(path, device="cpu", decoder=decoder, chunk=8))
-
-
-def numbers(chunks: list[Chunk]) -> list[int]:
-    return [number_in(frame[:].numpy()) for chunk in chunks for frame in chunk.frames_HWC]
 
 
 def cut_in_two(path: Path) -> None:

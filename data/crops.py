@@ -106,7 +106,7 @@ def _cut_on_cpu(
     """The same to a grey level or two, by the operators that are three times as fast on a CPU."""
     regions = []
     for frame_HWC, (top, left), (bottom, right) in zip(frames_HWC, starts_N2, ends_N2, strict=True):
-        region_1CHW = resized(frame_HWC[top:bottom, left:right], _REGION_PX, _REGION_PX)
+        region_1CHW = resized(frame_HWC[top:bottom, left:right][None], _REGION_PX, _REGION_PX)
         regions.append(region_1CHW[0].permute(1, 2, 0).contiguous())
     last_row_N13 = np.tile(np.array([0, 0, 1], np.float32), (len(regions), 1, 1))
     return ndd.experimental.warp_perspective(

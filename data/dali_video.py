@@ -18,14 +18,16 @@ import torch
 from data.media import Chunk, Device, VideoFacts
 from data.pixels import upright
 
-NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
+NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg"})
+"""Not `mpeg4`: an H200 gave its frames in order, but in colours up to 7 grey levels away from those of FFmpeg."""
 DALI_CPU_CODECS = frozenset({"vp8", "vp9", "mjpeg"})
 PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p", "nv12"})
 """NVDEC decodes 4:2:0 with eight bits; one rule for both devices."""
 
 
-_FOR_GOOD = re.compile(r"unsupported|not supported|invalid data", re.IGNORECASE)
-"""What DALI and FFmpeg say of a file itself, and not of a GPU that has no memory or no decoder left."""
+_FOR_GOOD = re.compile(r"unsupported|not supported|invalid data|number of input samples: 0", re.IGNORECASE)
+"""What DALI and FFmpeg say of a file itself, and not of a GPU that has no memory or no decoder left. The last is what
+DALI says of a codec that the GPU lacks: it leaves the only file out."""
 
 
 class DaliError(ValueError):

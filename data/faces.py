@@ -5,14 +5,17 @@ Shapes: N frames, F and G faces, H rows, W columns, C channels.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import log
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from data.look_queue import LookQueue
 from data.pixels import resized
 from data.retinaface import RetinaFace, read_weights
 from data.video import Device, Frame
@@ -25,8 +28,9 @@ _LEVELS = ((8, (16.0, 32.0)), (16, (64.0, 128.0)), (32, (256.0, 512.0)))
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 LARGEST_OVERLAP = 0.4
 """Of two boxes of one frame: with more they are the same face, found twice."""
-_FRAMES_AT_ONCE: dict[Device, int] = {"cpu": 2, "gpu": 32}
+_FRAMES_AT_ONCE: dict[Device, int] = {"cpu": 2, "gpu": 64}
 """On a CPU more frames at once no longer fit its cache: 8 take 1.2 times as long a frame as 2."""
+_BATCHES_ON_GPU = (1, 8, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class FaceDetector:
     def __init__(self, *, device: Device, min_score: float, detection_size: int) -> None:
         self._min_score = min_score
         self._detection_size = detection_size
-        self._network = RetinaFace(read_weights()).to("cuda" if device == "gpu" else "cpu")
+        self._device = device
         self.frames_at_once = _FRAMES_AT_ONCE[device]
         """So many are best given to `look` together."""
 
@@ -67,23 +71,77 @@ class FaceDetector:
         """The longer side of such frames as the detector should see them."""
         return min(self._detection_size, round(LARGEST_UPSCALING * max(height_width)))
 
-    @torch.inference_mode()
     def look(self, frames_HWC: Sequence[Frame], size_px: int, *, small_faces: bool = True) -> list[Faces]:
         """The faces of each of a few frames of one size, seen with this longer side; from any thread.
 
         Without `small_faces` it takes half the time, and misses some of the faces of less than 50 px in what is seen.
 
-        Frames given together can change each other's faces by rounding errors.
+        Frames given together can change each other's faces by rounding errors; on a GPU so can those of other threads.
         """
         height, width = frames_HWC[0].shape[:2]
-        resized_NCHW = torch.cat([_resized(frame_HWC[:], size_px) for frame_HWC in frames_HWC])
-        scale_xy = np.array([width / resized_NCHW.shape[3], height / resized_NCHW.shape[2]], np.float32)
-        found = []
-        for faces in candidates(self._network(resized_NCHW, fine=small_faces), self._min_score):
-            kept = non_maximum_suppression(faces.boxes_F4, faces.scores_F, LARGEST_OVERLAP)
-            boxes_F4, landmarks_F52 = faces.boxes_F4[kept] * np.tile(scale_xy, 2), faces.landmarks_F52[kept] * scale_xy
-            found.append(Faces(boxes_F4, landmarks_F52, faces.scores_F[kept]))
-        return found
+        look = Look(self._device, height, width, size_px, small_faces, self._min_score)
+        if self._device == "gpu":
+            return _gpu_queue()([frame_HWC[:] for frame_HWC in frames_HWC], look)
+        return _found(torch.cat([_resized(frame_HWC[:][None], look) for frame_HWC in frames_HWC]), look)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How frames are looked at, which is the same for all that are looked at together."""
+
+    device: Device
+    height: int
+    """Of the frames."""
+    width: int
+    size_px: int
+    small_faces: bool
+    min_score: float
+
+
+def look_together(frames_HWC: Sequence[Tensor], look: Look) -> list[Faces]:
+    """The faces of each of up to `frames_at_once` frames of a GPU, as one batch of one of few sizes.
+
+    For every new size cuDNN plans all of its work anew.
+    """
+    resized_NCHW = _resized(torch.stack(list(frames_HWC)), look)
+    num_frames = next((size for size in _BATCHES_ON_GPU if size >= len(frames_HWC)), len(frames_HWC))
+    padding = torch.zeros_like(resized_NCHW[:1]).expand(num_frames - len(frames_HWC), -1, -1, -1)
+    return _found(torch.cat([resized_NCHW, padding]), look)[: len(frames_HWC)]
+
+
+@cache
+def _built_network(device: Device) -> RetinaFace:
+    return RetinaFace(read_weights()).to("cuda" if device == "gpu" else "cpu")
+
+
+@cache
+def _built_gpu_queue() -> LookQueue[Tensor, Faces, Look]:
+    return LookQueue(look_together, most=_FRAMES_AT_ONCE["gpu"])
+
+
+_building = threading.Lock()
+
+
+def _network(device: Device) -> RetinaFace:
+    """One for all detectors of the process: it has no state."""
+    with _building:
+        return _built_network(device)
+
+
+def _gpu_queue() -> LookQueue[Tensor, Faces, Look]:
+    with _building:
+        return _built_gpu_queue()
+
+
+@torch.inference_mode()
+def _found(resized_NCHW: Tensor, look: Look) -> list[Faces]:
+    scale_xy = np.array([look.width / resized_NCHW.shape[3], look.height / resized_NCHW.shape[2]], np.float32)
+    found = []
+    for faces in candidates(_network(look.device)(resized_NCHW, fine=look.small_faces), look.min_score):
+        kept = non_maximum_suppression(faces.boxes_F4, faces.scores_F, LARGEST_OVERLAP)
+        boxes_F4, landmarks_F52 = faces.boxes_F4[kept] * np.tile(scale_xy, 2), faces.landmarks_F52[kept] * scale_xy
+        found.append(Faces(boxes_F4, landmarks_F52, faces.scores_F[kept]))
+    return found
 
 
 def candidates(maps: list[Tensor], min_score: float) -> list[Faces]:
@@ -138,7 +196,6 @@ def overlaps(boxes_F4: np.ndarray, others_G4: np.ndarray) -> np.ndarray:
     return shares_FG
 
 
-def _resized(frame_HWC: Tensor, size_px: int) -> Tensor:
-    height, width = frame_HWC.shape[:2]
-    scale = size_px / max(height, width)
-    return resized(frame_HWC, max(round(height * scale), 1), max(round(width * scale), 1))
+def _resized(frames_NHWC: Tensor, look: Look) -> Tensor:
+    scale = look.size_px / max(look.height, look.width)
+    return resized(frames_NHWC, max(round(look.height * scale), 1), max(round(look.width * scale), 1))

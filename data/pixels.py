@@ -4,7 +4,7 @@ A frame of another size than the first, in a stream that changes, is fitted into
 borders. A face is a small part of its frame, and where only every k-th frame is searched most frames are never
 looked at as a whole. Writing and reading back 3 bytes for each of their pixels would take a third as long as decoding
 them.
-Shapes: H rows, W columns, C RGB.
+Shapes: N frames, H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -49,14 +49,13 @@ def upright(frame_HWC: Tensor, rotation_deg: int) -> Tensor:
     return torch.rot90(frame_HWC, rotation_deg // 90).contiguous() if rotation_deg else frame_HWC
 
 
-def resized(pixels_HWC: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Bytes, or on a GPU floats, `(1, C, H, W)`, with antialiasing."""
-    # the frame's own dimension first: without it PyTorch takes bytes for CHW, in nearly twice the time
-    pixels_1CHW = pixels_HWC[None].permute(0, 3, 1, 2)
-    if pixels_HWC.shape[:2] == (height_px, width_px):
-        return pixels_1CHW
-    pixels_1CHW = pixels_1CHW.float() if pixels_1CHW.is_cuda else pixels_1CHW  # the fast kernel for bytes is the CPU's
-    return functional.interpolate(pixels_1CHW, (height_px, width_px), mode="bilinear", antialias=True)
+def resized(pixels_NHWC: Tensor, height_px: int, width_px: int) -> Tensor:
+    """Bytes, or on a GPU floats, `(N, C, H, W)`, with antialiasing."""
+    pixels_NCHW = pixels_NHWC.permute(0, 3, 1, 2)
+    if pixels_NHWC.shape[1:3] == (height_px, width_px):
+        return pixels_NCHW
+    pixels_NCHW = pixels_NCHW.float() if pixels_NCHW.is_cuda else pixels_NCHW  # the fast kernel for bytes is the CPU's
+    return functional.interpolate(pixels_NCHW, (height_px, width_px), mode="bilinear", antialias=True)
 
 
 class _LateFrame:

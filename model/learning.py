@@ -54,6 +54,8 @@ def learning_rate(learning: Learning, epoch: int, share_of_epoch: float) -> floa
 
 
 def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
+    """For a network that lies on the device it is trained on: a GPU updates all weights by a few kernels."""
+    fused = True if network.log_sigma_T.is_cuda else None
     if learning.optimiser == "sgd":
         return SGD(
             network.parameters(),
@@ -61,5 +63,6 @@ def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
             momentum=0.9,
             nesterov=True,
             weight_decay=learning.weight_decay,
+            fused=fused,
         )
-    return AdamW(network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay)
+    return AdamW(network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay, fused=fused)

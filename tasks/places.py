@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import Literal
 
+from data.nvdec import num_engines
 from data.video import Device
 from tasks.progress import log
 
 LIBRARIES_BYTES = 600_000_000
 """What the process takes beside the frames of its videos: PyTorch, DALI, the detector."""
-MOST_ON_NVDEC = 4
-"""A GPU has few decoders; more videos than that at once only wait for them, and each holds memory of the GPU."""
 
 
 def videos_at_once(workers: int, num_videos: int, device: Device, decoder: Literal["auto", "pyav", "dali"]) -> int:
-    """As many as are asked for, but no more than there are, nor, where a GPU may decode them, than that is good at."""
-    most = MOST_ON_NVDEC if device == "gpu" and decoder != "pyav" else workers
+    """As many as are asked for, but no more than there are, nor, where a GPU may decode them, than it has decoders.
+
+    More at once would only wait for them, and each holds memory of the GPU.
+    """
+    most = num_engines() if device == "gpu" and decoder != "pyav" else workers
     return max(1, min(workers, num_videos, most))
 
 

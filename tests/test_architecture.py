@@ -24,6 +24,7 @@ DOORS = {
         "data/media.py",
         "data/pixels.py",
         "data/dali_video.py",
+        "data/nvdec.py",
         "data/faces.py",
         "data/retinaface.py",
         "data/crops.py",

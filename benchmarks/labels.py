@@ -23,9 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data.affwild2 import discover
-from data.annotations import read_counts, write_labels
-from data.editions import header_of
+from data.annotations.alignment import read_counts, write_labels
+from data.annotations.discovery import discover
+from data.annotations.editions import header_of
 from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
 
 EDITION = Edition.ABAW_2022

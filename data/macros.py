@@ -17,7 +17,7 @@ CREATE MACRO recording_of(video_id) AS
     regexp_replace(video_id, '^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$', '\1\2');
 """
 """`ccc` is NULL where it is not defined; `f1_binary` where neither truth nor prediction has a positive. Pairs with a
-NULL are left out of both. `recording_of` is that of `data.splits`."""
+NULL are left out of both. `recording_of` is that of `data.annotations.splits`."""
 
 TABLES = r"""
 CREATE MACRO ccc_scores(version, in_dataset, in_split) AS TABLE

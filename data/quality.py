@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.annotations import read_findings
+from data.annotations.alignment import read_findings
+from data.annotations.findings import Finding, Kind
 from data.cropped import SOURCE
-from data.findings import Finding, Kind
 from data.frames import WITH_FACE
 from data.labels import ALL_ACTION_UNITS, Task, action_unit_column
 from data.schema import Status

@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from data.annotations import read_counts
-from data.findings import Kind
+from data.annotations.alignment import read_counts
+from data.annotations.findings import Kind
 from data.quality import dataset_findings
 from data.schema import VERSION
 from data.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest

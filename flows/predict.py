@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.affwild2 import discover_videos
+from data.annotations.discovery import discover_videos
 from data.store import check_store
 from tasks import registry
 from tasks.annotations import catalogue

@@ -9,9 +9,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data import affwild2
-from data.annotations import read_overlap, write_labels
-from data.findings import Kind
+from data.annotations import discovery
+from data.annotations.alignment import read_overlap, write_labels
+from data.annotations.findings import Kind
 from data.labels import Task
 from data.shards import parquet_files, read_manifest
 from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
@@ -23,7 +23,7 @@ from tasks.videos import Extracted
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)
-def discover(ingest: IngestConfig) -> affwild2.AffWild2:
+def discover(ingest: IngestConfig) -> discovery.AffWild2:
     """The videos and annotations under the root.
 
     Raises:
@@ -31,7 +31,7 @@ def discover(ingest: IngestConfig) -> affwild2.AffWild2:
     """
     if ingest.root is None:
         raise ValueError("no data: give the folder of Aff-Wild2 as ingest.root (`--root`), or an experiment [sample]")
-    tree = affwild2.discover(ingest.root, ingest.edition, faces_from=ingest.faces_from, annotations=ingest.annotations)
+    tree = discovery.discover(ingest.root, ingest.edition, faces_from=ingest.faces_from, annotations=ingest.annotations)
     log.info(
         "%s: %d videos%s, %d annotation files, edition %s",
         ingest.root,
@@ -51,7 +51,7 @@ def discover(ingest: IngestConfig) -> affwild2.AffWild2:
 
 
 @task(task_run_name="labels", cache_policy=NO_CACHE)
-def align_labels(tree: affwild2.AffWild2, ingest: IngestConfig, machine: MachineConfig) -> Path:
+def align_labels(tree: discovery.AffWild2, ingest: IngestConfig, machine: MachineConfig) -> Path:
     """The labels folder of a root."""
     folder = write_labels(
         tree,
@@ -74,7 +74,7 @@ def catalogue(
     faces: Extracted,
     machine: MachineConfig,
     *,
-    tree: affwild2.AffWild2 | None = None,
+    tree: discovery.AffWild2 | None = None,
     labels: Path | None = None,
 ) -> Dataset:
     """Writes down what the data set is made of now, and what failed."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from data.annotations.splits import recording_of
 from data.labels import Split
-from data.splits import recording_of
 from model.intervals import Interval, intervals, official_sum
 from model.tallies import Tallies, scores_by
 from tasks.registry import Version

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from data.annotations.splits import recording_of
 from data.frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
-from data.splits import recording_of
 from data.video import resolve_device
 from model.crossfit import cross_fit, fit_kept
 from model.finished import FITTED, load_finished, predict_track, save_fits

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from data.leaks import Leak, find_leaks, training_videos
+from data.annotations.leaks import Leak, find_leaks, training_videos
 from data.shards import read_manifest
 from tasks import tracking
 from tasks.catalogue import Dataset

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from data.label_counts import LabelCounts
+from data.annotations.counts import LabelCounts
 
 TRUTH, MODEL, GUESS = "#444444", "#1f77b4", "#bbbbbb"
 

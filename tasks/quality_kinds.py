@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.findings import Kind
+from data.annotations.findings import Kind
 from data.quality_rows import VideoKind
 
 SECTIONS: dict[str, dict[str, str]] = {

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.findings import Kind
+from data.annotations.findings import Kind
 from data.frames import WITH_FACE
 from data.labels import Edition, Task, task_columns
 from data.quality import INTERVAL_TOLERANCE, RATE_TOLERANCE_HZ

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data.annotations import read_overlap
+from data.annotations.alignment import read_overlap
+from data.annotations.counts import count_labels
 from data.cropped import SOURCE
 from data.face_samples import sample_faces
-from data.label_counts import count_labels
 from data.quality_rows import Row, failed_rows, write_quality
 from data.shards import digest, read_manifest, write_file
 from data.store import hold

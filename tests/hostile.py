@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.editions import FileKind, header_of
-from data.findings import Finding, Kind
+from data.annotations.editions import FileKind, header_of
+from data.annotations.findings import Finding, Kind
 from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Split, Task
 
 Row = tuple[float | None, ...]

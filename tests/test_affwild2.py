@@ -7,9 +7,9 @@ import pytest
 from conftest import MakeTree
 from hostile import LAYOUTS, MTL_GENERATIONS, PAIRS, Layout, harmless_tree, mtl_tree
 
-from data.affwild2 import discover, discover_videos
+from data.annotations.discovery import discover, discover_videos
+from data.annotations.testlists import video_of
 from data.labels import Edition, Split, Task
-from data.testlists import video_of
 
 AU_ROW = "1,0,0,0,1,0,0,1"
 

@@ -19,8 +19,8 @@ from hostile import (
     refused_tree,
 )
 
-from data.affwild2 import discover
-from data.annotations import read_counts, read_findings, read_overlap, write_labels
+from data.annotations.alignment import read_counts, read_findings, read_overlap, write_labels
+from data.annotations.discovery import discover
 from data.labels import Edition, Task, task_columns
 from data.shards import read_manifest
 

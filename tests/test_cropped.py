@@ -8,10 +8,10 @@ import pytest
 import simplejpeg
 from little_store import face, jpeg
 
-from data.affwild2 import discover
-from data.annotations import write_labels
+from data.annotations.alignment import write_labels
+from data.annotations.discovery import discover
+from data.annotations.findings import Kind
 from data.cropped import list_crops, take_crops
-from data.findings import Kind
 from data.frames import labelled_frames
 from data.labels import Edition, Split
 from data.loader import batches

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.affwild2 import discover
-from data.annotations import write_labels
+from data.annotations.alignment import write_labels
+from data.annotations.discovery import discover
+from data.annotations.splits import SplitRule, recording_of
 from data.labels import Edition, Split, Task, action_unit_columns
 from data.sample.acting import perform
 from data.sample.annotations import TrackTruth, write_annotations
 from data.sample.plan import plan_clip
 from data.shards import MANIFEST, read_table, write_parquet
-from data.splits import SplitRule, recording_of
 from model.metrics import scores
 from tasks import tracking
 from tasks.catalogue import Dataset, Video

@@ -9,10 +9,10 @@ from hostile import DAMAGE, Row, cells, num_values, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.editions import header_of
-from data.findings import Kind
+from data.annotations.editions import header_of
+from data.annotations.findings import Kind
+from data.annotations.mtl import parse_mtl, split_of
 from data.labels import EXPRESSIONS, Edition, Split, Task
-from data.mtl import parse_mtl, split_of
 
 EDITION = Edition.ABAW_2022
 UNITS = num_values(Task.AU, EDITION)

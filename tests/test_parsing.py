@@ -6,9 +6,9 @@ from hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.findings import Kind
+from data.annotations.findings import Kind
+from data.annotations.parsing import Floats, Text, open_text, read_rows
 from data.labels import EXPRESSIONS, Edition, Task
-from data.parsing import Floats, Text, open_text, read_rows
 
 
 def parse(content: bytes, task: Task, edition: Edition = Edition.ABAW_2020) -> tuple[Floats, Text]:

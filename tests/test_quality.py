@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from little_store import write_track
 
-from data.affwild2 import discover
-from data.annotations import write_labels
-from data.findings import Finding, Kind, refuse
+from data.annotations.alignment import write_labels
+from data.annotations.discovery import discover
+from data.annotations.findings import Finding, Kind, refuse
 from data.labels import Task
 from data.quality import (
     TaskRows,

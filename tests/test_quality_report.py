@@ -18,11 +18,11 @@ from conftest import MakeTree
 from hostile import LAYOUTS, MTL_GENERATIONS, harmless_tree, mtl_tree
 from little_store import face, jpeg, label, write_labels, write_track
 
-from data.affwild2 import AffWild2, discover
-from data.annotations import write_labels as write_labels_of
+from data.annotations.alignment import write_labels as write_labels_of
+from data.annotations.counts import BINS, count_labels
+from data.annotations.discovery import AffWild2, discover
+from data.annotations.findings import Kind
 from data.face_samples import sample_faces
-from data.findings import Kind
-from data.label_counts import BINS, count_labels
 from data.labels import Edition, Task
 from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
 from data.schema import FACES, Status

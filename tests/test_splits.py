@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.annotations.splits import Overlap, Splits, choose_splits, guarded, overlap, recording_of, subject_disjoint
+from data.annotations.testlists import video_of
 from data.labels import Split, Task
-from data.splits import Overlap, Splits, choose_splits, guarded, overlap, recording_of, subject_disjoint
-from data.testlists import video_of
 
 TRAIN, VALIDATION, TEST, HELD_OUT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.HELD_OUT
 

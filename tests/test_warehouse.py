@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from data.annotations.splits import recording_of
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.shards import write_folder, write_manifest, write_parquet
-from data.splits import recording_of
 from data.warehouse import publish, query, write_scores
 
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.editions import MTL_EDITION, MTL_NAMES, first_line, header_names, plain
-from data.findings import Kind
+from data.annotations.editions import MTL_EDITION, MTL_NAMES, first_line, header_names, plain
+from data.annotations.findings import Kind
+from data.annotations.parsing import Floats, Rows, Text, open_text, read_rows
 from data.labels import ACTION_UNITS, Edition, Split, Task
-from data.parsing import Floats, Rows, Text, open_text, read_rows
 
 TASKS_C = (Task.VA, Task.VA, Task.EXPR, *(Task.AU for _ in ACTION_UNITS[MTL_EDITION]))
 """Of each value of a row, the task."""

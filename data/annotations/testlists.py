@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.editions import plain
+from data.annotations.editions import plain
 from data.labels import Task
 
 _LIST = re.compile(r"(?:(va|valence)|(expr)|(au|action)|(mtl|multitask)).*testset(release)?$")

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from data.editions import FileKind, editions_of, header_of
-from data.findings import Kind
+from data.annotations.editions import FileKind, editions_of, header_of
+from data.annotations.findings import Kind
 from data.labels import EXPRESSIONS, Edition, Task
 
 Floats = NDArray[np.float64]

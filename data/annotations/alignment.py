@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.affwild2 import AffWild2
-from data.findings import Finding, Kind, refuse
+from data.annotations.discovery import AffWild2
+from data.annotations.findings import Finding, Kind, refuse
+from data.annotations.mtl import TASKS_C, Conflicts, parse_mtl
+from data.annotations.parsing import Floats, Text, open_text, read_rows
+from data.annotations.splits import Overlap, SplitRule, Splits, choose_splits, overlap
 from data.hashes import file_hashes
 from data.labels import Edition, Split, Task, task_columns
-from data.mtl import TASKS_C, Conflicts, parse_mtl
-from data.parsing import Floats, Text, open_text, read_rows
 from data.schema import LABELS, VERSION
 from data.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
-from data.splits import Overlap, SplitRule, Splits, choose_splits, overlap
 from data.store import hold
 
 STAGE_VERSION = 2
@@ -66,7 +66,7 @@ def write_labels(
     Args:
         tree: What `discover` found.
         store: Where shards lie.
-        splits: Who trains and who is held out; see `data.splits`.
+        splits: Who trains and who is held out; see `data.annotations.splits`.
         split_seed: Of `subject_disjoint`.
         validation_share: Of `subject_disjoint`.
         mtl_conflicts: Whether a frame that multi-task files label in two ways is an error or has no labels.

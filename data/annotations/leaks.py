@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.annotations.splits import recording_of
 from data.labels import Split, Task
 from data.shards import read_manifest, read_table
-from data.splits import recording_of
 
 
 @dataclass(frozen=True)

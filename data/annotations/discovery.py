@@ -1,6 +1,6 @@
 """Aff-Wild2 as it lies on a user's disk: which videos or crops, annotation files and test lists there are.
 
-What the rows of the files say is read in `data.annotations`.
+What the rows of the files say is read in `data.annotations.alignment`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from data.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
-from data.findings import refuse
+from data.annotations.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
+from data.annotations.findings import refuse
+from data.annotations.listing import VIDEO_SUFFIXES, Listing, list_folder
+from data.annotations.mtl import split_of, tracks_in
+from data.annotations.testlists import ListedTracks, read_test_lists, video_of
 from data.labels import Edition, Split, Task
-from data.listing import VIDEO_SUFFIXES, Listing, list_folder
-from data.mtl import split_of, tracks_in
-from data.testlists import ListedTracks, read_test_lists, video_of
 
 _SPLIT_FOLDERS = {"trainingset": Split.TRAIN, "trainset": Split.TRAIN, "validationset": Split.VALIDATION}
 _TASK_FOLDER = re.compile(

@@ -33,15 +33,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from clip import repeat
 
-from data.augment import Augmentation
-from data.batch import Batch
+from data.batches.augment import Augmentation
+from data.batches.batch import Batch
+from data.batches.labelled_frames import LabelledFrames
+from data.batches.loader import batches
 from data.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.drawn import with_face
 from data.extraction import extract_video
 from data.faces import FaceDetector
-from data.frames import LabelledFrames
 from data.labels import Edition
-from data.loader import batches
 from data.nvdec import num_engines
 from data.retinaface import RetinaFace, read_weights
 from data.video import Device, probe, read_frames

@@ -46,8 +46,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data.augment import Augmentation, draw
-from data.frames import LabelledFrames
+from data.batches.augment import Augmentation, draw
+from data.batches.labelled_frames import LabelledFrames
 from data.labels import Edition
 from data.schema import FACE_SIZE_PX, FACES
 from data.shards import ROWS_PER_GROUP, write_parquet
@@ -189,7 +189,7 @@ Loader = Callable[[int], Iterator[Tensor]]
 def make_loaders(
     folder: Path, frames: LabelledFrames, batch_size: int, threads: int, augment: bool
 ) -> dict[str, Loader]:
-    from data.loader import batches  # not at the top, which the workers of the rivals import too
+    from data.batches.loader import batches  # not at the top, which the workers of the rivals import too
 
     changes = Augmentation() if augment else None
 

@@ -26,9 +26,9 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data.batch import Batch
+from data.batches.batch import Batch
+from data.batches.loader import Device
 from data.labels import Edition
-from data.loader import Device
 from model.inference import place
 from model.learning import Learning, make_optimiser
 from model.losses import Emphasis

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from data.augment import Augmentation
-from data.batch import Batch
-from data.loader import batches
+from data.batches.augment import Augmentation
+from data.batches.batch import Batch
+from data.batches.loader import batches
 from data.video import Device, NotForDaliError
 from model.agreement_faces import face_trials, labelled_faces, torch_device
 from model.agreement_videos import Trial, video_trials

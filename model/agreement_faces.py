@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.augment import Augmentation
+from data.batches.augment import Augmentation
+from data.batches.labelled_frames import LabelledFrames
+from data.batches.loader import batches, face_batches
 from data.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.drawn import with_face
 from data.faces import FaceDetector, Faces
-from data.frames import LabelledFrames
 from data.labels import Edition
-from data.loader import batches, face_batches
 from data.numbered import numbered, write_faces
 from data.video import Device
 from model.agreement_videos import Trial

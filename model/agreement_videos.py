@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
+from data.batches.loader import face_batches
 from data.drawn import with_face
 from data.extraction import extract_video
-from data.loader import face_batches
 from data.numbered import ENCODERS, number_in, numbered, write_clip
 from data.shards import read_manifest, read_table
 from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames

@@ -15,7 +15,7 @@ def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, T
 
     Args:
         network: In eval mode.
-        faces_BCHW: RGB in [-1, 1], 112 x 112, as `data.loader` gives them.
+        faces_BCHW: RGB in [-1, 1], 112 x 112, as `data.batches.loader` gives them.
         edition: The one that the network was built for.
     """
     return as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)

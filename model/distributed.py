@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
-from data.batch import Batch
-from data.loader import Device
+from data.batches.batch import Batch
+from data.batches.loader import Device
 from model.network import MTANet, Outputs
 
 _PATIENCE = timedelta(days=7)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.frames import Integers, frame_indices
-from data.loader import Device, face_batches
+from data.batches.labelled_frames import Integers, frame_indices
+from data.batches.loader import Device, face_batches
 from data.shards import is_whole, write_folder, write_manifest
 from data.store import hold
 from model.network import MTANet

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.batches.loader import Device
 from data.labels import Edition, Task
-from data.loader import Device
 from data.shards import write_file
 from model.checkpoint import load_checkpoint
 from model.features import track_features

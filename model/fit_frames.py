@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.frames import Integers, LabelledFrames
+from data.batches.labelled_frames import Integers, LabelledFrames
 from data.labels import Task
 from model.fitting import Arrays, TaskFrames, task_frames, value_columns
 

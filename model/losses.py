@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data.batch import Batch
+from data.batches.batch import Batch
 from data.labels import Task
 from model.metrics import ccc, has_ccc
 from model.network import Outputs

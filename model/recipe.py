@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.balance import Shares, draws
-from data.frames import LabelledFrames
+from data.batches.balance import Shares, draws
+from data.batches.labelled_frames import LabelledFrames
+from data.batches.loader import Device
 from data.labels import EXPRESSIONS
-from data.loader import Device
 from model.learning import Learning
 from model.losses import Emphasis
 

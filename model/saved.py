@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.batches.loader import Device
 from data.labels import Edition
-from data.loader import Device
 from model.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.distributed import team
 from model.ema import start_average

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from data.batch import Batch
+from data.batches.batch import Batch
 from model.distributed import average_gradients, of_all
 from model.ema import update_average
 from model.learning import Learning

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from data.batches.loader import Device
 from data.labels import Edition, action_unit_columns
-from data.loader import Device
 from model.answers import as_columns
 from model.learning import Learning, learning_rate
 from model.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss

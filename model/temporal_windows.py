@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.frames import LabelledFrames, frame_indices
+from data.batches.labelled_frames import LabelledFrames, frame_indices
 from model.features import Features
 
 Floats = NDArray[np.float32]

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.augment import Augmentation
-from data.balance import deal
-from data.batch import Batch
-from data.frames import LabelledFrames
+from data.batches.augment import Augmentation
+from data.batches.balance import deal
+from data.batches.batch import Batch
+from data.batches.labelled_frames import LabelledFrames
+from data.batches.loader import Device, batches
 from data.labels import Task
-from data.loader import Device, batches
 from model.checkpoint import MODEL
 from model.distributed import check_alike, concatenated, of_first, synchronised, team, wait_for_all, with_all_labels
 from model.inference import predict_frames

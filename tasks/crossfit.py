@@ -12,7 +12,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from data.frames import Integers, frame_indices
+from data.batches.labelled_frames import Integers, frame_indices
 from data.labels import Split, Task
 from data.predictions import read_predictions
 from model.crossfit import Trial, cross_fit

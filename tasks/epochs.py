@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.augment import Augmentation
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.augment import Augmentation
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.hashes import file_hash
 from data.labels import Split
 from data.machine import num_cores

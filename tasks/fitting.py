@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data.annotations.splits import recording_of
-from data.frames import Integers, labelled_frames
+from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
 from data.video import resolve_device
 from model.crossfit import cross_fit, fit_kept

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.face_samples import faces_at
-from data.frames import LabelledFrames
+from data.batches.face_samples import faces_at
+from data.batches.labelled_frames import LabelledFrames
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from model.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
 from model.inference import Predictions

@@ -13,7 +13,7 @@ from jinja2 import Environment
 
 from data.annotations.findings import Kind
 from data.annotations.splits import Overlap
-from data.face_samples import SampleFace
+from data.batches.face_samples import SampleFace
 from data.labels import Task
 from data.quality_rows import Row, VideoKind
 from tasks.catalogue import FailedVideo

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.annotations.findings import Kind
-from data.frames import WITH_FACE
+from data.batches.labelled_frames import WITH_FACE
 from data.labels import Edition, Task, task_columns
 from data.quality import INTERVAL_TOLERANCE, RATE_TOLERANCE_HZ
 from data.quality_rows import VideoKind

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
 from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS_VERSION

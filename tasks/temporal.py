@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.frames import LabelledFrames
+from data.batches.labelled_frames import LabelledFrames
 from data.labels import Split
 from data.shards import digest, parquet_files, write_file
 from data.store import hold

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import simplejpeg
 from numpy.typing import NDArray
 
-from data.augment import Augmentation
+from data.batches.augment import Augmentation
 from data.labels import Split, Task
 from data.schema import FACES, LABELS, Status
 

@@ -12,7 +12,7 @@ import numpy as np
 from little_store import label, write_labels, write_track
 from numpy.typing import NDArray
 
-from data.frames import frame_indices
+from data.batches.labelled_frames import frame_indices
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.predictions import write_predictions
 from data.schema import PREDICTIONS_VERSION, Status

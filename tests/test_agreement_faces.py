@@ -14,9 +14,9 @@ from nvidia.dali import fn
 from test_agreement import checked
 from torch import Tensor
 
-from data import face_graph, loader
-from data.batch import Batch
-from data.face_graph import face_pipeline
+from data.batches import dali_graph, loader
+from data.batches.batch import Batch
+from data.batches.dali_graph import face_pipeline
 from data.faces import NO_FACES, FaceDetector, Faces
 from model import agreement_faces
 from model.agreement import Verdict
@@ -152,7 +152,7 @@ def test_augmented_batches_agree_with_the_warp_of_a_gpu_and_differ_without_blur_
                 return face_pipeline(**options)
             if agrees:
                 size = (112, 112)
-                patch.setattr(face_graph, "_warped", lambda faces, matrix, _: fn.warp_affine(faces, matrix, size=size))
+                patch.setattr(dali_graph, "_warped", lambda faces, matrix, _: fn.warp_affine(faces, matrix, size=size))
             else:
                 patch.setattr(fn, operator, lambda faces, **_: faces)
             return face_pipeline(**options)

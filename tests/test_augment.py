@@ -11,10 +11,10 @@ import torch
 from little_store import STILL, face, jpeg, label, write_labels, write_track
 from torch import Tensor
 
-from data.augment import Augmentation, draw
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.augment import Augmentation, draw
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.loader import batches
 from data.labels import Edition, Split
-from data.loader import batches
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from little_store import label, learnable_store, write_labels, write_track
 
-from data.balance import MOST_DRAWS, deal, draws, spread
-from data.frames import Integers, LabelledFrames, labelled_frames
+from data.batches.balance import MOST_DRAWS, deal, draws, spread
+from data.batches.labelled_frames import Integers, LabelledFrames, labelled_frames
+from data.batches.loader import batches
 from data.labels import Edition, Split
-from data.loader import batches
 
 NAN = math.nan
 

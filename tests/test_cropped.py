@@ -11,10 +11,10 @@ from little_store import face, jpeg
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
 from data.annotations.findings import Kind
+from data.batches.labelled_frames import labelled_frames
+from data.batches.loader import batches
 from data.cropped import list_crops, take_crops
-from data.frames import labelled_frames
 from data.labels import Edition, Split
-from data.loader import batches
 from data.quality import dataset_findings
 from data.shards import parquet_files, read_manifest
 

@@ -17,10 +17,10 @@ import torch
 from little_store import jpeg, label, write_labels, write_track
 from torch import Tensor, nn
 
-from data.augment import Augmentation
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.augment import Augmentation
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.loader import batches
 from data.labels import Edition, Split
-from data.loader import batches
 from model import distributed
 from model.checkpoint import MODEL, load_checkpoint
 from model.distributed import average, check_alike, concatenated, hear, joined, synchronised, team, tell, wait_for_all

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from little_store import learnable_store
 from numpy.typing import NDArray
 
-from data.frames import labelled_frames
+from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split, Task, action_unit_columns
 from model.crossfit import cross_fit, deal, fit_kept
 from model.fit_frames import frames_to_fit

@@ -9,7 +9,7 @@ import pytest
 import torch
 from little_store import learnable_store, write_track
 
-from data.frames import labelled_frames
+from data.batches.labelled_frames import labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.schema import PREDICTIONS, Status
 from model.inference import COLUMNS, predict, predict_frames

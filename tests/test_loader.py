@@ -19,12 +19,12 @@ from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 from torch import Tensor
 
-from data.augment import Augmentation, draw
-from data.batch import Batch
-from data.face_graph import Device, face_pipeline
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.augment import Augmentation, draw
+from data.batches.batch import Batch
+from data.batches.dali_graph import Device, face_pipeline
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.loader import batches, face_batches
 from data.labels import Edition, Split
-from data.loader import batches, face_batches
 from data.schema import Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "gpu")

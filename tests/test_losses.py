@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from data.batch import Batch
+from data.batches.batch import Batch
 from data.labels import Task
 from model.losses import TaskWeights, action_units_loss, expression_loss, task_losses, total_loss, valence_arousal_loss
 from model.network import Outputs

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.frames import Integers
-from data.mixing import mixed
+from data.batches.labelled_frames import Integers
+from data.batches.mixing import mixed
 
 
 def _epoch(lengths: list[int], batch_size: int, seed: int = 0, pool_batches: int = 1000) -> Integers:

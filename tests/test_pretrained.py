@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from data.frames import labelled_frames
+from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from model.learning import Learning
 from model.network import Architecture, MTANet

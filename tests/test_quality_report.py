@@ -22,7 +22,7 @@ from data.annotations.alignment import write_labels as write_labels_of
 from data.annotations.counts import BINS, count_labels
 from data.annotations.discovery import AffWild2, discover
 from data.annotations.findings import Kind
-from data.face_samples import sample_faces
+from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
 from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
 from data.schema import FACES, Status

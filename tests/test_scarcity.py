@@ -12,7 +12,7 @@ import torch
 from little_store import face, jpeg, label, write_labels, write_track
 from numpy.typing import NDArray
 
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split, Task
 from data.sample.acting import EXPRESSION_NAMES, Performance
 from data.sample.annotations import TrackTruth, withhold, write_annotations

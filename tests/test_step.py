@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from data.batch import Batch
+from data.batches.batch import Batch
 from data.labels import Task
 from model.ema import start_average, update_average
 from model.learning import Learning, make_optimiser

@@ -13,7 +13,7 @@ import torch
 from little_store import learnable_store, write_track
 from safetensors.torch import save
 
-from data.frames import labelled_frames
+from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from data.schema import Status
 from data.shards import is_whole

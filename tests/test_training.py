@@ -14,8 +14,8 @@ import pytest
 import torch
 from little_store import learnable_store
 
-from data.augment import Augmentation
-from data.frames import LabelledFrames, labelled_frames
+from data.batches.augment import Augmentation
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
 from model.checkpoint import load_checkpoint
 from model.inference import predict_frames

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
 from torch import Tensor
 
-from data.augment import Augmentation, draw
-from data.batch import Batch
-from data.face_graph import Device, face_pipeline
-from data.frames import Integers, LabelledFrames
+from data.batches.augment import Augmentation, draw
+from data.batches.batch import Batch
+from data.batches.dali_graph import Device, face_pipeline
+from data.batches.labelled_frames import Integers, LabelledFrames
+from data.batches.mixing import CHUNK_BATCHES, mixed
+from data.batches.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
 from data.memory import keep_freed_memory
-from data.mixing import CHUNK_BATCHES, mixed
 from data.schema import FACE_SIZE_PX
-from data.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
 
 __all__ = ["POOL_FRAMES", "Device", "batches", "face_batches"]
 
@@ -50,7 +50,7 @@ def batches(
 ) -> Iterator[Batch]:
     """One pass over the frames, the same for the same (seed, epoch), on `device`; no frames, no batch.
 
-    With `shuffle`, batches are mixed as `data.mixing` says, in pools of `pool_batches` (by default those of
+    With `shuffle`, batches are mixed as `data.batches.mixing` says, in pools of `pool_batches` (by default those of
     `POOL_FRAMES`), and the frames that fill no batch are left out (unless there is only one batch). Without, frames
     come in order.
     `chosen` are the positions of the frames to come, ascending, as often as they are to come. By default every frame

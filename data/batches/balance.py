@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from data.frames import Integers, LabelledFrames
+from data.batches.labelled_frames import Integers, LabelledFrames
 
 Shares = NDArray[np.float64]
 

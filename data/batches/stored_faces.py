@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from data.frames import WITH_FACE, Integers, LabelledFrames
+from data.batches.labelled_frames import WITH_FACE, Integers, LabelledFrames
 
 RowGroup = Callable[[Path, int], Any]
 """Gives the column of crops of a row group."""

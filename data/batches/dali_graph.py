@@ -1,6 +1,6 @@
 """From JPEGs to pixels: the one DALI graph for training and prediction, on the CPU and the GPU.
 
-The graph has no state and no chance of its own: what is random comes in from `data.augment.draw`.
+The graph has no state and no chance of its own: what is random comes in from `data.batches.augment.draw`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
-from data.augment import Augmentation, draw
+from data.batches.augment import Augmentation, draw
 from data.schema import FACE_SIZE_PX
 
 Device = Literal["cpu", "gpu"]
@@ -35,7 +35,7 @@ def face_pipeline(
 ) -> Pipeline:
     """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or floats where `augment` changes colours, some of them beyond.
 
-    `source` gives, per batch, the JPEGs and, with `augment`, what `data.augment.draw` gives.
+    `source` gives, per batch, the JPEGs and, with `augment`, what `data.batches.augment.draw` gives.
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE
@@ -53,7 +53,7 @@ def face_pipeline(
 
 
 def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Device) -> Any:
-    """Takes from `drawn` in the order in which `data.augment.draw` gives."""
+    """Takes from `drawn` in the order in which `data.batches.augment.draw` gives."""
     if augment.moves:
         faces = _warped(faces, drawn.popleft(), device)
     if augment.colour:  # left as floats: rounding them here takes as long as the colours themselves

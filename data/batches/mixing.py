@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data.balance import spread
-from data.frames import Integers
+from data.batches.balance import spread
+from data.batches.labelled_frames import Integers
 
 CHUNK_BATCHES = 384
 """Row groups are read whole, so a lane should have about as many frames in a chunk as a row group has rows."""

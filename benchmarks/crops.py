@@ -19,7 +19,7 @@ import simplejpeg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data.cropped import take_crops
+from data.extraction.cropped import take_crops
 
 log = logging.getLogger("benchmark")
 

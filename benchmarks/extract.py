@@ -48,8 +48,8 @@ from clip import make_clip, repeat
 
 from data import video
 from data.dali_video import read_with_dali
-from data.detections import window_frames
-from data.extraction import extract_video
+from data.extraction.detections import window_frames
+from data.extraction.extract import extract_video
 from data.faces import FaceDetector
 from data.media import Chunk, Device
 

@@ -39,7 +39,7 @@ from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
 from data.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.drawn import with_face
-from data.extraction import extract_video
+from data.extraction.extract import extract_video
 from data.faces import FaceDetector
 from data.labels import Edition
 from data.nvdec import num_engines

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from data.annotations.alignment import read_findings
 from data.annotations.findings import Finding, Kind
 from data.batches.labelled_frames import WITH_FACE
-from data.cropped import SOURCE
+from data.extraction.cropped import SOURCE
 from data.labels import ALL_ACTION_UNITS, Task, action_unit_column
 from data.schema import Status
 from data.shards import read_manifest, read_table

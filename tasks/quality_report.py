@@ -10,7 +10,7 @@ from typing import Any
 from data.annotations.alignment import read_overlap
 from data.annotations.counts import count_labels
 from data.batches.face_samples import sample_faces
-from data.cropped import SOURCE
+from data.extraction.cropped import SOURCE
 from data.quality_rows import Row, failed_rows, write_quality
 from data.shards import digest, read_manifest, write_file
 from data.store import hold

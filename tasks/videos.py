@@ -17,8 +17,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from data import cropped, extraction, video
-from data.detections import memory_bytes
+from data import video
+from data.extraction import cropped
+from data.extraction import extract as extraction
+from data.extraction.detections import memory_bytes
 from data.hints import Hint, read_hints
 from data.machine import free_memory_bytes, num_cores
 from data.shards import read_manifest

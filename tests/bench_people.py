@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from data.extraction import extract_video
+from data.extraction.extract import extract_video
 from data.sample.make import make_sample
 from data.sample.plan import Cast, ClipPlan, plan_clip
 from data.schema import Status

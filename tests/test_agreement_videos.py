@@ -14,7 +14,7 @@ import pytest
 import torch
 from test_agreement import checked
 
-from data import detections
+from data.extraction import detections
 from data.numbered import number_in
 from data.video import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
 from model import agreement_videos

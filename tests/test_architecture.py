@@ -28,7 +28,7 @@ DOORS = {
         "data/faces.py",
         "data/retinaface.py",
         "data/crops.py",
-        "data/detections.py",
+        "data/extraction/detections.py",
         "data/sample/",
         "tasks/epochs.py",
     ),
@@ -45,11 +45,11 @@ DOORS = {
         "data/schema.py",
         "data/shards.py",
         "data/annotations/alignment.py",
-        "data/cropped.py",
+        "data/extraction/cropped.py",
         "data/annotations/mtl.py",
         "data/annotations/parsing.py",
-        "data/detections.py",
-        "data/assembly.py",
+        "data/extraction/detections.py",
+        "data/extraction/assembly.py",
         "data/batches/labelled_frames.py",
         "data/batches/stored_faces.py",
         "data/predictions.py",
@@ -59,7 +59,7 @@ DOORS = {
     ),
     "duckdb": ("data/warehouse.py",),
     "onnx": ("data/retinaface.py",),
-    "simplejpeg": ("data/crops.py", "data/cropped.py", "model/serving.py"),
+    "simplejpeg": ("data/crops.py", "data/extraction/cropped.py", "model/serving.py"),
 }
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

@@ -13,7 +13,7 @@ from data.annotations.discovery import discover
 from data.annotations.findings import Kind
 from data.batches.labelled_frames import labelled_frames
 from data.batches.loader import batches
-from data.cropped import list_crops, take_crops
+from data.extraction.cropped import list_crops, take_crops
 from data.labels import Edition, Split
 from data.quality import dataset_findings
 from data.shards import parquet_files, read_manifest

@@ -23,7 +23,7 @@ from test_extraction import number_in as number_in_face
 
 from data.damage import DisplayOrder, Picture
 from data.decoding import read_with_pyav
-from data.extraction import extract_video
+from data.extraction.extract import extract_video
 from data.numbered import SIZE, number_in, numbered
 from data.shards import read_manifest
 from data.video import probe, read_frames

@@ -12,11 +12,11 @@ import simplejpeg
 import torch
 from clips import one_person
 
-from data import detections
-from data.detections import PART_FRAMES, window_frames, write_detections
+from data.extraction import detections
+from data.extraction.detections import PART_FRAMES, window_frames, write_detections
+from data.extraction.search import Search
 from data.numbered import write_clip
 from data.schema import DETECTIONS
-from data.search import Search
 from data.shards import read_manifest
 
 NUM_FRAMES = 40

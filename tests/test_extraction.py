@@ -17,14 +17,14 @@ import simplejpeg
 import torch
 from clips import one_person, spoil, two_people
 
-from data import detections
 from data.crops import FACE_SIZE_PX, alignment
-from data.extraction import detections_digest, extract_video
+from data.extraction import detections
+from data.extraction.extract import detections_digest, extract_video
+from data.extraction.search import Search
 from data.faces import FaceDetector
 from data.hints import Hint
 from data.numbered import write_clip
 from data.schema import FACES
-from data.search import Search
 from data.shards import file_sha256, read_manifest
 from data.video import Decoder, Device
 
@@ -331,8 +331,8 @@ KILLED_IN_PASS_2 = """
 import json, os, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from data import detections
-from data.extraction import detections_digest, extract_video
+from data.extraction import detections
+from data.extraction.extract import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
 video, store, knobs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -368,8 +368,8 @@ def test_a_run_killed_while_writing_faces_ends_in_the_same_bytes(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from data import detections
-from data.extraction import detections_digest, extract_video
+from data.extraction import detections
+from data.extraction.extract import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
 video, store, knobs, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])

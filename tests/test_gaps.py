@@ -7,8 +7,8 @@ import pytest
 import simplejpeg
 from odd_clips import EYES_ON_THE_BLOCKS, number_in_crop
 
+from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
 from data.fragments import Face
-from data.gaps import Filled, between, cut_gaps, find_gaps
 from data.numbered import numbered_clip
 from data.people import Person
 

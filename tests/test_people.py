@@ -13,7 +13,7 @@ import torch
 from bench_people import judge, total
 
 from data.doubts import doubts
-from data.extraction import extract_video
+from data.extraction.extract import extract_video
 from data.fragments import Face, FrameFaces
 from data.people import Person, find_people
 from data.sample.film import film_clip

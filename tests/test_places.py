@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data.detections import memory_bytes
+from data.extraction.detections import memory_bytes
 from tasks.places import LIBRARIES_BYTES, Places, videos_at_once
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from clips import one_person
 
+from data.extraction.interpolation import agreement, between, confirmed, pairs
+from data.extraction.search import Search, Seen, search_frames
 from data.faces import NO_FACES, FaceDetector, Faces
-from data.interpolation import agreement, between, confirmed, pairs
-from data.search import Search, Seen, search_frames
 from data.video import Chunk
 
 WINDOW = 8

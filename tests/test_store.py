@@ -15,8 +15,8 @@ import pytest
 from clips import one_person
 from zygote import KNOBS, PART_FRAMES, Zygote
 
-from data import detections
-from data.extraction import extract_video
+from data.extraction import detections
+from data.extraction.extract import extract_video
 from data.hashes import KNOWN_FILES, read_notes
 from data.numbered import write_clip
 from data.shards import is_whole, whole_folders, write_file, write_folder, write_manifest

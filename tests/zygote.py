@@ -105,7 +105,7 @@ class Zygote:
 def _serve() -> None:
     import torch
 
-    from data import detections, extraction
+    from data.extraction import detections, extract
 
     torch.set_num_threads(1)
     detections.PART_FRAMES = PART_FRAMES
@@ -140,7 +140,7 @@ def _extract(extraction: Any, orders: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders["limit_bytes"],) * 2)
     try:
         for video in map(Path, orders["videos"]):
-            extraction.extract_video(video, Path(orders["store"]), track_ids=[video.stem], progress=progress, **KNOBS)
+            extract.extract_video(video, Path(orders["store"]), track_ids=[video.stem], progress=progress, **KNOBS)
     except Exception as error:
         say(f"{type(error).__name__}: {error}")
         return 1

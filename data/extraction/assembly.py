@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.detections import window_frames
 from data.doubts import doubts
+from data.extraction.detections import window_frames
+from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
 from data.fragments import FrameFaces
-from data.gaps import Filled, between, cut_gaps, find_gaps
 from data.hints import Hint, hinted_people
 from data.people import Person, find_people
 from data.schema import FACES, Status

@@ -16,8 +16,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from data.extraction.interpolation import agreement, between, confirmed
 from data.faces import NO_FACES, FaceDetector, Faces
-from data.interpolation import agreement, between, confirmed
 from data.schema import Status
 from data.video import Chunk, Frame
 

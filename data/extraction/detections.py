@@ -22,11 +22,11 @@ import pyarrow as pa
 import torch
 
 from data.crops import appearances, cut_faces, encode_jpegs
+from data.extraction.search import Search, Seen, search_frames
 from data.faces import NO_FACES, FaceDetector, Faces
 from data.memory import keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS
-from data.search import Search, Seen, search_frames
 from data.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
 

@@ -1,7 +1,7 @@
 """Video -> one file of aligned faces per track, in two passes.
 
-The first decodes the video once and stores every face in it (`data.detections`); the second says who is who and copies
-the faces of each track, a row for every frame (`data.assembly`). Both stand under digests of all that decides them, so
+The first decodes the video once and stores every face in it (`data.extraction.detections`); the second says who is who and copies
+the faces of each track, a row for every frame (`data.extraction.assembly`). Both stand under digests of all that decides them, so
 what exists is not made again: the video counts by its content, not its name.
 """
 
@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from data import detections, schema
-from data.assembly import Casting, write_tracks
-from data.detections import write_detections
+from data import schema
+from data.extraction import detections
+from data.extraction.assembly import Casting, write_tracks
+from data.extraction.detections import write_detections
+from data.extraction.search import Search
 from data.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.hints import Hint
-from data.search import Search
 from data.shards import PARTIAL, digest, is_whole
 from data.store import hold
 from data.tracks import check_names

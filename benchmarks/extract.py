@@ -50,7 +50,7 @@ from data import video
 from data.dali_video import read_with_dali
 from data.extraction.detections import window_frames
 from data.extraction.extract import extract_video
-from data.faces import FaceDetector
+from data.faces.detector import FaceDetector
 from data.media import Chunk, Device
 
 log = logging.getLogger("benchmark")

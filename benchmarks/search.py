@@ -29,11 +29,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data.crops import alignments
 from data.extraction.detections import PART_FRAMES, window_frames
 from data.extraction.interpolation import pairs
 from data.extraction.search import Search, Seen, search_frames
-from data.faces import FaceDetector, Faces
+from data.faces.crops import alignments
+from data.faces.detector import FaceDetector, Faces
 from data.schema import Status
 from data.video import probe, read_frames
 

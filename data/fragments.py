@@ -37,7 +37,7 @@ class FrameFaces(NamedTuple):
     time_s: float
     boxes_F4: np.ndarray
     looks_FL: np.ndarray
-    """Square roots of histograms, of length 1: see `data.crops.appearances`."""
+    """Square roots of histograms, of length 1: see `data.faces.crops.appearances`."""
 
 
 class Face(NamedTuple):

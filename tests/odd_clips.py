@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data.crops import alignment
+from data.faces.crops import alignment
 from data.numbered import BITS, BLOCK_PX, number_in, numbered
 
 EYES_ON_THE_BLOCKS = np.array([(42, 40), (86, 40), (64, 62), (46, 90), (82, 90)], np.float32)

@@ -17,7 +17,7 @@ from torch import Tensor
 from data.batches import dali_graph, loader
 from data.batches.batch import Batch
 from data.batches.dali_graph import face_pipeline
-from data.faces import NO_FACES, FaceDetector, Faces
+from data.faces.detector import NO_FACES, FaceDetector, Faces
 from model import agreement_faces
 from model.agreement import Verdict
 

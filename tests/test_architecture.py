@@ -25,9 +25,9 @@ DOORS = {
         "data/pixels.py",
         "data/dali_video.py",
         "data/nvdec.py",
-        "data/faces.py",
-        "data/retinaface.py",
-        "data/crops.py",
+        "data/faces/detector.py",
+        "data/faces/retinaface.py",
+        "data/faces/crops.py",
         "data/extraction/detections.py",
         "data/sample/",
         "tasks/epochs.py",
@@ -35,7 +35,7 @@ DOORS = {
     "nvidia": (
         "data/video.py",
         "data/dali_video.py",
-        "data/crops.py",
+        "data/faces/crops.py",
         "data/batches/dali_graph.py",
         "data/batches/loader.py",
     ),
@@ -58,8 +58,8 @@ DOORS = {
         "data/sample/",
     ),
     "duckdb": ("data/warehouse.py",),
-    "onnx": ("data/retinaface.py",),
-    "simplejpeg": ("data/crops.py", "data/extraction/cropped.py", "model/serving.py"),
+    "onnx": ("data/faces/retinaface.py",),
+    "simplejpeg": ("data/faces/crops.py", "data/extraction/cropped.py", "model/serving.py"),
 }
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.crops import (
+from data.faces.crops import (
     APPEARANCE_LENGTH,
     FACE_SIZE_PX,
     TEMPLATE_52,

@@ -17,11 +17,11 @@ import simplejpeg
 import torch
 from clips import one_person, spoil, two_people
 
-from data.crops import FACE_SIZE_PX, alignment
 from data.extraction import detections
 from data.extraction.extract import detections_digest, extract_video
 from data.extraction.search import Search
-from data.faces import FaceDetector
+from data.faces.crops import FACE_SIZE_PX, alignment
+from data.faces.detector import FaceDetector
 from data.hints import Hint
 from data.numbered import write_clip
 from data.schema import FACES

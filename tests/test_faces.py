@@ -8,8 +8,8 @@ import torch
 from clips import one_person, two_people
 
 from data.drawn import with_face
-from data.faces import FaceDetector, candidates, non_maximum_suppression
-from data.retinaface import RetinaFace, read_weights, weights_in
+from data.faces.detector import FaceDetector, candidates, non_maximum_suppression
+from data.faces.retinaface import RetinaFace, read_weights, weights_in
 
 
 @pytest.fixture(scope="module")

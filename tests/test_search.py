@@ -10,7 +10,7 @@ from clips import one_person
 
 from data.extraction.interpolation import agreement, between, confirmed, pairs
 from data.extraction.search import Search, Seen, search_frames
-from data.faces import NO_FACES, FaceDetector, Faces
+from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.video import Chunk
 
 WINDOW = 8

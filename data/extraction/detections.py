@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from data.crops import appearances, cut_faces, encode_jpegs
 from data.extraction.search import Search, Seen, search_frames
-from data.faces import NO_FACES, FaceDetector, Faces
+from data.faces.crops import appearances, cut_faces, encode_jpegs
+from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.memory import keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.crops import cut_faces, encode_jpegs
+from data.faces.crops import cut_faces, encode_jpegs
 from data.fragments import Face
 from data.people import Person
 from data.video import Decoder, Device, read_frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.faces import LARGEST_OVERLAP, Faces, overlaps
+from data.faces.detector import LARGEST_OVERLAP, Faces, overlaps
 
 FARTHEST = 0.15
 """By which share of its size a face's landmarks may have moved from one searched frame to the next, at most, so that

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from data.extraction.interpolation import agreement, between, confirmed
-from data.faces import NO_FACES, FaceDetector, Faces
+from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.schema import Status
 from data.video import Chunk, Frame
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.look_queue import LookQueue
+from data.faces.look_queue import LookQueue
+from data.faces.retinaface import RetinaFace, read_weights
 from data.pixels import resized
-from data.retinaface import RetinaFace, read_weights
 from data.video import Device, Frame
 
 LARGEST_UPSCALING = 3.0

@@ -50,7 +50,7 @@ from data.batches.augment import Augmentation, draw
 from data.batches.labelled_frames import LabelledFrames
 from data.labels import Edition
 from data.schema import FACE_SIZE_PX, FACES
-from data.shards import ROWS_PER_GROUP, write_parquet
+from data.store.shards import ROWS_PER_GROUP, write_parquet
 
 PICTURES = 300
 FRAMES_PER_TRACK = 1000

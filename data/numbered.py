@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.schema import FACES, Status
-from data.shards import write_parquet
+from data.store.shards import write_parquet
 
 ENCODERS = {
     "h264": "libx264",

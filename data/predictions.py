@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.schema import PREDICTIONS
-from data.shards import write_parquet
+from data.store.shards import write_parquet
 
 IDENTITY = ["track_id", "video_id", "frame_index", "time_s", "status"]
 

@@ -19,7 +19,7 @@ from data.batches.labelled_frames import WITH_FACE
 from data.extraction.cropped import SOURCE
 from data.labels import ALL_ACTION_UNITS, Task, action_unit_column
 from data.schema import Status
-from data.shards import read_manifest, read_table
+from data.store.shards import read_manifest, read_table
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

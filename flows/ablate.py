@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.store import check_store
+from data.store.access import check_store
 from flows.train import ingest_what_can_be
 from tasks.ablation import ablate_recipe
 from tasks.config import Experiment, MachineConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from data.labels import Split
-from data.store import check_store
+from data.store.access import check_store
 from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.champion import compare_with_champion

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from data.store import check_store
+from data.store.access import check_store
 from tasks.annotations import align_labels, catalogue, discover
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig

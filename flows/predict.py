@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from data.annotations.discovery import discover_videos
-from data.store import check_store
+from data.store.access import check_store
 from tasks import registry
 from tasks.annotations import catalogue
 from tasks.catalogue import Dataset

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data import warehouse
-from data.shards import write_parquet
+from data.store.shards import write_parquet
 
 if TYPE_CHECKING:
     from flows.train import Trained

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from data.store import check_store
+from data.store.access import check_store
 from flows.environment import ensure_prefect_server, set_environment
 
 # A pipe or a file has no width, and an identifier must not be broken for the sake of one.

@@ -8,7 +8,7 @@ from typing import Literal
 from prefect import flow, runtime
 
 from data.labels import Split
-from data.store import check_store
+from data.store.access import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset
 from tasks.champion import choose_champion

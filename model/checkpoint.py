@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data.labels import Edition
-from data.shards import write_file
+from data.store.shards import write_file
 from model.network import Architecture, MTANet, build_network
 
 VERSION = 1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from data.batches.labelled_frames import Integers, frame_indices
 from data.batches.loader import Device, face_batches
-from data.shards import is_whole, write_folder, write_manifest
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import is_whole, write_folder, write_manifest
 from model.network import MTANet
 
 VERSION = 1

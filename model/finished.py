@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from data.batches.loader import Device
 from data.labels import Edition, Task
-from data.shards import write_file
+from data.store.shards import write_file
 from model.checkpoint import load_checkpoint
 from model.features import track_features
 from model.fitting import Fit, Fits, finish

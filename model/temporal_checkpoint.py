@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data.labels import Edition
-from data.shards import write_file
+from data.store.shards import write_file
 from model.temporal import TemporalArchitecture, TemporalHead, build_head
 
 VERSION = 1

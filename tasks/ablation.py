@@ -16,8 +16,8 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from data.shards import digest, write_file
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import digest, write_file
 from model.spread import Spread, paired, spread
 from tasks import tracking
 from tasks.catalogue import Dataset

@@ -13,7 +13,7 @@ from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
 from data.labels import Task
-from data.shards import parquet_files, read_manifest
+from data.store.shards import parquet_files, read_manifest
 from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.progress import log

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from data.labels import Edition
-from data.shards import digest, parquet_files, write_file
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import digest, parquet_files, write_file
 
 
 @dataclass(frozen=True)

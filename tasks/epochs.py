@@ -13,11 +13,11 @@ from torch import Tensor
 
 from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
-from data.hashes import file_hash
 from data.labels import Split
 from data.machine import num_cores
-from data.shards import digest
-from data.store import hold
+from data.store.access import hold
+from data.store.hashes import file_hash
+from data.store.shards import digest
 from data.video import resolve_device
 from model.distributed import hear, tell
 from model.learning import Learning

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from data.shards import digest
+from data.store.shards import digest
 
 
 class Knobs(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from data.annotations.leaks import Leak, find_leaks, training_videos
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.progress import log

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from data.labels import Split
-from data.shards import write_file
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import write_file
 from data.warehouse import write_scores
 from model.tallies import OFFICIAL
 from tasks import registry, tracking

@@ -9,8 +9,8 @@ from prefect.cache_policies import NO_CACHE
 
 from data.sample import make
 from data.sample.plan import Cast, Scarcity
-from data.shards import digest, is_whole, write_folder, write_manifest
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import digest, is_whole, write_folder, write_manifest
 from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
 

@@ -14,8 +14,8 @@ from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
 from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS_VERSION
-from data.shards import digest, is_whole, parquet_files, write_folder, write_manifest
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video import resolve_device
 from model.finished import Finished, finished_columns, load_finished, predict_track
 from model.inference import Predictions

@@ -10,8 +10,8 @@ import numpy as np
 
 from data.batches.labelled_frames import LabelledFrames
 from data.labels import Split
-from data.shards import digest, parquet_files, write_file
-from data.store import hold
+from data.store.access import hold
+from data.store.shards import digest, parquet_files, write_file
 from data.video import resolve_device
 from model import features
 from model.checkpoint import load_checkpoint

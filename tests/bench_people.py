@@ -24,7 +24,7 @@ from data.extraction.extract import extract_video
 from data.sample.make import make_sample
 from data.sample.plan import Cast, ClipPlan, plan_clip
 from data.schema import Status
-from data.shards import digest, is_whole, read_manifest, write_folder, write_manifest
+from data.store.shards import digest, is_whole, read_manifest, write_folder, write_manifest
 
 log = logging.getLogger("bench_people")
 

@@ -16,7 +16,7 @@ from data.batches.labelled_frames import frame_indices
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.predictions import write_predictions
 from data.schema import PREDICTIONS_VERSION, Status
-from data.shards import parquet_files, write_folder, write_manifest
+from data.store.shards import parquet_files, write_folder, write_manifest
 from model.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue

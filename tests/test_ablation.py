@@ -11,7 +11,7 @@ import torch
 from little_store import learnable_store
 
 from data.labels import Edition
-from data.shards import write_folder, write_manifest
+from data.store.shards import write_folder, write_manifest
 from model.spread import paired, spread
 from tasks import tracking
 from tasks.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants

@@ -22,7 +22,7 @@ from hostile import (
 from data.annotations.alignment import read_counts, read_findings, read_overlap, write_labels
 from data.annotations.discovery import discover
 from data.labels import Edition, Task, task_columns
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 
 AU_ROW = "1,0,0,0,1,0,0,1"
 

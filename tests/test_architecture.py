@@ -43,7 +43,7 @@ DOORS = {
     "pyarrow": (
         "data/numbered.py",
         "data/schema.py",
-        "data/shards.py",
+        "data/store/shards.py",
         "data/annotations/alignment.py",
         "data/extraction/cropped.py",
         "data/annotations/mtl.py",

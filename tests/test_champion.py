@@ -18,8 +18,8 @@ from scored_store import TRAINING, VALIDATION, add_version, make_store
 from typer.testing import CliRunner
 
 from data.labels import Edition, Split
-from data.shards import parquet_files, read_table, write_parquet
-from data.store import NoRoomError
+from data.store.access import NoRoomError
+from data.store.shards import parquet_files, read_table, write_parquet
 from data.video import resolve_device
 from flows.cli import app
 from flows.environment import free_port

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from data.shards import read_table
+from data.store.shards import read_table
 from data.warehouse import publish
 from flows import cli
 from flows.cli import app, main

@@ -16,7 +16,7 @@ from data.batches.loader import batches
 from data.extraction.cropped import list_crops, take_crops
 from data.labels import Edition, Split
 from data.quality import dataset_findings
-from data.shards import parquet_files, read_manifest
+from data.store.shards import parquet_files, read_manifest
 
 HEADER = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise"
 

@@ -25,7 +25,7 @@ from data.damage import DisplayOrder, Picture
 from data.decoding import read_with_pyav
 from data.extraction.extract import extract_video
 from data.numbered import SIZE, number_in, numbered
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 from data.video import probe, read_frames
 
 EVERY_12 = {"libvpx": {"g": "12", "auto-alt-ref": "0"}}

@@ -17,7 +17,7 @@ from data.extraction.detections import PART_FRAMES, window_frames, write_detecti
 from data.extraction.search import Search
 from data.numbered import write_clip
 from data.schema import DETECTIONS
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 
 NUM_FRAMES = 40
 

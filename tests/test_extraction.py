@@ -25,7 +25,7 @@ from data.faces.detector import FaceDetector
 from data.hints import Hint
 from data.numbered import write_clip
 from data.schema import FACES
-from data.shards import file_sha256, read_manifest
+from data.store.shards import file_sha256, read_manifest
 from data.video import Decoder, Device
 
 KNOBS: dict[str, Any] = {

@@ -22,7 +22,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from data.labels import Edition
 from data.numbered import write_clip
-from data.shards import read_manifest, whole_folders
+from data.store.shards import read_manifest, whole_folders
 from data.warehouse import query
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2

@@ -13,7 +13,7 @@ import pytest
 from conftest import TINY_FILE, MakeTree
 
 from data.labels import Edition, Split
-from data.shards import parquet_files, read_manifest, read_table
+from data.store.shards import parquet_files, read_manifest, read_table
 from data.video import resolve_device
 from data.warehouse import query
 from flows.evaluate import evaluate_mtanet

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from data.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
 from data.packets import open_video
-from data.shards import file_sha256
+from data.store.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
+from data.store.shards import file_sha256
 
 
 def replace(path: Path, content: bytes, *, mtime_ns: int) -> None:

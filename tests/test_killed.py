@@ -18,7 +18,7 @@ from clips import two_people
 from zygote import PART_FRAMES, Zygote
 
 from data.numbered import write_clip
-from data.shards import PARTIAL, file_sha256
+from data.store.shards import PARTIAL, file_sha256
 
 EXPERIMENT = """
 [sample]

@@ -23,7 +23,7 @@ from data.labels import Edition, Split, Task, action_unit_columns
 from data.sample.acting import perform
 from data.sample.annotations import TrackTruth, write_annotations
 from data.sample.plan import plan_clip
-from data.shards import MANIFEST, read_table, write_parquet
+from data.store.shards import MANIFEST, read_table, write_parquet
 from model.metrics import scores
 from tasks import tracking
 from tasks.catalogue import Dataset, Video

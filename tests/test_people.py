@@ -18,7 +18,7 @@ from data.fragments import Face, FrameFaces
 from data.people import Person, find_people
 from data.sample.film import film_clip
 from data.sample.plan import Cast, plan_clip
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 from data.tracks import Choice, Rule, assign_tracks
 
 HZ = 25

@@ -8,7 +8,7 @@ from little_store import write_track
 
 from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS, Status
-from data.shards import read_table
+from data.store.shards import read_table
 
 NAN = float("nan")
 

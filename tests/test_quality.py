@@ -27,7 +27,7 @@ from data.quality import (
     totals,
 )
 from data.schema import QUALITY, Status
-from data.shards import write_manifest
+from data.store.shards import write_manifest
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
 

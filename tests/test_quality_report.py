@@ -26,7 +26,7 @@ from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
 from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
 from data.schema import FACES, Status
-from data.shards import write_folder, write_manifest, write_parquet
+from data.store.shards import write_folder, write_manifest, write_parquet
 from data.warehouse import publish, query
 from tasks import quality_report
 from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from data.shards import (
+from data.store.shards import (
     digest,
     is_whole,
     parquet_files,

@@ -17,10 +17,10 @@ from zygote import KNOBS, PART_FRAMES, Zygote
 
 from data.extraction import detections
 from data.extraction.extract import extract_video
-from data.hashes import KNOWN_FILES, read_notes
 from data.numbered import write_clip
-from data.shards import is_whole, whole_folders, write_file, write_folder, write_manifest
-from data.store import NoRoomError, check_store, hold, says_no_room
+from data.store.access import NoRoomError, check_store, hold, says_no_room
+from data.store.hashes import KNOWN_FILES, read_notes
+from data.store.shards import is_whole, whole_folders, write_file, write_folder, write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_waiting_run_goes_on_where_a_killed_one_was(
 NOTES = """
 import sys
 from pathlib import Path
-from data.hashes import add_notes
+from data.store.hashes import add_notes
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
 (folder / name).touch()

@@ -15,7 +15,7 @@ from prefect.states import Failed
 
 from data.labels import Edition
 from data.numbered import write_clip
-from data.store import NoRoomError, StoreError
+from data.store.access import NoRoomError, StoreError
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks import videos

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY_FILE
 
-from data.store import hold
+from data.store.access import hold
 from flows.train import Trained, train_mtanet
 from tasks import tracking
 from tasks.config import MachineConfig, load_experiment

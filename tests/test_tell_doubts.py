@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data.shards import write_manifest
+from data.store.shards import write_manifest
 from tasks import videos
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from data.schema import Status
-from data.shards import is_whole
+from data.store.shards import is_whole
 from model.features import keep_features, read_features, track_features
 from model.inference import predict
 from model.network import Architecture, MTANet, build_network

@@ -22,7 +22,7 @@ from test_video_kinds import later
 from data.dali_video import failure
 from data.extraction.extract import extract_video
 from data.numbered import numbered_clip
-from data.shards import read_manifest
+from data.store.shards import read_manifest
 from data.video import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
 NUM_FRAMES = 30

@@ -11,7 +11,7 @@ import pytest
 
 from data.annotations.splits import recording_of
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
-from data.shards import write_folder, write_manifest, write_parquet
+from data.store.shards import write_folder, write_manifest, write_parquet
 from data.warehouse import publish, query, write_scores
 
 

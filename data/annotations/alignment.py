@@ -21,11 +21,11 @@ from data.annotations.findings import Finding, Kind, refuse
 from data.annotations.mtl import TASKS_C, Conflicts, parse_mtl
 from data.annotations.parsing import Floats, Text, open_text, read_rows
 from data.annotations.splits import Overlap, SplitRule, Splits, choose_splits, overlap
-from data.hashes import file_hashes
 from data.labels import Edition, Split, Task, task_columns
 from data.schema import LABELS, VERSION
-from data.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
-from data.store import hold
+from data.store.access import hold
+from data.store.hashes import file_hashes
+from data.store.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
 
 STAGE_VERSION = 2
 """Part of the digest: raised when the same files give other labels or another manifest than before."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from data.shards import read_table
+from data.store.shards import read_table
 
 BINS = 40
 """Of valence and of arousal, from -1 to 1."""

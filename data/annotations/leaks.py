@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data.annotations.splits import recording_of
 from data.labels import Split, Task
-from data.shards import read_manifest, read_table
+from data.store.shards import read_manifest, read_table
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.schema import Status
-from data.shards import read_table
+from data.store.shards import read_table
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from data.fragments import FrameFaces
 from data.hints import Hint, hinted_people
 from data.people import Person, find_people
 from data.schema import FACES, Status
-from data.shards import (
+from data.store.shards import (
     ROWS_PER_GROUP,
     parquet_files,
     parquet_writer,

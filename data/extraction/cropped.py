@@ -18,10 +18,10 @@ from data import schema
 from data.annotations.findings import refuse
 from data.annotations.listing import CROP_SUFFIXES
 from data.annotations.testlists import video_of
-from data.hashes import folder_hash
 from data.schema import FACE_SIZE_PX, FACES, Status
-from data.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
-from data.store import hold
+from data.store.access import hold
+from data.store.hashes import folder_hash
+from data.store.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
 
 SOURCE = "crops"
 """Of a faces folder that was not made from a video."""

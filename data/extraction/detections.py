@@ -27,7 +27,7 @@ from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.memory import keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS
-from data.shards import read_table, write_folder, write_manifest, write_parquet
+from data.store.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video import Chunk, Decoder, Device, read_frames
 
 VERSION = 9

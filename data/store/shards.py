@@ -20,8 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.readable import check_file
-from data.store import says_no_room
+from data.store.access import says_no_room
+from data.store.readable import check_file
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -61,7 +61,7 @@ def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
     """Gives a folder to write into, `<folder>.partial`, which gets its name when the block ends without an error.
 
     With `resume` what an earlier, killed writer left there stays; otherwise the folder starts empty. For one writer
-    at a time: `data.store.hold`.
+    at a time: `data.store.access.hold`.
 
     Raises:
         NoRoomError: The disk is full.

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from data.readable import check_file
-from data.shards import digest, file_sha256, write_file
-from data.store import hold
+from data.store.access import hold
+from data.store.readable import check_file
+from data.store.shards import digest, file_sha256, write_file
 
 KNOWN_FILES = "files.json"
 """In the store: how each file or folder looked when it was read, and its hash."""

@@ -37,13 +37,13 @@ from data.batches.augment import Augmentation
 from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
-from data.drawn import with_face
 from data.extraction.extract import extract_video
 from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector
 from data.faces.retinaface import RetinaFace, read_weights
 from data.labels import Edition
 from data.nvdec import num_engines
+from data.testing.drawn import with_face
 from data.video import Device, probe, read_frames
 from model.agreement import check, trials
 from model.agreement_faces import write_faces

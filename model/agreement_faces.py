@@ -17,11 +17,11 @@ from torch import Tensor
 from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches, face_batches
-from data.drawn import with_face
 from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector, Faces
 from data.labels import Edition
-from data.numbered import numbered, write_faces
+from data.testing.drawn import with_face
+from data.testing.numbered import numbered, write_faces
 from data.video import Device
 from model.agreement_videos import Trial
 

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 
 from data.batches.loader import face_batches
-from data.drawn import with_face
 from data.extraction.extract import extract_video
-from data.numbered import ENCODERS, number_in, numbered, write_clip
 from data.store.shards import read_manifest, read_table
+from data.testing.drawn import with_face
+from data.testing.numbered import ENCODERS, number_in, numbered, write_clip
 from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
 
 Trial = Callable[[], tuple[bool, str]]

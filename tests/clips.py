@@ -1,4 +1,4 @@
-"""Damage to clips, and rendered faces. Clips that carry their frame number are those of `data.numbered`."""
+"""Damage to clips, and rendered faces. Clips that carry their frame number are those of `data.testing.numbered`."""
 
 from __future__ import annotations
 

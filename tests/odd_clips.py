@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from data.faces.crops import alignment
-from data.numbered import BITS, BLOCK_PX, number_in, numbered
+from data.testing.numbered import BITS, BLOCK_PX, number_in, numbered
 
 EYES_ON_THE_BLOCKS = np.array([(42, 40), (86, 40), (64, 62), (46, 90), (82, 90)], np.float32)
 """With these landmarks a crop shows the blocks that spell the number of a frame of `numbered`."""

@@ -15,7 +15,7 @@ import torch
 from test_agreement import checked
 
 from data.extraction import detections
-from data.numbered import number_in
+from data.testing.numbered import number_in
 from data.video import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
 from model import agreement_videos
 from model.agreement import Check, Verdict

@@ -39,9 +39,9 @@ DOORS = {
         "data/batches/dali_graph.py",
         "data/batches/loader.py",
     ),
-    "av": ("data/packets.py", "data/decoding.py", "data/pixels.py", "data/numbered.py", "data/sample/"),
+    "av": ("data/packets.py", "data/decoding.py", "data/pixels.py", "data/testing/numbered.py", "data/sample/"),
     "pyarrow": (
-        "data/numbered.py",
+        "data/testing/numbered.py",
         "data/schema.py",
         "data/store/shards.py",
         "data/annotations/alignment.py",

@@ -19,7 +19,7 @@ from data.faces.crops import (
     cut_faces,
     encode_jpegs,
 )
-from data.numbered import SIZE, number_in, numbered
+from data.testing.numbered import SIZE, number_in, numbered
 
 
 def similarity(scale: float, turn_deg: float, shift: tuple[float, float]) -> np.ndarray:

@@ -24,8 +24,8 @@ from test_extraction import number_in as number_in_face
 from data.damage import DisplayOrder, Picture
 from data.decoding import read_with_pyav
 from data.extraction.extract import extract_video
-from data.numbered import SIZE, number_in, numbered
 from data.store.shards import read_manifest
+from data.testing.numbered import SIZE, number_in, numbered
 from data.video import probe, read_frames
 
 EVERY_12 = {"libvpx": {"g": "12", "auto-alt-ref": "0"}}

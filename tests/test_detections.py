@@ -15,9 +15,9 @@ from clips import one_person
 from data.extraction import detections
 from data.extraction.detections import PART_FRAMES, window_frames, write_detections
 from data.extraction.search import Search
-from data.numbered import write_clip
 from data.schema import DETECTIONS
 from data.store.shards import read_manifest
+from data.testing.numbered import write_clip
 
 NUM_FRAMES = 40
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from clips import one_person, two_people
 
-from data.drawn import with_face
 from data.faces.detector import FaceDetector, candidates, non_maximum_suppression
 from data.faces.retinaface import RetinaFace, read_weights, weights_in
+from data.testing.drawn import with_face
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import ArtifactSort
 
 from data.labels import Edition
-from data.numbered import write_clip
 from data.store.shards import read_manifest, whole_folders
+from data.testing.numbered import write_clip
 from data.warehouse import query
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2

@@ -9,8 +9,8 @@ from odd_clips import EYES_ON_THE_BLOCKS, number_in_crop
 
 from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
 from data.fragments import Face
-from data.numbered import numbered_clip
 from data.people import Person
+from data.testing.numbered import numbered_clip
 
 
 def face(index: int, x_px: float = 100, y_px: float = 50, size_px: float = 40) -> Face:

@@ -17,8 +17,8 @@ import pytest
 from clips import two_people
 from zygote import PART_FRAMES, Zygote
 
-from data.numbered import write_clip
 from data.store.shards import PARTIAL, file_sha256
+from data.testing.numbered import write_clip
 
 EXPERIMENT = """
 [sample]

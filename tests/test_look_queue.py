@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.drawn import with_face
 from data.faces.detector import FaceDetector, Look, look_together
 from data.faces.look_queue import LookQueue
+from data.testing.drawn import with_face
 
 
 def test_callers_that_wait_with_the_same_key_are_served_together_and_get_their_own_results() -> None:

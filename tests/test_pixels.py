@@ -13,8 +13,8 @@ from torch import Tensor
 
 from data.damage import Picture
 from data.media import VideoFacts
-from data.numbered import ENCODERS
 from data.pixels import frames_of
+from data.testing.numbered import ENCODERS
 from data.video import probe
 
 UNKNOWN_COLOURS = 3

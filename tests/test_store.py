@@ -17,10 +17,10 @@ from zygote import KNOBS, PART_FRAMES, Zygote
 
 from data.extraction import detections
 from data.extraction.extract import extract_video
-from data.numbered import write_clip
 from data.store.access import NoRoomError, check_store, hold, says_no_room
 from data.store.hashes import KNOWN_FILES, read_notes
 from data.store.shards import is_whole, whole_folders, write_file, write_folder, write_manifest
+from data.testing.numbered import write_clip
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from data.labels import Edition
-from data.numbered import write_clip
 from data.store.access import NoRoomError, StoreError
+from data.testing.numbered import write_clip
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks import videos

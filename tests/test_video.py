@@ -15,7 +15,7 @@ import torch
 from clips import spoil
 from torch import Tensor
 
-from data.numbered import SIZE, number_in, numbered, numbered_clip, write_clip
+from data.testing.numbered import SIZE, number_in, numbered, numbered_clip, write_clip
 from data.video import Chunk, Decoder, VideoFacts, choose_decoder, probe, read_frames, resolve_device
 
 

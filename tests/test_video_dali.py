@@ -21,8 +21,8 @@ from test_video_kinds import later
 
 from data.dali_video import failure
 from data.extraction.extract import extract_video
-from data.numbered import numbered_clip
 from data.store.shards import read_manifest
+from data.testing.numbered import numbered_clip
 from data.video import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
 NUM_FRAMES = 30

@@ -13,7 +13,7 @@ import pytest
 from odd_clips import EYES_ON_THE_BLOCKS, film, hide_vp8, number_in_crop, numbered_film, remux
 
 from data.faces.crops import cut_faces
-from data.numbered import SIZE, number_in, numbered
+from data.testing.numbered import SIZE, number_in, numbered
 from data.video import Decoder, probe, read_frames
 
 NUM_FRAMES = 30

@@ -21,10 +21,10 @@ from data import video
 from data.extraction import cropped
 from data.extraction import extract as extraction
 from data.extraction.detections import memory_bytes
-from data.hints import Hint, read_hints
 from data.machine import free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
 from data.store.shards import read_manifest
+from data.tracks.hints import Hint, read_hints
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.failed import reason_of, told
 from tasks.places import Places, videos_at_once

@@ -8,9 +8,9 @@ import simplejpeg
 from odd_clips import EYES_ON_THE_BLOCKS, number_in_crop
 
 from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
-from data.fragments import Face
-from data.people import Person
 from data.testing.numbered import numbered_clip
+from data.tracks.fragments import Face
+from data.tracks.people import Person
 
 
 def face(index: int, x_px: float = 100, y_px: float = 50, size_px: float = 40) -> Face:

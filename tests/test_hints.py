@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from data.fragments import Face
-from data.hints import Hint, hinted_people, read_hints
-from data.people import Person
-from data.tracks import Rule, assign_tracks
+from data.tracks.assignment import Rule, assign_tracks
+from data.tracks.fragments import Face
+from data.tracks.hints import Hint, hinted_people, read_hints
+from data.tracks.people import Person
 
 TRACKS = ["v_left", "v_right", "107"]
 

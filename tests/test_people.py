@@ -12,14 +12,14 @@ import pytest
 import torch
 from bench_people import judge, total
 
-from data.doubts import doubts
 from data.extraction.extract import extract_video
-from data.fragments import Face, FrameFaces
-from data.people import Person, find_people
 from data.sample.film import film_clip
 from data.sample.plan import Cast, plan_clip
 from data.store.shards import read_manifest
-from data.tracks import Choice, Rule, assign_tracks
+from data.tracks.assignment import Choice, Rule, assign_tracks
+from data.tracks.doubts import doubts
+from data.tracks.fragments import Face, FrameFaces
+from data.tracks.people import Person, find_people
 
 HZ = 25
 

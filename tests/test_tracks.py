@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.fragments import Face, FrameFaces
-from data.people import Person, find_people
-from data.tracks import Choice, assign_tracks, name_people
+from data.tracks.assignment import Choice, assign_tracks, name_people
+from data.tracks.fragments import Face, FrameFaces
+from data.tracks.people import Person, find_people
 
 HZ = 25
 RED, BLUE = 0, 1

@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.doubts import doubts
 from data.extraction.detections import window_frames
 from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
-from data.fragments import FrameFaces
-from data.hints import Hint, hinted_people
-from data.people import Person, find_people
 from data.schema import FACES, Status
 from data.store.shards import (
     ROWS_PER_GROUP,
@@ -28,7 +24,11 @@ from data.store.shards import (
     write_folder,
     write_manifest,
 )
-from data.tracks import Choice, assign_tracks, name_people
+from data.tracks.assignment import Choice, assign_tracks, name_people
+from data.tracks.doubts import doubts
+from data.tracks.fragments import FrameFaces
+from data.tracks.hints import Hint, hinted_people
+from data.tracks.people import Person, find_people
 from data.video import Device
 
 ASSUMED_HZ = 25.0

@@ -21,11 +21,11 @@ from data.extraction import detections
 from data.extraction.assembly import Casting, write_tracks
 from data.extraction.detections import write_detections
 from data.extraction.search import Search
-from data.hints import Hint
 from data.store.access import hold
 from data.store.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.store.shards import PARTIAL, digest, is_whole
-from data.tracks import check_names
+from data.tracks.assignment import check_names
+from data.tracks.hints import Hint
 from data.video import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from data.faces.crops import cut_faces, encode_jpegs
-from data.fragments import Face
-from data.people import Person
+from data.tracks.fragments import Face
+from data.tracks.people import Person
 from data.video import Decoder, Device, read_frames
 
 _FARTHEST = 1.0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from data.people import Person
-from data.tracks import Choice, Rule
+from data.tracks.assignment import Choice, Rule
+from data.tracks.people import Person
 
 _PROMINENCE = 0.5
 """Whoever has more than this share of a chosen person's prominence might have been chosen."""
 _SIDE = 0.5
 """A side that holds in less than three of four frames."""
 _JOIN, _RIVAL, _SPLIT = 0.04, 0.04, 0.04
-"""Margins of looks and place, of which the limit for joining is 0.24: see `data.people.Person`."""
+"""Margins of looks and place, of which the limit for joining is 0.24: see `data.tracks.people.Person`."""
 _NOTABLE = 0.1
 """Who has less than this share of the most prominent person's prominence is not spoken of."""
 _AS_LARGE = 0.7

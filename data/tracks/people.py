@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from data.fragments import Face, Fragment, FrameFaces, difference, link, moment
+from data.tracks.fragments import Face, Fragment, FrameFaces, difference, link, moment
 
 _SAME_LOOK = 0.24
 """Largest difference of looks, and of place, between fragments of one person: measured 0.11 at most within a person,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from data.people import Person
+from data.tracks.people import Person
 
 _FEWEST_FACES = 12
 """Who is seen in fewer frames has no track in a video without annotations, where others are seen in twice as many."""

@@ -22,8 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from data.fragments import Face
-from data.people import Person
+from data.tracks.fragments import Face
+from data.tracks.people import Person
 
 _POINT = ("frame_index", "x_px", "y_px")
 

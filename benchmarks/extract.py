@@ -46,12 +46,12 @@ import av
 import field
 from clip import make_clip, repeat
 
-from data import video
-from data.dali_video import read_with_dali
 from data.extraction.detections import window_frames
 from data.extraction.extract import extract_video
 from data.faces.detector import FaceDetector
-from data.media import Chunk, Device
+from data.video import frames as video
+from data.video.dali import read_with_dali
+from data.video.media import Chunk, Device
 
 log = logging.getLogger("benchmark")
 THREADS = 2

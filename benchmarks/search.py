@@ -35,7 +35,7 @@ from data.extraction.search import Search, Seen, search_frames
 from data.faces.crops import alignments
 from data.faces.detector import FaceDetector, Faces
 from data.schema import Status
-from data.video import probe, read_frames
+from data.video.frames import probe, read_frames
 
 log = logging.getLogger("benchmark")
 _SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}

@@ -28,7 +28,7 @@ def print_gpu_verdict(console: Console) -> None:
         ValueError: There is no GPU that DALI and PyTorch can both use.
         RuntimeError: The GPU does something else than the CPU.
     """
-    from data.video import resolve_device
+    from data.video.frames import resolve_device
     from model.agreement import Verdict, compare_with_cpu
 
     device = resolve_device("gpu")
@@ -53,7 +53,7 @@ def print_gpu_verdict(console: Console) -> None:
 def facts(store: Path) -> dict[str, str]:
     """The same, by name."""
     from data.machine import num_cores
-    from data.video import resolve_device
+    from data.video.frames import resolve_device
 
     device = resolve_device("auto")
     frames_from = "NVDEC through DALI; PyAV for what it cannot decode" if device == "gpu" else "PyAV"

@@ -22,7 +22,7 @@ def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
         work()
         return
     set_environment(machine.store, verbose=is_verbose())
-    from data.video import resolve_device
+    from data.video.frames import resolve_device
     from model.distributed import joined, tell
 
     with joined(resolve_device(machine.device)) as team:

@@ -22,7 +22,7 @@ from data.faces.detector import FaceDetector, Faces
 from data.labels import Edition
 from data.testing.drawn import with_face
 from data.testing.numbered import numbered, write_faces
-from data.video import Device
+from data.video.frames import Device
 from model.agreement_videos import Trial
 
 _CROP_LEVELS = 1.0

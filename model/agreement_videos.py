@@ -19,7 +19,7 @@ from data.extraction.extract import extract_video
 from data.store.shards import read_manifest, read_table
 from data.testing.drawn import with_face
 from data.testing.numbered import ENCODERS, number_in, numbered, write_clip
-from data.video import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
+from data.video.frames import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
 
 Trial = Callable[[], tuple[bool, str]]
 """Gives whether a device does what the CPU does, and what was found."""

@@ -18,7 +18,7 @@ from data.machine import num_cores
 from data.store.access import hold
 from data.store.hashes import file_hash
 from data.store.shards import digest
-from data.video import resolve_device
+from data.video.frames import resolve_device
 from model.distributed import hear, tell
 from model.learning import Learning
 from model.network import Architecture

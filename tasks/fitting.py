@@ -8,7 +8,7 @@ from pathlib import Path
 from data.annotations.splits import recording_of
 from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
-from data.video import resolve_device
+from data.video.frames import resolve_device
 from model.crossfit import cross_fit, fit_kept
 from model.finished import FITTED, load_finished, predict_track, save_fits
 from model.fit_frames import frames_to_fit

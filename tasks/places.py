@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import Literal
 
-from data.nvdec import num_engines
-from data.video import Device
+from data.video.frames import Device
+from data.video.nvdec import num_engines
 from tasks.progress import log
 
 LIBRARIES_BYTES = 600_000_000

@@ -12,7 +12,7 @@ from data.batches.labelled_frames import LabelledFrames
 from data.labels import Split
 from data.store.access import hold
 from data.store.shards import digest, parquet_files, write_file
-from data.video import resolve_device
+from data.video.frames import resolve_device
 from model import features
 from model.checkpoint import load_checkpoint
 from model.features import keep_features, read_features

@@ -17,7 +17,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from data import video
 from data.extraction import cropped
 from data.extraction import extract as extraction
 from data.extraction.detections import memory_bytes
@@ -25,6 +24,7 @@ from data.machine import free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
 from data.store.shards import read_manifest
 from data.tracks.hints import Hint, read_hints
+from data.video import frames
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.failed import reason_of, told
 from tasks.places import Places, videos_at_once
@@ -63,7 +63,7 @@ def extract_videos(
         StoreError: The store cannot be written to any more; as above.
     """
     known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
-    device = video.resolve_device(machine.device)
+    device = frames.resolve_device(machine.device)
     common = {
         "ingest": ingest,
         "machine": machine,
@@ -144,7 +144,7 @@ def extract_video(
     track_ids: Sequence[str] | None,
     ingest: IngestConfig,
     machine: MachineConfig,
-    device: video.Device,
+    device: frames.Device,
     places: Places,
     limited: bool,
     hints: Mapping[str, Hint],

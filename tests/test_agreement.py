@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data.video import Chunk, NotForDaliError, read_frames
+from data.video.frames import Chunk, NotForDaliError, read_frames
 from flows.doctor import print_gpu_verdict
 from model import agreement, agreement_faces, agreement_videos
 from model.agreement import Check, Verdict, check, compare_with_cpu, trials
@@ -27,7 +27,7 @@ def few_trials(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves the doctor these only, and the CPU as its GPU."""
     all_trials = trials
     monkeypatch.setattr(agreement, "trials", lambda *where: {name: all_trials(*where)[name] for name in names})
-    monkeypatch.setattr("data.video.resolve_device", lambda _: "cpu")
+    monkeypatch.setattr("data.video.frames.resolve_device", lambda _: "cpu")
 
 
 def test_the_cpu_agrees_with_itself(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from test_agreement import checked
 
 from data.extraction import detections
 from data.testing.numbered import number_in
-from data.video import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
+from data.video.frames import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
 from model import agreement_videos
 from model.agreement import Check, Verdict
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from data.labels import Edition, Split
 from data.store.access import NoRoomError
 from data.store.shards import parquet_files, read_table, write_parquet
-from data.video import resolve_device
+from data.video.frames import resolve_device
 from flows.cli import app
 from flows.environment import free_port
 from model.checkpoint import MODEL, Checkpoint, save_checkpoint

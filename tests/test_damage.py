@@ -21,12 +21,12 @@ from odd_clips import film, numbered_film, remux
 from test_extraction import KNOBS, numbered_faces
 from test_extraction import number_in as number_in_face
 
-from data.damage import DisplayOrder, Picture
-from data.decoding import read_with_pyav
 from data.extraction.extract import extract_video
 from data.store.shards import read_manifest
 from data.testing.numbered import SIZE, number_in, numbered
-from data.video import probe, read_frames
+from data.video.damage import DisplayOrder, Picture
+from data.video.frames import probe, read_frames
+from data.video.pyav import read_with_pyav
 
 EVERY_12 = {"libvpx": {"g": "12", "auto-alt-ref": "0"}}
 

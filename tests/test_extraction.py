@@ -26,7 +26,7 @@ from data.schema import FACES
 from data.store.shards import file_sha256, read_manifest
 from data.testing.numbered import write_clip
 from data.tracks.hints import Hint
-from data.video import Decoder, Device
+from data.video.frames import Decoder, Device
 
 KNOBS: dict[str, Any] = {
     "device": "cpu",

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from data.packets import open_video
 from data.store.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
 from data.store.shards import file_sha256
+from data.video.packets import open_video
 
 
 def replace(path: Path, content: bytes, *, mtime_ns: int) -> None:

@@ -11,11 +11,11 @@ import pytest
 from odd_clips import numbered_film
 from torch import Tensor
 
-from data.damage import Picture
-from data.media import VideoFacts
-from data.pixels import frames_of
 from data.testing.numbered import ENCODERS
-from data.video import probe
+from data.video.damage import Picture
+from data.video.frames import probe
+from data.video.media import VideoFacts
+from data.video.pixels import frames_of
 
 UNKNOWN_COLOURS = 3
 

@@ -11,7 +11,7 @@ from clips import one_person
 from data.extraction.interpolation import agreement, between, confirmed, pairs
 from data.extraction.search import Search, Seen, search_frames
 from data.faces.detector import NO_FACES, FaceDetector, Faces
-from data.video import Chunk
+from data.video.frames import Chunk
 
 WINDOW = 8
 PART = 16

@@ -16,7 +16,7 @@ from clips import spoil
 from torch import Tensor
 
 from data.testing.numbered import SIZE, number_in, numbered, numbered_clip, write_clip
-from data.video import Chunk, Decoder, VideoFacts, choose_decoder, probe, read_frames, resolve_device
+from data.video.frames import Chunk, Decoder, VideoFacts, choose_decoder, probe, read_frames, resolve_device
 
 
 def read(path: Path, decoder: Decoder = "pyav", *, chunk: int = 8, skip: int = 0) -> list[Chunk]:

@@ -19,11 +19,11 @@ from odd_clips import hide_vp8, numbered_film, remux
 from test_video import numbers, stacked
 from test_video_kinds import later
 
-from data.dali_video import failure
 from data.extraction.extract import extract_video
 from data.store.shards import read_manifest
 from data.testing.numbered import numbered_clip
-from data.video import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
+from data.video.dali import failure
+from data.video.frames import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
 NUM_FRAMES = 30
 KNOBS: dict[str, Any] = {

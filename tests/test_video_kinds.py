@@ -14,7 +14,7 @@ from odd_clips import EYES_ON_THE_BLOCKS, film, hide_vp8, number_in_crop, number
 
 from data.faces.crops import cut_faces
 from data.testing.numbered import SIZE, number_in, numbered
-from data.video import Decoder, probe, read_frames
+from data.video.frames import Decoder, probe, read_frames
 
 NUM_FRAMES = 30
 

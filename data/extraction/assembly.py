@@ -29,7 +29,7 @@ from data.tracks.doubts import doubts
 from data.tracks.fragments import FrameFaces
 from data.tracks.hints import Hint, hinted_people
 from data.tracks.people import Person, find_people
-from data.video import Device
+from data.video.frames import Device
 
 ASSUMED_HZ = 25.0
 """Frame rate for following people where a file has no timestamps; it is not stored."""

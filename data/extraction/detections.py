@@ -28,7 +28,7 @@ from data.memory import keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS
 from data.store.shards import read_table, write_folder, write_manifest, write_parquet
-from data.video import Chunk, Decoder, Device, read_frames
+from data.video.frames import Chunk, Decoder, Device, read_frames
 
 VERSION = 9
 """Part of the digest: raised when the same video and knobs give other detections than before."""

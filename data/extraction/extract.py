@@ -26,7 +26,7 @@ from data.store.hashes import add_notes, check_unchanged, file_hash, look_at, re
 from data.store.shards import PARTIAL, digest, is_whole
 from data.tracks.assignment import check_names
 from data.tracks.hints import Hint
-from data.video import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
+from data.video.frames import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""

@@ -19,7 +19,7 @@ from itertools import pairwise
 from data.extraction.interpolation import agreement, between, confirmed
 from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.schema import Status
-from data.video import Chunk, Frame
+from data.video.frames import Chunk, Frame
 
 SMALLEST_FACE_PX = 50
 """Shorter side of the smallest face in a smaller look: as large a face is found as surely as at full size, and its

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from data.faces.look_queue import LookQueue
 from data.faces.retinaface import RetinaFace, read_weights
-from data.pixels import resized
-from data.video import Device, Frame
+from data.video.frames import Device, Frame
+from data.video.pixels import resized
 
 LARGEST_UPSCALING = 3.0
 """A frame smaller than the detection size is enlarged, so that its small faces are found, but not beyond this."""

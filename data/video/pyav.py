@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 
 import av
 
-from data.damage import DisplayOrder, Picture
-from data.media import Chunk, Device, VideoFacts
-from data.packets import (
+from data.video.damage import DisplayOrder, Picture
+from data.video.media import Chunk, Device, VideoFacts
+from data.video.packets import (
     Missing,
     count_packets,
     guess_time,
@@ -27,7 +27,7 @@ from data.packets import (
     open_video,
     packets,
 )
-from data.pixels import frames_of
+from data.video.pixels import frames_of
 
 _WIDEST = 4.0
 """A pixel wider or higher than this is a fault of the header, not of a camera."""

@@ -15,8 +15,8 @@ import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
 import torch
 
-from data.media import Chunk, Device, VideoFacts
-from data.pixels import upright
+from data.video.media import Chunk, Device, VideoFacts
+from data.video.pixels import upright
 
 NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg"})
 """Not `mpeg4`: an H200 gave its frames in order, but in colours up to 7 grey levels away from those of FFmpeg."""

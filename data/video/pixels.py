@@ -18,8 +18,8 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 from torch.nn import functional
 
-from data.damage import Picture
-from data.media import Frame, Region, VideoFacts
+from data.video.damage import Picture
+from data.video.media import Frame, Region, VideoFacts
 
 _CONVERTED_LATE = frozenset({"yuv420p", "yuvj420p"})
 """Of these any part, cut between the pixels that share a colour, is converted as it is in the whole frame."""

@@ -15,10 +15,10 @@ from typing import Literal
 import nvidia.dali.backend as dali_backend
 import torch
 
-from data.dali_video import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, DaliError, NotForDaliError, read_with_dali
-from data.decoding import probe, read_with_pyav
-from data.media import Chunk, Decoder, Device, Frame, VideoFacts
 from data.pipelining import ahead
+from data.video.dali import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, DaliError, NotForDaliError, read_with_dali
+from data.video.media import Chunk, Decoder, Device, Frame, VideoFacts
+from data.video.pyav import probe, read_with_pyav
 
 __all__ = [
     "DALI_CPU_CODECS",

@@ -82,7 +82,7 @@ QUALITY = pa.schema(
         pa.field("file", pa.string()),
     ]
 )
-"""A finding of `data.quality`: how often something is so, of a track, a task or an annotation file."""
+"""A finding of `data.warehouse.quality`: how often something is so, of a track, a task or an annotation file."""
 
 PREDICTIONS = pa.schema(
     [

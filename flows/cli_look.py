@@ -31,7 +31,7 @@ def sql(
     store: Store = STORE,
 ) -> None:
     """Ask the warehouse: frames, labels, predictions, videos, runs."""
-    from data import warehouse
+    from data.warehouse import views as warehouse
     from flows.show import VIEWS, write_answer
 
     if query is None and not list_:

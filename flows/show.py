@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data import warehouse
 from data.store.shards import write_parquet
+from data.warehouse import views
 
 if TYPE_CHECKING:
     from flows.train import Trained
@@ -129,7 +129,7 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     aliases = ", ".join(model.aliases) or "no alias"
     console.print(f"registered as {model} ({aliases}), MLflow run {model.run_id}")
     console.print(f"\n[bold]SQL over its predictions[/bold]\n{escape(query)}\n")
-    print_table(warehouse.query(store, query), console)
+    print_table(views.query(store, query), console)
     console.print("\n[bold]Go on with[/bold]")
     where = store_option(store)
     steps = {

@@ -55,7 +55,7 @@ class Evaluation:
         return scores_by(self.videos, [recording_of(video_id) for video_id in self.videos.groups])
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of `data.warehouse.SCORES`, without what names the run."""
+        """The rows of `data.warehouse.views.SCORES`, without what names the run."""
         rows: list[dict[str, Any]] = [
             {
                 "kind": "pooled",

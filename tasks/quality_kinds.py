@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.annotations.findings import Kind
-from data.quality_rows import VideoKind
+from data.warehouse.quality_rows import VideoKind
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Videos": {

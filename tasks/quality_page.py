@@ -15,7 +15,7 @@ from data.annotations.findings import Kind
 from data.annotations.splits import Overlap
 from data.batches.face_samples import SampleFace
 from data.labels import Task
-from data.quality_rows import Row, VideoKind
+from data.warehouse.quality_rows import Row, VideoKind
 from tasks.catalogue import FailedVideo
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
 from tasks.quality_queries import Scope, command_of, is_listable, query_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from data.annotations.findings import Kind
 from data.batches.labelled_frames import WITH_FACE
 from data.labels import Edition, Task, task_columns
-from data.quality import INTERVAL_TOLERANCE, RATE_TOLERANCE_HZ
-from data.quality_rows import VideoKind
 from data.schema import Status
+from data.warehouse.quality import INTERVAL_TOLERANCE, RATE_TOLERANCE_HZ
+from data.warehouse.quality_rows import VideoKind
 
 FILE_KINDS = frozenset(
     {

@@ -11,10 +11,10 @@ from data.annotations.alignment import read_overlap
 from data.annotations.counts import count_labels
 from data.batches.face_samples import sample_faces
 from data.extraction.cropped import SOURCE
-from data.quality_rows import Row, failed_rows, write_quality
 from data.store.access import hold
 from data.store.shards import digest, read_manifest, write_file
-from data.warehouse import publish
+from data.warehouse.quality_rows import Row, failed_rows, write_quality
+from data.warehouse.views import publish
 from tasks.catalogue import Dataset, read_catalogue
 from tasks.plots import label_pictures, png
 from tasks.quality_page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render

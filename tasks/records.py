@@ -8,7 +8,7 @@ from pathlib import Path
 from data.labels import Split
 from data.store.access import hold
 from data.store.shards import write_file
-from data.warehouse import write_scores
+from data.warehouse.views import write_scores
 from model.tallies import OFFICIAL
 from tasks import registry, tracking
 from tasks.evaluation import Evaluation

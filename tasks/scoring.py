@@ -12,11 +12,11 @@ from prefect.cache_policies import NO_CACHE
 
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
-from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS_VERSION
 from data.store.access import hold
 from data.store.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video.frames import resolve_device
+from data.warehouse.predictions import read_predictions, write_predictions
 from model.finished import Finished, finished_columns, load_finished, predict_track
 from model.inference import Predictions
 from model.metrics import batch_averaged_scores, constant_guess, scores

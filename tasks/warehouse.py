@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data import warehouse
+from data.warehouse import views
 from tasks.config import MachineConfig
 from tasks.progress import log
 
@@ -15,6 +15,6 @@ from tasks.progress import log
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(machine: MachineConfig) -> Path:
     """Builds the warehouse anew; gives its file."""
-    path = warehouse.publish(machine.store)
+    path = views.publish(machine.store)
     log.info("warehouse: %s is up to date", path)
     return path

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from data.batches.labelled_frames import frame_indices
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from data.predictions import write_predictions
 from data.schema import PREDICTIONS_VERSION, Status
 from data.store.shards import parquet_files, write_folder, write_manifest
+from data.warehouse.predictions import write_predictions
 from model.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue

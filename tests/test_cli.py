@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from data.store.shards import read_table
-from data.warehouse import publish
+from data.warehouse.views import publish
 from flows import cli
 from flows.cli import app, main
 from flows.terminal import VERBOSE, out

@@ -15,8 +15,8 @@ from data.batches.labelled_frames import labelled_frames
 from data.batches.loader import batches
 from data.extraction.cropped import list_crops, take_crops
 from data.labels import Edition, Split
-from data.quality import dataset_findings
 from data.store.shards import parquet_files, read_manifest
+from data.warehouse.quality import dataset_findings
 
 HEADER = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise"
 

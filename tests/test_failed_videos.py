@@ -23,7 +23,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from data.labels import Edition
 from data.store.shards import read_manifest, whole_folders
 from data.testing.numbered import write_clip
-from data.warehouse import query
+from data.warehouse.views import query
 from flows.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset, FailedVideo, read_catalogue

@@ -10,9 +10,9 @@ import torch
 from little_store import write_track
 
 from data.labels import Edition, Task, action_unit_columns
-from data.predictions import write_predictions
 from data.schema import PREDICTIONS, Status
 from data.store.shards import read_table
+from data.warehouse.predictions import write_predictions
 from model.checkpoint import Checkpoint, save_checkpoint
 from model.features import track_features
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits

@@ -15,7 +15,7 @@ from conftest import TINY_FILE, MakeTree
 from data.labels import Edition, Split
 from data.store.shards import parquet_files, read_manifest, read_table
 from data.video.frames import resolve_device
-from data.warehouse import query
+from data.warehouse.views import query
 from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
 from flows.predict import predict_videos

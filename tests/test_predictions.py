@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from little_store import write_track
 
-from data.predictions import read_predictions, write_predictions
 from data.schema import PREDICTIONS, Status
 from data.store.shards import read_table
+from data.warehouse.predictions import read_predictions, write_predictions
 
 NAN = float("nan")
 

@@ -14,7 +14,9 @@ from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
 from data.annotations.findings import Finding, Kind, refuse
 from data.labels import Task
-from data.quality import (
+from data.schema import QUALITY, Status
+from data.store.shards import write_manifest
+from data.warehouse.quality import (
     TaskRows,
     TrackFrames,
     dataset_findings,
@@ -26,8 +28,6 @@ from data.quality import (
     time_findings,
     totals,
 )
-from data.schema import QUALITY, Status
-from data.store.shards import write_manifest
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
 

@@ -24,10 +24,10 @@ from data.annotations.discovery import AffWild2, discover
 from data.annotations.findings import Kind
 from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
-from data.quality_rows import VideoKind, quality_folder, read_quality, video_rows
 from data.schema import FACES, Status
 from data.store.shards import write_folder, write_manifest, write_parquet
-from data.warehouse import publish, query
+from data.warehouse.quality_rows import VideoKind, quality_folder, read_quality, video_rows
+from data.warehouse.views import publish, query
 from tasks import quality_report
 from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from tasks.plots import label_pictures, png

@@ -13,7 +13,7 @@ from scored_store import EDITION, VALIDATION, add_version, make_store, truth_of
 from data.annotations.splits import recording_of
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.store.shards import parquet_files
-from data.warehouse import publish, query
+from data.warehouse.views import publish, query
 from model.diagnostics import expression_reliability
 from tasks import registry, scoring, tracking
 from tasks.catalogue import Dataset

@@ -12,7 +12,7 @@ import pytest
 from data.annotations.splits import recording_of
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.shards import write_folder, write_manifest, write_parquet
-from data.warehouse import publish, query, write_scores
+from data.warehouse.views import publish, query, write_scores
 
 
 def write_shard(folder: Path, rows: list[dict[str, object]], schema: pa.Schema, facts: dict[str, object]) -> None:

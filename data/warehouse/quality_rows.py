@@ -9,10 +9,10 @@ from typing import Any
 
 from data.annotations.alignment import read_counts
 from data.annotations.findings import Kind
-from data.quality import dataset_findings
 from data.schema import VERSION
 from data.store.access import hold
 from data.store.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
+from data.warehouse.quality import dataset_findings
 
 STAGE_VERSION = 2
 """Part of the digest: raised when the same shards give other findings."""

@@ -15,11 +15,11 @@ import duckdb
 import pyarrow as pa
 
 from data.labels import ALL_EXPRESSIONS
-from data.macros import AGGREGATES, TABLES
-from data.quality_rows import failed_rows, read_quality
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
+from data.warehouse.macros import AGGREGATES, TABLES
+from data.warehouse.quality_rows import failed_rows, read_quality
 
 VIDEOS = pa.schema(
     [

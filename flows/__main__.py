@@ -1,5 +1,5 @@
 """`python -m flows` is the `mtanet` command."""
 
-from flows.cli import main
+from flows.command.cli import main
 
 main()

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from data.video.frames import Chunk, NotForDaliError, read_frames
-from flows.doctor import print_gpu_verdict
+from flows.command.doctor import print_gpu_verdict
 from model import agreement, agreement_faces, agreement_videos
 from model.agreement import Check, Verdict, check, compare_with_cpu, trials
 from model.step import Record, step

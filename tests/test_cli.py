@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from data.store.shards import read_table
 from data.warehouse.views import publish
-from flows import cli
-from flows.cli import app, main
-from flows.terminal import VERBOSE, out
+from flows.command import cli
+from flows.command.cli import app, main
+from flows.command.terminal import VERBOSE, out
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,7 +44,7 @@ def test_help_names_every_command() -> None:
 
 def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
     code = (
-        "import sys; from typer.testing import CliRunner; from flows.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from flows.command.cli import app\n"
         f"answer = CliRunner().invoke(app, ['sql', 'SELECT 42 AS n', '--format', 'csv', '--store', {str(store)!r}])\n"
         "assert answer.output.split() == ['n', '42'], answer.output\n"
         "heavy = {'torch', 'prefect', 'mlflow', 'nvidia.dali', 'matplotlib', 'av'} & set(sys.modules)\n"
@@ -123,10 +123,20 @@ def test_answers_in_every_format(store: Path, tmp_path: Path) -> None:
 
 
 def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = [sys.executable, "-m", "flows.cli", "sql", "SELECT 7 AS n", "--format", "parquet", "--store", str(store)]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.command.cli",
+        "sql",
+        "SELECT 7 AS n",
+        "--format",
+        "parquet",
+        "--store",
+        str(store),
+    ]
     piped = subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout
     assert piped[:4] == piped[-4:] == b"PAR1"
-    from flows.show import write_answer
+    from flows.command.show import write_answer
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     with pytest.raises(ValueError, match="Parquet is no text for a terminal"):

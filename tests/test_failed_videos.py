@@ -24,7 +24,7 @@ from data.labels import Edition
 from data.store.shards import read_manifest, whole_folders
 from data.testing.numbered import write_clip
 from data.warehouse.views import query
-from flows.cli import main
+from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset, FailedVideo, read_catalogue
 from tasks.config import IngestConfig, MachineConfig

@@ -16,7 +16,7 @@ from prefect.states import Failed
 from data.labels import Edition
 from data.store.access import NoRoomError, StoreError
 from data.testing.numbered import write_clip
-from flows.cli import main
+from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks import videos
 from tasks.catalogue import Dataset

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import cli_look
-from flows.options import CORES, STORE, Device, OnDevice, Store, Workers, machine_of
-from flows.team import as_team
-from flows.terminal import VERBOSE, err, is_verbose, out, prefect
+from flows.command import inspection
+from flows.command.options import CORES, STORE, Device, OnDevice, Store, Workers, machine_of
+from flows.command.team import as_team
+from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
     from flows.train import Trained
@@ -42,7 +42,7 @@ def _verbosity(
 @app.command()
 def demo(store: Store = STORE, device: OnDevice = Device.AUTO, workers: Workers = CORES) -> None:
     """The whole way on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
-    from flows.show import print_demo
+    from flows.command.show import print_demo
 
     out.print(
         "The demo makes a [bold]synthetic[/bold] sample: rendered heads with exact labels, no real person's face."
@@ -60,7 +60,7 @@ def train(
     workers: Workers = CORES,
 ) -> None:
     """Run an experiment from its videos to a registered, scored model and its predictions."""
-    from flows.show import print_trained
+    from flows.command.show import print_trained
     from tasks.config import load_experiment, with_knobs
 
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
@@ -140,7 +140,7 @@ def evaluate(
 ) -> None:
     """Score a registered model on a split of a data set."""
     from data.labels import Split
-    from flows.show import print_scores
+    from flows.command.show import print_scores
 
     if split not in list(Split):
         raise ValueError(f"no split '{split}': expected one of {', '.join(Split)}")
@@ -159,7 +159,7 @@ def predict(
     workers: Workers = CORES,
 ) -> None:
     """Predict every frame of every person in your own videos, into SQL."""
-    from flows.show import store_option
+    from flows.command.show import store_option
 
     with prefect(store):
         from flows.predict import predict_videos
@@ -175,7 +175,7 @@ EXAMPLE = (
 )
 
 
-app.add_typer(cli_look.app)
+app.add_typer(inspection.app)
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from flows.command.terminal import is_verbose
 from flows.environment import set_environment
-from flows.terminal import is_verbose
 
 if TYPE_CHECKING:
     from tasks.config import MachineConfig

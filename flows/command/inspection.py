@@ -1,4 +1,4 @@
-"""The commands that look at what was made and look after it; `flows.cli` has them beside those that make things."""
+"""The commands that look at what was made and look after it; `flows.command.cli` has them beside those that make things."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from flows.command.options import STORE, Store
+from flows.command.terminal import is_verbose, out
 from flows.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
-from flows.options import STORE, Store
-from flows.terminal import is_verbose, out
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def sql(
 ) -> None:
     """Ask the warehouse: frames, labels, predictions, videos, runs."""
     from data.warehouse import views as warehouse
-    from flows.show import VIEWS, write_answer
+    from flows.command.show import VIEWS, write_answer
 
     if query is None and not list_:
         raise ValueError('give a query, such as "SELECT * FROM runs", or --list for what there is')
@@ -82,7 +82,7 @@ def doctor(
     gpu: Annotated[bool, typer.Option("--gpu", help="Try the GPU beside the CPU instead, and give a verdict.")] = False,
 ) -> None:
     """Say what this machine has: versions, device, decoders, store, servers."""
-    from flows.doctor import print_facts, print_gpu_verdict
+    from flows.command.doctor import print_facts, print_gpu_verdict
 
     if gpu:
         print_gpu_verdict(out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.environment import set_environment
+from flows.servers.environment import set_environment
 
 # Before any test module imports Prefect or MLflow.
 set_environment(Path(tempfile.mkdtemp(prefix="mtanet-tests-")))

@@ -22,7 +22,7 @@ from data.store.access import NoRoomError
 from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
-from flows.environment import free_port
+from flows.servers.environment import free_port
 from model.checkpoint import MODEL, Checkpoint, save_checkpoint
 from model.metrics import scores
 from model.network import Architecture, build_network

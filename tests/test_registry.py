@@ -9,7 +9,7 @@ import torch
 from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
-from flows.environment import free_port
+from flows.servers.environment import free_port
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.network import Architecture, build_network
 from tasks import registry, serving, tracking

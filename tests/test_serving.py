@@ -24,7 +24,7 @@ from little_store import write_track
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from flows.environment import free_port, wait_for
+from flows.servers.environment import free_port, wait_for
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.inference import predict
 from model.network import Architecture, build_network

@@ -19,10 +19,10 @@ from prefect.client.orchestration import get_client
 from prefect.states import Running
 
 from data.machine import num_cores
-from flows.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
-from flows.environment import ensure_prefect_server, free_port, is_free, wait_for
 from flows.evaluate import evaluate_mtanet
-from flows.up import ROOT, check_ports, commands, up
+from flows.servers.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
+from flows.servers.environment import ensure_prefect_server, free_port, is_free, wait_for
+from flows.servers.up import ROOT, check_ports, commands, up
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
@@ -45,7 +45,7 @@ def test_a_taken_port_is_named_with_what_to_do(taken_port: int, tmp_path: Path) 
 
 
 def test_a_folder_without_deployments_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.up.ROOT", tmp_path)
+    monkeypatch.setattr("flows.servers.up.ROOT", tmp_path)
     with pytest.raises(ValueError, match=r"has no prefect\.yaml: install mtanet from its folder"):
         up(tmp_path, prefect_port=1, mlflow_port=2)
 
@@ -103,7 +103,7 @@ def test_what_is_made_ready_twice_is_there_once(monkeypatch: pytest.MonkeyPatch)
             ensure_zombie_automation(client)
         assert [pool.name for pool in client.read_work_pools()] == [POOL]
         assert len(client.read_automations_by_name(ZOMBIES)) == 1
-    monkeypatch.setattr("flows.bring_up.sys.executable", "/bin/false")
+    monkeypatch.setattr("flows.servers.bring_up.sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="`prefect deploy --all` failed"):
         deploy_all()
 
@@ -126,7 +126,7 @@ def test_a_server_that_ends_by_itself_ends_all(tmp_path: Path, monkeypatch: pyte
     def broken(*_: object, **__: object) -> dict[str, list[str]]:
         return {"prefect": [sys.executable, "-c", "raise SystemExit(7)"], "worker": ["sleep", "60"]}
 
-    monkeypatch.setattr("flows.up.commands", broken)
+    monkeypatch.setattr("flows.servers.up.commands", broken)
     for name in ("PREFECT_API_URL", "MTANET_STORE"):
         monkeypatch.setenv(name, "")  # `up` sets them; restored afterwards
     with pytest.raises(RuntimeError, match=r"one of them ended by itself, with exit code 7: see above, and .*logs"):

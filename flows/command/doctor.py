@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from flows.environment import MLFLOW_PORT, answers, is_free, prefect_api
+from flows.servers.environment import MLFLOW_PORT, answers, is_free, prefect_api
 
 PACKAGES = ("mtanet", "torch", "nvidia-dali-cuda120", "av", "prefect", "mlflow", "duckdb", "pyarrow", "anny")
 

@@ -10,7 +10,7 @@ import typer
 
 from flows.command.options import STORE, Store
 from flows.command.terminal import is_verbose, out
-from flows.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
+from flows.servers.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
 
 app = typer.Typer()
 
@@ -71,7 +71,7 @@ def up(
     mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's pages.")] = MLFLOW_PORT,
 ) -> None:
     """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
-    from flows.up import up as serve
+    from flows.servers.up import up as serve
 
     serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flows.command.terminal import is_verbose
-from flows.environment import set_environment
+from flows.servers.environment import set_environment
 
 if TYPE_CHECKING:
     from tasks.config import MachineConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from data.store.access import check_store
-from flows.environment import ensure_prefect_server, set_environment
+from flows.servers.environment import ensure_prefect_server, set_environment
 
 # A pipe or a file has no width, and an identifier must not be broken for the sake of one.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)

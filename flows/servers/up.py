@@ -11,9 +11,9 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 from rich.console import Console
 
-from flows.environment import is_free, set_environment
+from flows.servers.environment import is_free, set_environment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 """The project's folder: deployments and Prefect's settings lie there, and flow runs start there."""
 ENDED_BY_CTRL_C, ENDED_BY_SIGTERM = 130, 143
 
@@ -73,7 +73,7 @@ def commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, l
             *[*python, "mlflow", "server", "--workers", "1", *at, str(mlflow_port)],
             *["--backend-store-uri", database, "--artifacts-destination", artifacts],
         ],
-        "worker": [*python, "flows.bring_up", str(store.resolve()), str(mlflow_port)],
+        "worker": [*python, "flows.servers.bring_up", str(store.resolve()), str(mlflow_port)],
     }
 
 

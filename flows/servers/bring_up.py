@@ -1,4 +1,4 @@
-"""Makes a Prefect server ready and becomes its worker: `python -m flows.bring_up STORE MLFLOW_PORT`.
+"""Makes a Prefect server ready and becomes its worker: `python -m flows.servers.bring_up STORE MLFLOW_PORT`.
 
 What it makes, it makes once: the work pool, the limit on decoding, the deployments of `prefect.yaml` (again each time,
 as they hold the project's folder), and an automation for runs whose machine died.
@@ -30,7 +30,7 @@ from prefect.states import Crashed
 from rich.console import Console
 
 from data.machine import num_cores
-from flows.environment import prefect_api, wait_for
+from flows.servers.environment import prefect_api, wait_for
 from tasks.config import DECODE_LIMIT
 from tasks.views import AS_TRAINING
 

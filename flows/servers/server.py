@@ -1,4 +1,4 @@
-"""A Prefect API server for one run, without pages and schedules: `python -m flows.server PORT`.
+"""A Prefect API server for one run, without pages and schedules: `python -m flows.servers.server PORT`.
 
 It ends when its standard input does, so that it never outlives the process that started it, however that one ends.
 """

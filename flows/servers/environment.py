@@ -110,7 +110,7 @@ def ensure_prefect_server(store: Path) -> str:
     log_path = store / "prefect" / "server.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log_file:
-        command = [sys.executable, "-m", "flows.server", str(port)]
+        command = [sys.executable, "-m", "flows.servers.server", str(port)]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log_file, stderr=subprocess.STDOUT)
     atexit.register(_end, server)
     try:

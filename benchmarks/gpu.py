@@ -45,8 +45,8 @@ from data.labels import Edition
 from data.testing.drawn import with_face
 from data.video.frames import Device, probe, read_frames
 from data.video.nvdec import num_engines
-from model.agreement import check, trials
-from model.agreement_faces import write_faces
+from model.checks.agreement import check, trials
+from model.checks.faces import write_faces
 from model.inference import place
 from model.learning import Learning, make_optimiser
 from model.losses import Emphasis

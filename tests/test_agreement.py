@@ -14,8 +14,8 @@ from rich.console import Console
 
 from data.video.frames import Chunk, NotForDaliError, read_frames
 from flows.command.doctor import print_gpu_verdict
-from model import agreement, agreement_faces, agreement_videos
-from model.agreement import Check, Verdict, check, compare_with_cpu, trials
+from model.checks import agreement, faces, videos
+from model.checks.agreement import Check, Verdict, check, compare_with_cpu, trials
 from model.step import Record, step
 
 
@@ -49,7 +49,7 @@ def test_what_the_device_cannot_do_has_failed_and_the_rest_is_tried(
     def refuse(*_: object, **__: object) -> np.ndarray:
         raise error("no kernel image is available")
 
-    monkeypatch.setattr(agreement_faces, "cut_faces", refuse)
+    monkeypatch.setattr(faces, "cut_faces", refuse)
     few_trials(monkeypatch, "crops", "training step")
     crops, step = compare_with_cpu("cpu", tmp_path)
     assert crops == Check("crops", Verdict.FAILED, f"{error.__name__}: no kernel image is available")
@@ -79,7 +79,7 @@ def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     print_gpu_verdict(Console(file=said, width=200))
     assert said.getvalue().startswith("agrees   crops: 0.00 levels apart")
     assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 2 checks"
-    monkeypatch.setattr(agreement_faces, "_CROP_LEVELS", -1.0)
+    monkeypatch.setattr(faces, "_CROP_LEVELS", -1.0)
     with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 2 checks: crops; work with --device cpu"):
         print_gpu_verdict(Console(file=io.StringIO()))
 
@@ -90,7 +90,7 @@ def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypa
             raise NotForDaliError(f"{path.name}: DALI cannot: unsupported")
         return read_frames(path, **options)
 
-    monkeypatch.setattr(agreement_videos, "read_frames", lacking)
+    monkeypatch.setattr(videos, "read_frames", lacking)
     few_trials(monkeypatch, "decode mjpeg", "crops")
     said = io.StringIO()
     print_gpu_verdict(Console(file=said, width=200))

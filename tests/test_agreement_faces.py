@@ -18,8 +18,8 @@ from data.batches import dali_graph, loader
 from data.batches.batch import Batch
 from data.batches.dali_graph import face_pipeline
 from data.faces.detector import NO_FACES, FaceDetector, Faces
-from model import agreement_faces
-from model.agreement import Verdict
+from model.checks import faces as agreement_faces
+from model.checks.agreement import Verdict
 
 
 def spoil_second_detector(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[FaceDetector], None]) -> None:

@@ -17,8 +17,8 @@ from test_agreement import checked
 from data.extraction import detections
 from data.testing.numbered import number_in
 from data.video.frames import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
-from model import agreement_videos
-from model.agreement import Check, Verdict
+from model.checks import videos
+from model.checks.agreement import Check, Verdict
 
 
 def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pyt
                 chunk.frames_HWC[place].copy_(chunk.frames_HWC[place - 1])
             yield chunk
 
-    monkeypatch.setattr(agreement_videos, "read_frames", stutter)
+    monkeypatch.setattr(videos, "read_frames", stutter)
     found = checked("decode vp9", tmp_path)
     assert found.verdict is Verdict.DIFFERS
     assert found.found == "expected frames 0 to 129, found 130, the first wrong one at 40"
@@ -42,7 +42,7 @@ def spoil_chunks(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Chunk], Chunk
         chunks = read_frames(path, **options)
         return chunks if options["decoder"] == "pyav" else map(spoil, chunks)
 
-    monkeypatch.setattr(agreement_videos, "read_frames", spoilt)
+    monkeypatch.setattr(videos, "read_frames", spoilt)
 
 
 def late(chunk: Chunk) -> Chunk:
@@ -89,7 +89,7 @@ def test_a_decoder_with_other_times_colours_turns_or_frames_differs(
 
 def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., Any]) -> None:
     """What extraction calls by that name is spoilt in the video that DALI decodes."""
-    extract_video = agreement_videos.extract_video
+    extract_video = videos.extract_video
 
     def extract(*where: Path, **options: Any) -> Path:
         with pytest.MonkeyPatch.context() as patch:
@@ -97,7 +97,7 @@ def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
                 patch.setattr(detections, name, partial(spoil, getattr(detections, name)))
             return extract_video(*where, **options)
 
-    monkeypatch.setattr(agreement_videos, "extract_video", extract)
+    monkeypatch.setattr(videos, "extract_video", extract)
 
 
 def without_sight(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
@@ -133,7 +133,7 @@ def test_an_extraction_that_gives_other_rows_or_faces_differs(
 
 
 def test_a_clip_in_which_the_cpu_finds_no_face_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement_videos, "with_face", lambda frame, **_: frame)
+    monkeypatch.setattr(videos, "with_face", lambda frame, **_: frame)
     found = "the CPU finds no face in its test clip"
     assert checked("extraction", tmp_path) == Check("extraction", Verdict.DIFFERS, found)
 
@@ -143,20 +143,20 @@ def test_a_clip_in_which_the_cpu_finds_no_face_proves_nothing(tmp_path: Path, mo
     [
         *((codec, 0, None) for codec in sorted(NVDEC_CODECS)),
         ("h264", 90, None),
-        ("h264", 0, agreement_videos._varying_ticks()),
+        ("h264", 0, videos._varying_ticks()),
     ],
 )
 def test_a_clip_for_a_gpu_is_one_that_nvdec_is_given_and_its_numbers_outlive_the_codec(
     tmp_path: Path, codec: str, rotation_deg: int, ticks: list[int] | None
 ) -> None:
-    clip = agreement_videos._numbered_clip(tmp_path, codec, ticks, rotation_deg)
+    clip = videos._numbered_clip(tmp_path, codec, ticks, rotation_deg)
     assert choose_decoder(probe(clip), device="gpu", decoder="dali") == ("dali-gpu", "one frame a packet")
-    _, pixels_FHWC = agreement_videos._read(clip, "cpu", "pyav", skip=64)
+    _, pixels_FHWC = videos._read(clip, "cpu", "pyav", skip=64)
     assert [number_in(frame_HWC[::2, ::2]) for frame_HWC in pixels_FHWC] == [*range(64, 130)]
 
 
 def test_a_gpu_is_tried_with_every_codec_of_nvdec(tmp_path: Path) -> None:
-    assert set(agreement_videos.video_trials("gpu", tmp_path)) == {
+    assert set(videos.video_trials("gpu", tmp_path)) == {
         *(f"decode {codec}" for codec in NVDEC_CODECS),
         *(f"decode h264 {how}" for how in ("at a varying rate", "filmed sideways", "from frame 64 on")),
         "extraction",

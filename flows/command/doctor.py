@@ -29,7 +29,7 @@ def print_gpu_verdict(console: Console) -> None:
         RuntimeError: The GPU does something else than the CPU.
     """
     from data.video.frames import resolve_device
-    from model.agreement import Verdict, compare_with_cpu
+    from model.checks.agreement import Verdict, compare_with_cpu
 
     device = resolve_device("gpu")
     names: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}

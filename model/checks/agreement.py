@@ -17,8 +17,8 @@ from data.batches.augment import Augmentation
 from data.batches.batch import Batch
 from data.batches.loader import batches
 from data.video.frames import Device, NotForDaliError
-from model.agreement_faces import face_trials, labelled_faces, torch_device
-from model.agreement_videos import Trial, video_trials
+from model.checks.faces import face_trials, labelled_faces, torch_device
+from model.checks.videos import Trial, video_trials
 from model.ema import start_average
 from model.inference import place
 from model.learning import Learning, make_optimiser

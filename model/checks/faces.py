@@ -23,7 +23,7 @@ from data.labels import Edition
 from data.testing.drawn import with_face
 from data.testing.numbered import numbered, write_faces
 from data.video.frames import Device
-from model.agreement_videos import Trial
+from model.checks.videos import Trial
 
 _CROP_LEVELS = 1.0
 _APPEARANCE = 1e-5

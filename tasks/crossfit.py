@@ -15,8 +15,8 @@ from prefect.cache_policies import NO_CACHE
 from data.batches.labelled_frames import Integers, frame_indices
 from data.labels import Split, Task
 from data.warehouse.predictions import read_predictions
-from model.crossfit import Trial, cross_fit
-from model.fitting import Arrays, value_columns
+from model.postprocessing.crossfit import Trial, cross_fit
+from model.postprocessing.fitting import Arrays, value_columns
 from model.tallies import OFFICIAL
 from tasks import tracking
 from tasks.catalogue import Dataset

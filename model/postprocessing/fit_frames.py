@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data.batches.labelled_frames import Integers, LabelledFrames
 from data.labels import Task
-from model.fitting import Arrays, TaskFrames, task_frames, value_columns
+from model.postprocessing.fitting import Arrays, TaskFrames, task_frames, value_columns
 
 Columns = dict[str, NDArray[Any]]
 

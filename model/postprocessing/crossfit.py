@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.labels import Task
-from model.fitting import Fit, Floats, TaskFrames, fit_task, official
 from model.intervals import Interval, paired_differences
+from model.postprocessing.fitting import Fit, Floats, TaskFrames, fit_task, official
 from model.tallies import OFFICIAL, Tallies, tally
 
 FOLDS = 5

@@ -1,6 +1,6 @@
 """What is done to a network's answers afterwards, and how it is chosen: smoothing over time, class bias, thresholds.
 
-All of it is chosen by the official score, so a score on the same videos flatters: see `model.crossfit` for one that
+All of it is chosen by the official score, so a score on the same videos flatters: see `model.postprocessing.crossfit` for one that
 does not. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
 from model.metrics import OFFICIAL, POSITIVE, task_scores
-from model.smoothing import smooth
+from model.postprocessing.smoothing import smooth
 
 WINDOWS = (1, 5, 9, 15, 25, 41, 61, 91)
 """Frames over which answers may be averaged: at 30 Hz up to 3 s. 1 is no smoothing."""

@@ -52,7 +52,7 @@ def predict(
 def predict_frames(
     network: MTANet, frames: LabelledFrames, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
 ) -> Predictions:
-    """Predictions for labelled frames, in their order: what `model.metrics` compares with `frames.truth()`."""
+    """Predictions for labelled frames, in their order: what `model.scores.metrics` compares with `frames.truth()`."""
     faces = (batch.faces_BCHW for batch in batches(frames, batch_size=batch_size, device=device, threads=threads))
     order_N = np.arange(len(frames))
     rows = ((order_N[k * batch_size : (k + 1) * batch_size], faces_BCHW) for k, faces_BCHW in enumerate(faces))

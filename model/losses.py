@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from data.batches.batch import Batch
 from data.labels import Task
-from model.metrics import ccc, has_ccc
 from model.network import Outputs
+from model.scores.metrics import ccc, has_ccc
 
 TaskWeights = Literal["learned", "equal"]
 

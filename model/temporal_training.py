@@ -22,8 +22,8 @@ from data.labels import Edition, action_unit_columns
 from model.answers import as_columns
 from model.learning import Learning, learning_rate
 from model.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss
-from model.metrics import scores
 from model.network import MTANet, Outputs
+from model.scores.metrics import scores
 from model.temporal import TemporalArchitecture, TemporalHead, answer_track, build_head
 from model.temporal_checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
 from model.temporal_windows import LabelledTrack, mean_and_scale, read_windows, windows_of

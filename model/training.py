@@ -30,10 +30,10 @@ from model.distributed import check_alike, concatenated, of_first, synchronised,
 from model.inference import predict_frames
 from model.learning import Learning, learning_rate
 from model.losses import TaskWeights
-from model.metrics import scores
 from model.network import Architecture, MTANet
 from model.recipe import Recipe, recipe_for
 from model.saved import Plan, finished, has_stalled, save, start
+from model.scores.metrics import scores
 from model.step import Record, Run, memory_format, step
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
@@ -68,7 +68,7 @@ def train(
 
     Yields one record per epoch, those of epochs that an earlier call finished included: `epoch`, `learning_rate` (of
     its last step), `images_per_s` (of training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
-    `train/weight_<task>` and every score of `model.metrics.scores` on all validation frames as `validation/<score>`.
+    `train/weight_<task>` and every score of `model.scores.metrics.scores` on all validation frames as `validation/<score>`.
 
     Args:
         folder: Made if need be; belongs to this training alone.

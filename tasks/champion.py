@@ -9,7 +9,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from model.intervals import OFFICIAL_SUM, paired_differences
+from model.scores.intervals import OFFICIAL_SUM, paired_differences
 from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig

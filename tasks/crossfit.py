@@ -17,7 +17,7 @@ from data.labels import Split, Task
 from data.warehouse.predictions import read_predictions
 from model.postprocessing.crossfit import Trial, cross_fit
 from model.postprocessing.fitting import Arrays, value_columns
-from model.tallies import OFFICIAL
+from model.scores.tallies import OFFICIAL
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig

@@ -8,8 +8,8 @@ from typing import Any
 
 from data.annotations.splits import recording_of
 from data.labels import Split
-from model.intervals import Interval, intervals, official_sum
-from model.tallies import Tallies, scores_by
+from model.scores.intervals import Interval, intervals, official_sum
+from model.scores.tallies import Tallies, scores_by
 from tasks.registry import Version
 
 Scores = dict[str, float]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from model.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
-from model.tallies import OFFICIAL
+from model.scores.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
+from model.scores.tallies import OFFICIAL
 from tasks.evaluation import Evaluation
 from tasks.registry import Version
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from data.batches.face_samples import faces_at
 from data.batches.labelled_frames import LabelledFrames
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
 from model.inference import Predictions
+from model.scores.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
 from tasks import tracking
 from tasks.evaluation import Evaluation
 from tasks.plots_scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.diagnostics import Reliability
-from model.intervals import Interval
+from model.scores.diagnostics import Reliability
+from model.scores.intervals import Interval
 from tasks.plots import GUESS, MODEL, TRUTH
 
 Columns = Mapping[str, NDArray[np.float32]]

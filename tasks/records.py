@@ -9,7 +9,7 @@ from data.labels import Split
 from data.store.access import hold
 from data.store.shards import write_file
 from data.warehouse.views import write_scores
-from model.tallies import OFFICIAL
+from model.scores.tallies import OFFICIAL
 from tasks import registry, tracking
 from tasks.evaluation import Evaluation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from model.tallies import OFFICIAL
+from model.scores.tallies import OFFICIAL
 from tasks.annotations import quality_summary, quality_table
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig

@@ -19,8 +19,8 @@ from data.video.frames import resolve_device
 from data.warehouse.predictions import read_predictions, write_predictions
 from model.finished import Finished, finished_columns, load_finished, predict_track
 from model.inference import Predictions
-from model.metrics import batch_averaged_scores, constant_guess, scores
-from model.tallies import tally
+from model.scores.metrics import batch_averaged_scores, constant_guess, scores
+from model.scores.tallies import tally
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig

@@ -12,7 +12,7 @@ from little_store import learnable_store
 
 from data.labels import Edition
 from data.store.shards import write_folder, write_manifest
-from model.spread import paired, spread
+from model.scores.spread import paired, spread
 from tasks import tracking
 from tasks.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.catalogue import Dataset, Video

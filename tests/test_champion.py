@@ -24,9 +24,9 @@ from data.video.frames import resolve_device
 from flows.command.cli import app
 from flows.servers.environment import free_port
 from model.checkpoint import MODEL, Checkpoint, save_checkpoint
-from model.metrics import scores
 from model.network import Architecture, build_network
-from model.tallies import Expressions, tally
+from model.scores.metrics import scores
+from model.scores.tallies import Expressions, tally
 from tasks import champion, registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.champion import PREVIOUS, roll_back

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.diagnostics import expression_reliability, frame_errors, reliability, usual_error
+from model.scores.diagnostics import expression_reliability, frame_errors, reliability, usual_error
 
 EDITION = Edition.ABAW_2020
 NAN = math.nan

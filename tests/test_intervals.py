@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
-from model.intervals import OFFICIAL_SUM, Interval, intervals, labelled_videos, official_sum, paired_differences
-from model.metrics import scores
-from model.tallies import Tallies, scores_of, tally
+from model.scores.intervals import OFFICIAL_SUM, Interval, intervals, labelled_videos, official_sum, paired_differences
+from model.scores.metrics import scores
+from model.scores.tallies import Tallies, scores_of, tally
 
 Columns = dict[str, NDArray[np.float64]]
 EDITION = Edition.ABAW_2020

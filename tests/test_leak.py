@@ -24,7 +24,7 @@ from data.sample.acting import perform
 from data.sample.annotations import TrackTruth, write_annotations
 from data.sample.plan import plan_clip
 from data.store.shards import MANIFEST, read_table, write_parquet
-from model.metrics import scores
+from model.scores.metrics import scores
 from tasks import tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, scores
+from model.scores.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, scores
 
 NAN = math.nan
 Floats = NDArray[np.float64]

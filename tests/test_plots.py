@@ -7,8 +7,8 @@ import pytest
 from little_store import face, jpeg
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.diagnostics import reliability
-from model.intervals import Interval
+from model.scores.diagnostics import reliability
+from model.scores.intervals import Interval
 from tasks.plots import png
 from tasks.plots_scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
 from tasks.plots_tracks import ShownFace, Timeline, contact_sheet, timelines

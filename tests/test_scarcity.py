@@ -20,8 +20,8 @@ from data.sample.curves import floats
 from data.sample.head import UNITS
 from data.sample.plan import Scarcity, plan_clip
 from model.learning import ExpressionBalance, Learning
-from model.metrics import constant_guess
 from model.network import Architecture
+from model.scores.metrics import constant_guess
 from model.training import train
 
 NAN = math.nan

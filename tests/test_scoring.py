@@ -14,7 +14,7 @@ from data.annotations.splits import recording_of
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.store.shards import parquet_files
 from data.warehouse.views import publish, query
-from model.diagnostics import expression_reliability
+from model.scores.diagnostics import expression_reliability
 from tasks import registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.tallies import OFFICIAL
+from model.scores.tallies import OFFICIAL
 from tasks import tracking
 from tasks.config import Experiment
 

@@ -20,9 +20,9 @@ from data.labels import Edition, Split
 from model.checkpoint import load_checkpoint
 from model.inference import predict_frames
 from model.learning import Learning, learning_rate
-from model.metrics import scores
 from model.network import Architecture, MTANet
 from model.saved import best_epoch
+from model.scores.metrics import scores
 from model.training import Record, train
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)

@@ -1,6 +1,6 @@
 """The SQL macros of the warehouse: the scores once more, from the views alone.
 
-They are a second reading of the formulas, in another language; tests hold them to `model.metrics` to 1e-9.
+They are a second reading of the formulas, in another language; tests hold them to `model.scores.metrics` to 1e-9.
 """
 
 from __future__ import annotations

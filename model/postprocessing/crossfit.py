@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.labels import Task
-from model.intervals import Interval, paired_differences
 from model.postprocessing.fitting import Fit, Floats, TaskFrames, fit_task, official
-from model.tallies import OFFICIAL, Tallies, tally
+from model.scores.intervals import Interval, paired_differences
+from model.scores.tallies import OFFICIAL, Tallies, tally
 
 FOLDS = 5
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
-from model.metrics import OFFICIAL, POSITIVE, task_scores
 from model.postprocessing.smoothing import smooth
+from model.scores.metrics import OFFICIAL, POSITIVE, task_scores
 
 WINDOWS = (1, 5, 9, 15, 25, 41, 61, 91)
 """Frames over which answers may be averaged: at 30 Hz up to 3 s. 1 is no smoothing."""
@@ -105,7 +105,7 @@ def task_frames(
 
 
 def decide(task: Task, values_MC: Floats, fit: Fit, edition: Edition) -> dict[str, Floats]:
-    """Answers as `model.metrics` takes them: valence and arousal, a class, or 1 and 0 for each unit; NaN stays NaN."""
+    """Answers as `model.scores.metrics` takes them: valence and arousal, a class, or 1 and 0 for each unit; NaN stays NaN."""
     names = value_columns(task, edition)
     if task is Task.VA:
         return dict(zip(names, values_MC.T, strict=True))

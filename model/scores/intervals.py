@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.labels import Task
-from model.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
+from model.scores.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
 
 DRAWS = 2000
 SEED = 0

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.labels import Edition, Task, action_unit_columns
-from model.tallies import OFFICIAL as OFFICIAL
-from model.tallies import POSITIVE as POSITIVE
-from model.tallies import Tallies, concordance, f1, scores_of, tally
+from model.scores.tallies import OFFICIAL as OFFICIAL
+from model.scores.tallies import POSITIVE as POSITIVE
+from model.scores.tallies import Tallies, concordance, f1, scores_of, tally
 
 Column = Tensor | NDArray[Any]
 Columns = Mapping[str, Column]

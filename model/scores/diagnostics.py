@@ -1,6 +1,6 @@
 """Where a model goes wrong: whether its probabilities can be believed, how far off it is, and in which frames.
 
-Columns are those of `model.metrics`. Letters: N frames, B bins.
+Columns are those of `model.scores.metrics`. Letters: N frames, B bins.
 """
 
 from __future__ import annotations

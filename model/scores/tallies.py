@@ -106,7 +106,7 @@ def tally(
     """What the scores of some tasks need to know of the frames.
 
     Args:
-        predicted: Columns as `model.metrics.scores` takes them; units that are not given are left out.
+        predicted: Columns as `model.scores.metrics.scores` takes them; units that are not given are left out.
         truth: The labels; NaN is missing.
         edition: Says which expressions and units there are.
         group_N: The group of each frame, by its position in `groups`; one for all if not given.
@@ -131,7 +131,7 @@ def tally(
 
 
 def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:
-    """The scores of `model.metrics.scores` of the frames of all groups, each counted as often as a row of weights says.
+    """The scores of `model.scores.metrics.scores` of the frames of all groups, each counted as often as a row of weights says.
 
     A score without labelled frames (for a CCC: two that differ) is NaN.
     """

@@ -14,14 +14,14 @@ from data.schema import PREDICTIONS, Status
 from data.store.shards import read_table
 from data.warehouse.predictions import write_predictions
 from model.checkpoint import Checkpoint, save_checkpoint
-from model.features import track_features
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits
 from model.inference import COLUMNS, predict
 from model.network import Architecture, build_network
 from model.postprocessing.fitting import Fit
 from model.postprocessing.smoothing import smooth
-from model.temporal import TemporalArchitecture, answer_track, build_head
-from model.temporal_checkpoint import HEAD, HeadCheckpoint, save_head
+from model.temporal.checkpoint import HEAD, HeadCheckpoint, save_head
+from model.temporal.features import track_features
+from model.temporal.head import TemporalArchitecture, answer_track, build_head
 from model.training import MODEL
 
 EDITION = Edition.ABAW_2020

@@ -17,13 +17,13 @@ from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from data.schema import Status
 from data.store.shards import is_whole
-from model.features import keep_features, read_features, track_features
 from model.inference import predict
 from model.network import Architecture, MTANet, build_network
-from model.temporal import TemporalArchitecture, TemporalHead, answer_track, build_head
-from model.temporal_checkpoint import HEAD, HeadCheckpoint, load_head, save_head
-from model.temporal_training import TemporalLearning, train_head
-from model.temporal_windows import LabelledTrack, labelled_tracks, mean_and_scale, read_windows, windows_of
+from model.temporal.checkpoint import HEAD, HeadCheckpoint, load_head, save_head
+from model.temporal.features import keep_features, read_features, track_features
+from model.temporal.head import TemporalArchitecture, TemporalHead, answer_track, build_head
+from model.temporal.training import TemporalLearning, train_head
+from model.temporal.windows import LabelledTrack, labelled_tracks, mean_and_scale, read_windows, windows_of
 
 EDITION = Edition.ABAW_2020
 NAN = float("nan")

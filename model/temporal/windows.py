@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.batches.labelled_frames import LabelledFrames, frame_indices
-from model.features import Features
+from model.temporal.features import Features
 
 Floats = NDArray[np.float32]
 

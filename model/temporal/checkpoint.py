@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.store.shards import write_file
-from model.temporal import TemporalArchitecture, TemporalHead, build_head
+from model.temporal.head import TemporalArchitecture, TemporalHead, build_head
 
 VERSION = 1
 HEAD = "temporal.safetensors"

@@ -24,9 +24,9 @@ from model.learning import Learning, learning_rate
 from model.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss
 from model.network import MTANet, Outputs
 from model.scores.metrics import scores
-from model.temporal import TemporalArchitecture, TemporalHead, answer_track, build_head
-from model.temporal_checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
-from model.temporal_windows import LabelledTrack, mean_and_scale, read_windows, windows_of
+from model.temporal.checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
+from model.temporal.head import TemporalArchitecture, TemporalHead, answer_track, build_head
+from model.temporal.windows import LabelledTrack, mean_and_scale, read_windows, windows_of
 
 _UNFINISHED = "temporal-unfinished.safetensors"
 

@@ -48,10 +48,10 @@ from data.video.nvdec import num_engines
 from model.checks.agreement import check, trials
 from model.checks.faces import write_faces
 from model.inference import place
-from model.learning import Learning, make_optimiser
-from model.losses import Emphasis
 from model.network import Architecture, build_network
-from model.step import Run, memory_format, step
+from model.training.learning import Learning, make_optimiser
+from model.training.losses import Emphasis
+from model.training.step import Run, memory_format, step
 
 log = logging.getLogger("benchmark")
 
@@ -401,8 +401,8 @@ def graphs(_clips: Path, _folder: Path) -> Iterator[Result]:
     """The network's forward and backward passes as CUDA graphs."""
     from torch import nn
 
-    from model.losses import task_losses, total_loss
     from model.network import Outputs
+    from model.training.losses import task_losses, total_loss
 
     class Tuples(nn.Module):
         def __init__(self, network: nn.Module) -> None:

@@ -30,10 +30,10 @@ from data.batches.batch import Batch
 from data.batches.loader import Device
 from data.labels import Edition
 from model.inference import place
-from model.learning import Learning, make_optimiser
-from model.losses import Emphasis
 from model.network import Architecture, build_network
-from model.step import Run, memory_format, step
+from model.training.learning import Learning, make_optimiser
+from model.training.losses import Emphasis
+from model.training.step import Run, memory_format, step
 
 UNITS, EXPRESSIONS = 8, 7
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from data.batches.loader import Device
 from data.labels import Edition, Task
 from data.store.shards import write_file
-from model.checkpoint import load_checkpoint
 from model.inference import COLUMNS, Predictions, place, predict
 from model.network import MTANet
 from model.postprocessing.fitting import Fit, Fits, finish
 from model.temporal.checkpoint import HEAD, load_head
 from model.temporal.features import track_features
 from model.temporal.head import TemporalHead, answer_track
-from model.training import MODEL
+from model.training.checkpoint import load_checkpoint
+from model.training.loop import MODEL
 
 FITTED = "fitted.json"
 """What is done to the answers afterwards, by task; without this file, nothing."""

@@ -98,7 +98,7 @@ def _branch(in_channels: int, channels: int, dropout: float, pool: nn.Module) ->
 
 
 class MTANet(nn.Module):
-    """The network. `log_sigma_T` are the learned scalars by which the losses are weighted (`model.losses`).
+    """The network. `log_sigma_T` are the learned scalars by which the losses are weighted (`model.training.losses`).
 
     With the defaults, 8 units and 7 expressions it has 28,154,628 parameters, the three scalars included.
     """

@@ -20,8 +20,8 @@ from torch import Tensor
 from data.labels import EXPRESSIONS, Edition
 from data.schema import FACE_SIZE_PX
 from model.answers import answer
-from model.checkpoint import MODEL, load_checkpoint
 from model.network import MTANet
+from model.training.checkpoint import MODEL, load_checkpoint
 
 FACE = "face"
 """The column of the pictures."""
@@ -62,7 +62,7 @@ def load_model(path: Path) -> FaceModel:
     """The model of a checkpoint, on the CPU.
 
     Raises:
-        ValueError: As `model.checkpoint.load_checkpoint`.
+        ValueError: As `model.training.checkpoint.load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
     network: MTANet = checkpoint.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

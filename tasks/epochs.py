@@ -19,12 +19,12 @@ from data.store.access import hold
 from data.store.hashes import file_hash
 from data.store.shards import digest
 from data.video.frames import resolve_device
-from model.distributed import hear, tell
-from model.learning import Learning
 from model.network import Architecture
-from model.pretrained import load_trunk
-from model.saved import kept_epoch
-from model.training import Machine, Progress, Record, train
+from model.training.distributed import hear, tell
+from model.training.learning import Learning
+from model.training.loop import Machine, Progress, Record, train
+from model.training.pretrained import load_trunk
+from model.training.resume import kept_epoch
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
@@ -89,7 +89,7 @@ def run_epochs(
 
 
 def follow() -> None:
-    """Takes part in each training that the first process of a team runs, until it has run all: `model.distributed`."""
+    """Takes part in each training that the first process of a team runs, until it has run all: `model.training.distributed`."""
     while (job := hear()) is not None:
         for _ in _epochs(*job):
             pass

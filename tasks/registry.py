@@ -14,14 +14,14 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from model.checkpoint import MODEL
+from model.training.checkpoint import MODEL
 from tasks import naming
 from tasks.tracking import TRAINING_DIGEST, connect, experiment_of
 
 NAME = "mtanet"
 """Of the registered model."""
 WEIGHTS = "weights"
-"""The folder in a logged model that holds the network as `model.checkpoint` writes it."""
+"""The folder in a logged model that holds the network as `model.training.checkpoint` writes it."""
 
 SYNTHETIC = "synthetic"
 """The tag of a version that says whether it was trained on rendered people: `true` or `false`."""

@@ -13,18 +13,18 @@ from data.labels import Split
 from data.store.access import hold
 from data.store.shards import digest, parquet_files, write_file
 from data.video.frames import resolve_device
-from model.checkpoint import load_checkpoint
 from model.inference import place
-from model.learning import Learning
 from model.network import MTANet
-from model.recipe import recipe_for
 from model.temporal import features
 from model.temporal.checkpoint import Record
 from model.temporal.features import keep_features, read_features
 from model.temporal.head import TemporalArchitecture
 from model.temporal.training import TemporalLearning, train_head
 from model.temporal.windows import labelled_tracks
-from model.training import MODEL
+from model.training.checkpoint import load_checkpoint
+from model.training.learning import Learning
+from model.training.loop import MODEL
+from model.training.recipe import recipe_for
 from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig

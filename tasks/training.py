@@ -10,7 +10,7 @@ from prefect import runtime, task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
-from model.training import MODEL
+from model.training.loop import MODEL
 from tasks import naming, registry, serving, tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig

@@ -17,7 +17,7 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.schema import PREDICTIONS_VERSION, Status
 from data.store.shards import parquet_files, write_folder, write_manifest
 from data.warehouse.predictions import write_predictions
-from model.checkpoint import MODEL
+from model.training.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
 from tasks.registry import NAME, SYNTHETIC, WEIGHTS, Version

@@ -16,7 +16,7 @@ from data.video.frames import Chunk, NotForDaliError, read_frames
 from flows.command.doctor import print_gpu_verdict
 from model.checks import agreement, faces, videos
 from model.checks.agreement import Check, Verdict, check, compare_with_cpu, trials
-from model.step import Record, step
+from model.training.step import Record, step
 
 
 def checked(name: str, folder: Path) -> Check:

@@ -23,10 +23,10 @@ from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
 from flows.servers.environment import free_port
-from model.checkpoint import MODEL, Checkpoint, save_checkpoint
 from model.network import Architecture, build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
+from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
 from tasks import champion, registry, scoring, tracking
 from tasks.catalogue import Dataset
 from tasks.champion import PREVIOUS, roll_back

@@ -21,13 +21,23 @@ from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches
 from data.labels import Edition, Split
-from model import distributed
-from model.checkpoint import MODEL, load_checkpoint
-from model.distributed import average, check_alike, concatenated, hear, joined, synchronised, team, tell, wait_for_all
-from model.learning import Learning
 from model.network import Architecture
-from model.saved import finished
-from model.training import Record, train
+from model.training import distributed
+from model.training.checkpoint import MODEL, load_checkpoint
+from model.training.distributed import (
+    average,
+    check_alike,
+    concatenated,
+    hear,
+    joined,
+    synchronised,
+    team,
+    tell,
+    wait_for_all,
+)
+from model.training.learning import Learning
+from model.training.loop import Record, train
+from model.training.resume import finished
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.0)
 PAPER = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)

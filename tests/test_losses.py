@@ -12,8 +12,15 @@ from torch import Tensor
 
 from data.batches.batch import Batch
 from data.labels import Task
-from model.losses import TaskWeights, action_units_loss, expression_loss, task_losses, total_loss, valence_arousal_loss
 from model.network import Outputs
+from model.training.losses import (
+    TaskWeights,
+    action_units_loss,
+    expression_loss,
+    task_losses,
+    total_loss,
+    valence_arousal_loss,
+)
 
 NAN = math.nan
 

@@ -20,10 +20,10 @@ from torch.nn import functional
 
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
-from model.learning import Learning
 from model.network import Architecture, MTANet
-from model.pretrained import load_trunk
-from model.training import train
+from model.training.learning import Learning
+from model.training.loop import train
+from model.training.pretrained import load_trunk
 from tasks.catalogue import Dataset
 from tasks.config import TrainConfig
 from tasks.epochs import training_digest

@@ -8,9 +8,9 @@ import pytest
 import torch
 from test_balance import frames_of
 
-from model.learning import Learning
-from model.losses import Emphasis, action_units_loss, expression_loss
-from model.recipe import MOST_CLASS_WEIGHT, recipe_for
+from model.training.learning import Learning
+from model.training.losses import Emphasis, action_units_loss, expression_loss
+from model.training.recipe import MOST_CLASS_WEIGHT, recipe_for
 
 NAN = math.nan
 PAPER = Learning()

@@ -10,8 +10,8 @@ from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
 from flows.servers.environment import free_port
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.network import Architecture, build_network
+from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks import registry, serving, tracking
 from tasks.registry import CannotAnswerError, Version
 

@@ -19,10 +19,10 @@ from data.sample.annotations import TrackTruth, withhold, write_annotations
 from data.sample.curves import floats
 from data.sample.head import UNITS
 from data.sample.plan import Scarcity, plan_clip
-from model.learning import ExpressionBalance, Learning
 from model.network import Architecture
 from model.scores.metrics import constant_guess
-from model.training import train
+from model.training.learning import ExpressionBalance, Learning
+from model.training.loop import train
 
 NAN = math.nan
 HUNDREDFOLD = Scarcity(missing=0.6, imbalance=100.0)

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from flows.servers.environment import free_port, wait_for
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.inference import predict
 from model.network import Architecture, build_network
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
+from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks import registry, serving, tracking
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.

@@ -17,13 +17,13 @@ from little_store import learnable_store
 from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
-from model.checkpoint import load_checkpoint
 from model.inference import predict_frames
-from model.learning import Learning, learning_rate
 from model.network import Architecture, MTANet
-from model.saved import best_epoch
 from model.scores.metrics import scores
-from model.training import Record, train
+from model.training.checkpoint import load_checkpoint
+from model.training.learning import Learning, learning_rate
+from model.training.loop import Record, train
+from model.training.resume import best_epoch
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
 QUICK = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)

@@ -23,7 +23,7 @@ def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
         return
     set_environment(machine.store, verbose=is_verbose())
     from data.video.frames import resolve_device
-    from model.distributed import joined, tell
+    from model.training.distributed import joined, tell
 
     with joined(resolve_device(machine.device)) as team:
         if team.rank > 0:

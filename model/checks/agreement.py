@@ -19,12 +19,12 @@ from data.batches.loader import batches
 from data.video.frames import Device, NotForDaliError
 from model.checks.faces import face_trials, labelled_faces, torch_device
 from model.checks.videos import Trial, video_trials
-from model.ema import start_average
 from model.inference import place
-from model.learning import Learning, make_optimiser
-from model.losses import Emphasis, task_losses, total_loss
 from model.network import MTANet, Outputs
-from model.step import Run, step
+from model.training.ema import start_average
+from model.training.learning import Learning, make_optimiser
+from model.training.losses import Emphasis, task_losses, total_loss
+from model.training.step import Run, step
 
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""

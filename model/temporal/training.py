@@ -20,13 +20,13 @@ from torch.optim import AdamW
 from data.batches.loader import Device
 from data.labels import Edition, action_unit_columns
 from model.answers import as_columns
-from model.learning import Learning, learning_rate
-from model.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss
 from model.network import MTANet, Outputs
 from model.scores.metrics import scores
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
 from model.temporal.head import TemporalArchitecture, TemporalHead, answer_track, build_head
 from model.temporal.windows import LabelledTrack, mean_and_scale, read_windows, windows_of
+from model.training.learning import Learning, learning_rate
+from model.training.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss
 
 _UNFINISHED = "temporal-unfinished.safetensors"
 

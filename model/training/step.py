@@ -12,12 +12,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from data.batches.batch import Batch
-from model.distributed import average_gradients, of_all
-from model.ema import update_average
-from model.learning import Learning
-from model.losses import Emphasis, task_losses, weighted_losses
 from model.network import MTANet, Outputs
-from model.surgery import backward_with_surgery
+from model.training.distributed import average_gradients, of_all
+from model.training.ema import update_average
+from model.training.learning import Learning
+from model.training.losses import Emphasis, task_losses, weighted_losses
+from model.training.surgery import backward_with_surgery
 
 Record = dict[str, float]
 

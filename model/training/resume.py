@@ -16,13 +16,13 @@ from torch import Tensor
 
 from data.batches.loader import Device
 from data.labels import Edition
-from model.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
-from model.distributed import team
-from model.ema import start_average
 from model.inference import place
-from model.learning import Learning, make_optimiser
 from model.network import Architecture, MTANet, build_network
-from model.step import Record, Run
+from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.training.distributed import team
+from model.training.ema import start_average
+from model.training.learning import Learning, make_optimiser
+from model.training.step import Record, Run
 
 _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units")
 

@@ -16,8 +16,8 @@ from data.batches.balance import Shares, draws
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import Device
 from data.labels import EXPRESSIONS
-from model.learning import Learning
-from model.losses import Emphasis
+from model.training.learning import Learning
+from model.training.losses import Emphasis
 
 MOST_CLASS_WEIGHT = 10.0
 """Of an expression, however rare."""

@@ -25,16 +25,24 @@ from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import Device, batches
 from data.labels import Task
-from model.checkpoint import MODEL
-from model.distributed import check_alike, concatenated, of_first, synchronised, team, wait_for_all, with_all_labels
 from model.inference import predict_frames
-from model.learning import Learning, learning_rate
-from model.losses import TaskWeights
 from model.network import Architecture, MTANet
-from model.recipe import Recipe, recipe_for
-from model.saved import Plan, finished, has_stalled, save, start
 from model.scores.metrics import scores
-from model.step import Record, Run, memory_format, step
+from model.training.checkpoint import MODEL
+from model.training.distributed import (
+    check_alike,
+    concatenated,
+    of_first,
+    synchronised,
+    team,
+    wait_for_all,
+    with_all_labels,
+)
+from model.training.learning import Learning, learning_rate
+from model.training.losses import TaskWeights
+from model.training.recipe import Recipe, recipe_for
+from model.training.resume import Plan, finished, has_stalled, save, start
+from model.training.step import Record, Run, memory_format, step
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
 
@@ -72,7 +80,7 @@ def train(
 
     Args:
         folder: Made if need be; belongs to this training alone.
-        trunk: Weights that the trunk starts from, by their names in it (`model.pretrained`).
+        trunk: Weights that the trunk starts from, by their names in it (`model.training.pretrained`).
         about: Goes into the JSON of every checkpoint, JSON-like.
 
     Raises:

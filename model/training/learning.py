@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch.optim import SGD, AdamW, Optimizer
 
-from model.losses import TaskWeights
 from model.network import MTANet
+from model.training.losses import TaskWeights
 
 ExpressionBalance = Literal["none", "class_weights", "logit_adjustment"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.distributed import average
 from model.network import MTANet
+from model.training.distributed import average
 
 
 def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.random.Generator) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from data.store.access import check_store
-from tasks.annotations import align_labels, catalogue, discover
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
-from tasks.failed import refuse_failed
+from tasks.ingest.annotations import align_labels, catalogue, discover
+from tasks.ingest.failures import refuse_failed
+from tasks.ingest.videos import extract_videos
 from tasks.reports import report_quality
-from tasks.videos import extract_videos
 from tasks.warehouse import publish
 
 

@@ -9,13 +9,13 @@ from prefect import flow
 from data.annotations.discovery import discover_videos
 from data.store.access import check_store
 from tasks import registry
-from tasks.annotations import catalogue
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
-from tasks.failed import refuse_failed
+from tasks.ingest.annotations import catalogue
+from tasks.ingest.failures import refuse_failed
+from tasks.ingest.videos import extract_videos
 from tasks.reports import report_quality
 from tasks.scoring import predict_dataset
-from tasks.videos import extract_videos
 from tasks.warehouse import publish
 
 

@@ -15,10 +15,10 @@ from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
 from tasks.crossfit import cross_fit_answers
 from tasks.evaluation import Evaluation
-from tasks.failed import FailedVideosError, tell_failed
+from tasks.ingest.failures import FailedVideosError, tell_failed
+from tasks.ingest.sample import make_sample
 from tasks.registry import Version, find_version
 from tasks.reports import report_scores
-from tasks.sample import make_sample
 from tasks.scoring import evaluate, predict_dataset
 from tasks.training import train_model
 from tasks.warehouse import publish

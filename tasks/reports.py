@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from model.scores.tallies import OFFICIAL
-from tasks.annotations import quality_summary, quality_table
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation, Scores
+from tasks.ingest.annotations import quality_summary, quality_table
 from tasks.progress import log
 from tasks.quality_page import totals_markdown
 from tasks.quality_report import quality_rows, write_report

@@ -28,7 +28,7 @@ from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset, FailedVideo, read_catalogue
 from tasks.config import IngestConfig, MachineConfig
-from tasks.failed import FailedVideosError, reason_of, refuse_failed, tell_failed, told
+from tasks.ingest.failures import FailedVideosError, reason_of, refuse_failed, tell_failed, told
 
 GOOD = ("107", "video59")
 GREY = np.full((96, 160, 3), 90, np.uint8)

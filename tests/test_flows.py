@@ -31,7 +31,7 @@ from tasks.config import (
     load_experiment,
     with_knobs,
 )
-from tasks.failed import FailedVideosError
+from tasks.ingest.failures import FailedVideosError
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.extraction.detections import memory_bytes
-from tasks.places import LIBRARIES_BYTES, Places, videos_at_once
+from tasks.ingest.concurrency import LIBRARIES_BYTES, Places, videos_at_once
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from data.store.access import NoRoomError, StoreError
 from data.testing.numbered import write_clip
 from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
-from tasks import videos
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
+from tasks.ingest import videos
 
 
 @pytest.fixture(scope="module")

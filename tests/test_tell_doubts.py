@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.store.shards import write_manifest
-from tasks import videos
+from tasks.ingest import videos
 
 
 def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

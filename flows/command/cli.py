@@ -103,7 +103,7 @@ def sample(
 
     knobs = SampleConfig(clips=clips, seconds=seconds, seed=seed)
     with prefect(store):
-        from tasks.sample import make_sample
+        from tasks.ingest.sample import make_sample
 
         folder = make_sample(knobs, machine_of(store, Device.AUTO, workers))
     out.print(f"synthetic sample: {folder}")

@@ -26,8 +26,8 @@ from data.store.shards import read_manifest
 from data.tracks.hints import Hint, read_hints
 from data.video import frames
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
-from tasks.failed import reason_of, told
-from tasks.places import Places, videos_at_once
+from tasks.ingest.concurrency import Places, videos_at_once
+from tasks.ingest.failures import reason_of, told
 from tasks.progress import log, stage
 
 _DOUBTS_SHOWN = 20

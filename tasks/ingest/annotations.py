@@ -16,10 +16,10 @@ from data.labels import Task
 from data.store.shards import parquet_files, read_manifest
 from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
+from tasks.ingest.videos import Extracted
 from tasks.progress import log
 from tasks.quality_page import track_counts
 from tasks.quality_report import quality_rows
-from tasks.videos import Extracted
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)

@@ -15,8 +15,8 @@ from model.inference import Predictions
 from model.scores.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
 from tasks import tracking
 from tasks.evaluation import Evaluation
-from tasks.plots_scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
-from tasks.plots_tracks import ShownFace, Timeline, contact_sheet, timelines
+from tasks.plots.scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
+from tasks.plots.tracks import ShownFace, Timeline, contact_sheet, timelines
 
 SHOWN_TRACKS = 4
 """As many timelines, and rows of faces, are drawn."""

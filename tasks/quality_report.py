@@ -16,7 +16,7 @@ from data.store.shards import digest, read_manifest, write_file
 from data.warehouse.quality_rows import Row, failed_rows, write_quality
 from data.warehouse.views import publish
 from tasks.catalogue import Dataset, read_catalogue
-from tasks.plots import label_pictures, png
+from tasks.plots.figures import label_pictures, png
 from tasks.quality_page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render
 from tasks.quality_queries import Scope
 

@@ -14,7 +14,7 @@ DOORS = {
     "prefect": ("flows/", "tasks/"),
     "mlflow": ("tasks/tracking.py", "tasks/registry.py", "tasks/serving.py"),
     "pandas": ("model/serving.py",),
-    "matplotlib": ("tasks/plots.py", "tasks/plots_scores.py", "tasks/plots_tracks.py"),
+    "matplotlib": ("tasks/plots/figures.py", "tasks/plots/scores.py", "tasks/plots/tracks.py"),
     "torch": (
         "model/",
         # Where pixels cross from DALI or to it: batches, frames, the detector, crops, and the sample's renderer.

@@ -9,9 +9,9 @@ from little_store import face, jpeg
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from model.scores.diagnostics import reliability
 from model.scores.intervals import Interval
-from tasks.plots import png
-from tasks.plots_scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
-from tasks.plots_tracks import ShownFace, Timeline, contact_sheet, timelines
+from tasks.plots.figures import png
+from tasks.plots.scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
+from tasks.plots.tracks import ShownFace, Timeline, contact_sheet, timelines
 
 EDITION = Edition.ABAW_2020
 

@@ -30,7 +30,7 @@ from data.warehouse.quality_rows import VideoKind, quality_folder, read_quality,
 from data.warehouse.views import publish, query
 from tasks import quality_report
 from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
-from tasks.plots import label_pictures, png
+from tasks.plots.figures import label_pictures, png
 from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
 from tasks.quality_page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
 from tasks.quality_queries import Scope, command_of, is_listable, query_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from model.scores.diagnostics import Reliability
 from model.scores.intervals import Interval
-from tasks.plots import GUESS, MODEL, TRUTH
+from tasks.plots.figures import GUESS, MODEL, TRUTH
 
 Columns = Mapping[str, NDArray[np.float32]]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from tasks.plots import GUESS, MODEL, TRUTH
+from tasks.plots.figures import GUESS, MODEL, TRUTH
 
 Columns = Mapping[str, NDArray[np.float32]]
 

@@ -10,8 +10,8 @@ from tasks.config import MachineConfig
 from tasks.evaluation import Evaluation, Scores
 from tasks.ingest.annotations import quality_summary, quality_table
 from tasks.progress import log
-from tasks.quality_page import totals_markdown
-from tasks.quality_report import quality_rows, write_report
+from tasks.quality.page import totals_markdown
+from tasks.quality.report import quality_rows, write_report
 
 HEADLINES = {
     "ccc_valence": "CCC valence",

@@ -28,13 +28,13 @@ from data.schema import FACES, Status
 from data.store.shards import write_folder, write_manifest, write_parquet
 from data.warehouse.quality_rows import VideoKind, quality_folder, read_quality, video_rows
 from data.warehouse.views import publish, query
-from tasks import quality_report
 from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from tasks.plots.figures import label_pictures, png
-from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
-from tasks.quality_page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
-from tasks.quality_queries import Scope, command_of, is_listable, query_of
-from tasks.quality_report import gather, quality_rows, report_on, report_path, write_report
+from tasks.quality import report as quality_report
+from tasks.quality.page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
+from tasks.quality.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
+from tasks.quality.queries import Scope, command_of, is_listable, query_of
+from tasks.quality.report import gather, quality_rows, report_on, report_path, write_report
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
 FACE = jpeg(face(80))

@@ -48,7 +48,7 @@ def report(
     store: Store = STORE,
 ) -> None:
     """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
-    from tasks.quality_report import report_on
+    from tasks.quality.report import report_on
 
     out.print(f"quality report: {report_on(store, dataset, to)}")
 

@@ -18,8 +18,8 @@ from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
 from tasks.progress import log
-from tasks.quality_page import track_counts
-from tasks.quality_report import quality_rows
+from tasks.quality.page import track_counts
+from tasks.quality.report import quality_rows
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)

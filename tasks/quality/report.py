@@ -17,8 +17,8 @@ from data.warehouse.quality_rows import Row, failed_rows, write_quality
 from data.warehouse.views import publish
 from tasks.catalogue import Dataset, read_catalogue
 from tasks.plots.figures import label_pictures, png
-from tasks.quality_page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render
-from tasks.quality_queries import Scope
+from tasks.quality.page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render
+from tasks.quality.queries import Scope
 
 PAGE_VERSION = 1
 """Raised when the same findings give another page; what the template says counts by itself."""

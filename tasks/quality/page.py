@@ -17,10 +17,10 @@ from data.batches.face_samples import SampleFace
 from data.labels import Task
 from data.warehouse.quality_rows import Row, VideoKind
 from tasks.catalogue import FailedVideo
-from tasks.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
-from tasks.quality_queries import Scope, command_of, is_listable, query_of
+from tasks.quality.quality_kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
+from tasks.quality.queries import Scope, command_of, is_listable, query_of
 
-TEMPLATE = Path(__file__).with_name("quality_page.html")
+TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS: tuple[Task | None, ...] = (None, *Task)
 Counts = Mapping[tuple[str | None, str], int]
 """By task and kind."""

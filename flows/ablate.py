@@ -8,8 +8,8 @@ from prefect import flow
 
 from data.store.access import check_store
 from flows.train import ingest_what_can_be
-from tasks.ablation import ablate_recipe
 from tasks.config import Experiment, MachineConfig
+from tasks.scoring.ablation import ablate_recipe
 
 
 @flow(name="ablate-mtanet", flow_run_name="ablate-{experiment.name}")

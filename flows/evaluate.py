@@ -8,12 +8,12 @@ from data.labels import Split
 from data.store.access import check_store
 from tasks import registry
 from tasks.catalogue import read_catalogue
-from tasks.champion import compare_with_champion
 from tasks.config import MachineConfig
-from tasks.crossfit import cross_fit_answers
-from tasks.evaluation import Evaluation
-from tasks.reports import report_scores
-from tasks.scoring import evaluate, predict_dataset
+from tasks.scoring.champion import compare_with_champion
+from tasks.scoring.crossfit import cross_fit_answers
+from tasks.scoring.evaluate import evaluate, predict_dataset
+from tasks.scoring.reports import report_scores
+from tasks.scoring.result import Evaluation
 from tasks.warehouse import publish
 
 

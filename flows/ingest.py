@@ -12,7 +12,7 @@ from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import align_labels, catalogue, discover
 from tasks.ingest.failures import refuse_failed
 from tasks.ingest.videos import extract_videos
-from tasks.reports import report_quality
+from tasks.scoring.reports import report_quality
 from tasks.warehouse import publish
 
 

@@ -14,8 +14,8 @@ from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import catalogue
 from tasks.ingest.failures import refuse_failed
 from tasks.ingest.videos import extract_videos
-from tasks.reports import report_quality
-from tasks.scoring import predict_dataset
+from tasks.scoring.evaluate import predict_dataset
+from tasks.scoring.reports import report_quality
 from tasks.warehouse import publish
 
 

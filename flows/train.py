@@ -11,15 +11,15 @@ from data.labels import Split
 from data.store.access import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset
-from tasks.champion import choose_champion
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
-from tasks.crossfit import cross_fit_answers
-from tasks.evaluation import Evaluation
 from tasks.ingest.failures import FailedVideosError, tell_failed
 from tasks.ingest.sample import make_sample
 from tasks.registry import Version, find_version
-from tasks.reports import report_scores
-from tasks.scoring import evaluate, predict_dataset
+from tasks.scoring.champion import choose_champion
+from tasks.scoring.crossfit import cross_fit_answers
+from tasks.scoring.evaluate import evaluate, predict_dataset
+from tasks.scoring.reports import report_scores
+from tasks.scoring.result import Evaluation
 from tasks.training import train_model
 from tasks.warehouse import publish
 

@@ -21,7 +21,7 @@ from model.training.checkpoint import MODEL
 from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
 from tasks.registry import NAME, SYNTHETIC, WEIGHTS, Version
-from tasks.scoring import predictions_folder
+from tasks.scoring.evaluate import predictions_folder
 
 EDITION = Edition.ABAW_2020
 TRAINING = ("201", "202")

@@ -27,14 +27,15 @@ from model.network import Architecture, build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
-from tasks import champion, registry, scoring, tracking
+from tasks import registry, tracking
 from tasks.catalogue import Dataset
-from tasks.champion import PREVIOUS, roll_back
 from tasks.config import MachineConfig
-from tasks.evaluation import Evaluation
-from tasks.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.leaks import note_training_videos, videos_seen
 from tasks.registry import Version
+from tasks.scoring import champion, evaluate
+from tasks.scoring.champion import PREVIOUS, roll_back
+from tasks.scoring.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
+from tasks.scoring.result import Evaluation
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -220,8 +221,8 @@ def machine(mlflow_store: Path) -> MachineConfig:
 
 @flow
 def choose(dataset: Dataset, of: Version, machine: MachineConfig) -> str:
-    scoring.predict_dataset(of, dataset, machine)
-    return champion.choose_champion(scoring.evaluate(of, dataset, Split.VALIDATION, machine), dataset, machine)
+    evaluate.predict_dataset(of, dataset, machine)
+    return champion.choose_champion(evaluate.evaluate(of, dataset, Split.VALIDATION, machine), dataset, machine)
 
 
 def champion_of(machine: MachineConfig) -> Version:
@@ -288,7 +289,7 @@ def test_a_model_is_shown_beside_the_champion_of_whatever_people(machine: Machin
 
     @flow
     def compare() -> str:
-        found = scoring.evaluate(other, dataset, Split.VALIDATION, machine)
+        found = evaluate.evaluate(other, dataset, Split.VALIDATION, machine)
         return champion.compare_with_champion(found, dataset, machine)
 
     assert "it is the champion itself, or there is none" in compare()
@@ -405,7 +406,7 @@ def test_a_champion_without_weights_or_of_another_edition_fails(machine: Machine
 
 def predictions_of(machine: MachineConfig, dataset: Dataset, of: Version, video_id: str) -> Path:
     (video,) = (video for video in dataset.videos if video.video_id == video_id)
-    (file,) = parquet_files(scoring.predictions_folder(machine.store, of, video))
+    (file,) = parquet_files(evaluate.predictions_folder(machine.store, of, video))
     return file
 
 

@@ -15,12 +15,13 @@ from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.store.shards import parquet_files
 from data.warehouse.views import publish, query
 from model.scores.diagnostics import expression_reliability
-from tasks import registry, scoring, tracking
+from tasks import registry, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.evaluation import Evaluation
 from tasks.registry import Version
-from tasks.reports import scores_markdown
+from tasks.scoring import evaluate
+from tasks.scoring.reports import scores_markdown
+from tasks.scoring.result import Evaluation
 
 DOCS = Path(__file__).parent.parent / "docs" / "sql.md"
 
@@ -54,7 +55,7 @@ def model(machine: MachineConfig, dataset: Dataset) -> Version:
 def evaluation(machine: MachineConfig, dataset: Dataset, model: Version) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "SERVER", "")
-        found: Evaluation = scoring.evaluate.fn(model, dataset, Split.VALIDATION, machine)
+        found: Evaluation = evaluate.evaluate.fn(model, dataset, Split.VALIDATION, machine)
         publish(machine.store)
         return found
 
@@ -141,7 +142,7 @@ def test_sql_reads_the_formulas_of_2022_too(mlflow_store: Path) -> None:
     machine = MachineConfig(store=mlflow_store, device="cpu")
     recent = make_store(mlflow_store, edition=Edition.ABAW_2022)
     model = add_version(mlflow_store, recent, noise=0.4, edition=Edition.ABAW_2022)
-    found = scoring.evaluate.fn(model, recent, Split.VALIDATION, machine).scores
+    found = evaluate.evaluate.fn(model, recent, Split.VALIDATION, machine).scores
     publish(mlflow_store)
     assert found["expression"] == found["expression_macro_f1"]
     assert {"f1_other", "f1_au26"} <= found.keys()
@@ -168,7 +169,7 @@ def test_a_model_that_was_trained_on_a_leak_says_so(
     monkeypatch.setattr(tracking, "SERVER", "")
     leaky = add_version(machine.store, dataset, noise=0.4, seed=7)
     tracking.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
-    found = scoring.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
+    found = evaluate.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
     assert "**These scores flatter:** 57 videos train one task" in scores_markdown(found, "")
     assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
 
@@ -198,14 +199,14 @@ def test_a_model_that_is_silent_about_a_face_gets_no_score(
     monkeypatch.setattr(tracking, "SERVER", "")
     silent = add_version(machine.store, dataset, noise=0.4, seed=9)
     (video,) = (video for video in dataset.videos if video.video_id == "107")
-    (file,) = parquet_files(scoring.predictions_folder(machine.store, silent, video))
+    (file,) = parquet_files(evaluate.predictions_folder(machine.store, silent, video))
     table = pq.read_table(file)
     labelled = int(np.flatnonzero(~np.isnan(truth_of("107")["valence"]))[10])
     column = table["valence"].to_pylist()
     column[labelled] = None
     pq.write_table(table.set_column(table.column_names.index("valence"), "valence", [column]).cast(table.schema), file)
     with pytest.raises(ValueError, match=rf"{silent} says nothing of track 107, frame {labelled}, which has a face"):
-        scoring.evaluate.fn(silent, dataset, Split.VALIDATION, machine)
+        evaluate.evaluate.fn(silent, dataset, Split.VALIDATION, machine)
 
 
 def test_a_model_of_another_edition_is_not_scored(
@@ -214,4 +215,4 @@ def test_a_model_of_another_edition_is_not_scored(
     monkeypatch.setattr(tracking, "SERVER", "")
     other = add_version(machine.store, dataset, noise=0.4, seed=8, edition=Edition.ABAW_2022)
     with pytest.raises(ValueError, match=rf"{other} knows .* of edition 2022, the labels of set-a are of edition 2020"):
-        scoring.check_edition(other, dataset, machine.store)
+        evaluate.check_edition(other, dataset, machine.store)

@@ -59,7 +59,7 @@ def rollback(store: Store = STORE) -> None:
     if not store.is_dir():
         raise ValueError(f"{store}: there is no store; name its folder with --store")
     set_environment(store, verbose=is_verbose())
-    from tasks.champion import roll_back
+    from tasks.scoring.champion import roll_back
 
     out.print(roll_back(store))
 

@@ -18,7 +18,7 @@ from data.warehouse import views
 
 if TYPE_CHECKING:
     from flows.train import Trained
-    from tasks.evaluation import Evaluation
+    from tasks.scoring.result import Evaluation
 
 SHOWN_ROWS = 40
 VIEWS = (
@@ -98,7 +98,7 @@ def _cell(value: object) -> str:
 
 def print_scores(evaluation: Evaluation, console: Console) -> None:
     """The pooled scores with their intervals, beside those of a constant guess."""
-    from tasks.reports import HEADLINES
+    from tasks.scoring.reports import HEADLINES
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column(f"{evaluation.dataset}, {evaluation.split}: {evaluation.num_frames} frames")

@@ -7,11 +7,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from model.scores.tallies import OFFICIAL
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.evaluation import Evaluation, Scores
 from tasks.ingest.annotations import quality_summary, quality_table
 from tasks.progress import log
 from tasks.quality.page import totals_markdown
 from tasks.quality.report import quality_rows, write_report
+from tasks.scoring.result import Evaluation, Scores
 
 HEADLINES = {
     "ccc_valence": "CCC valence",

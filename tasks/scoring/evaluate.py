@@ -25,11 +25,11 @@ from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
 from tasks.epochs import cores, use_all_cores
-from tasks.evaluation import Evaluation
-from tasks.pictures import log_pictures
 from tasks.progress import log, stage
-from tasks.records import write_down
 from tasks.registry import CannotAnswerError, Version
+from tasks.scoring.pictures import log_pictures
+from tasks.scoring.records import write_down
+from tasks.scoring.result import Evaluation
 
 VERSION = 1
 """Raised when the same model would say something else of the same faces."""

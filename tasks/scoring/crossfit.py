@@ -24,7 +24,7 @@ from tasks.config import MachineConfig
 from tasks.fitting import split_to_fit
 from tasks.progress import log
 from tasks.registry import Version
-from tasks.scoring import check_edition, predictions_folder
+from tasks.scoring.evaluate import check_edition, predictions_folder
 
 
 @task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)

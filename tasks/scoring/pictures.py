@@ -14,9 +14,9 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from model.inference import Predictions
 from model.scores.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
 from tasks import tracking
-from tasks.evaluation import Evaluation
 from tasks.plots.scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
 from tasks.plots.tracks import ShownFace, Timeline, contact_sheet, timelines
+from tasks.scoring.result import Evaluation
 
 SHOWN_TRACKS = 4
 """As many timelines, and rows of faces, are drawn."""

@@ -11,7 +11,7 @@ from data.store.shards import write_file
 from data.warehouse.views import write_scores
 from model.scores.tallies import OFFICIAL
 from tasks import registry, tracking
-from tasks.evaluation import Evaluation
+from tasks.scoring.result import Evaluation
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
 """The scores whose intervals MLflow shows, by their ends; SQL has all."""

@@ -6,7 +6,6 @@ from prefect import flow
 
 from data.labels import Split
 from data.store.access import check_store
-from tasks import registry
 from tasks.catalogue import read_catalogue
 from tasks.config import MachineConfig
 from tasks.scoring.champion import compare_with_champion
@@ -14,6 +13,7 @@ from tasks.scoring.crossfit import cross_fit_answers
 from tasks.scoring.evaluate import evaluate, predict_dataset
 from tasks.scoring.reports import report_scores
 from tasks.scoring.result import Evaluation
+from tasks.tracking import registry
 from tasks.warehouse import publish
 
 

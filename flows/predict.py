@@ -8,7 +8,6 @@ from prefect import flow
 
 from data.annotations.discovery import discover_videos
 from data.store.access import check_store
-from tasks import registry
 from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import catalogue
@@ -16,6 +15,7 @@ from tasks.ingest.failures import refuse_failed
 from tasks.ingest.videos import extract_videos
 from tasks.scoring.evaluate import predict_dataset
 from tasks.scoring.reports import report_quality
+from tasks.tracking import registry
 from tasks.warehouse import publish
 
 

@@ -14,12 +14,12 @@ from tasks.catalogue import Dataset
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
 from tasks.ingest.failures import FailedVideosError, tell_failed
 from tasks.ingest.sample import make_sample
-from tasks.registry import Version, find_version
 from tasks.scoring.champion import choose_champion
 from tasks.scoring.crossfit import cross_fit_answers
 from tasks.scoring.evaluate import evaluate, predict_dataset
 from tasks.scoring.reports import report_scores
 from tasks.scoring.result import Evaluation
+from tasks.tracking.registry import Version, find_version
 from tasks.training import train_model
 from tasks.warehouse import publish
 

@@ -25,11 +25,11 @@ from model.training.learning import Learning
 from model.training.loop import Machine, Progress, Record, train
 from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
-from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
 from tasks.knobs import Knobs
 from tasks.progress import log, stage
+from tasks.tracking import runs as tracking
 
 VERSION = 3
 """Raised when the same knobs and data would train another network."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from data.annotations.leaks import Leak, find_leaks, training_videos
 from data.store.shards import read_manifest
-from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.progress import log
-from tasks.registry import Version
+from tasks.tracking import runs
+from tasks.tracking.registry import Version
 
 SHOWN = 3
 TRAINING_VIDEOS = "training_videos.json"
@@ -44,11 +44,11 @@ def note_training_videos(dataset: Dataset, store: Path, run_id: str) -> None:
     """Keeps with a run which videos of its data set train at least one task."""
     train = training_videos(dataset.labels_file(store).parent)
     hashes = {video.video_id: video.sha256 for video in dataset.videos if video.video_id in train}
-    tracking.log_text(store, run_id, TRAINING_VIDEOS, json.dumps(hashes, indent=2, sort_keys=True) + "\n")
+    runs.log_text(store, run_id, TRAINING_VIDEOS, json.dumps(hashes, indent=2, sort_keys=True) + "\n")
 
 
 def videos_seen(version: Version, dataset: Dataset, video_ids: Collection[str], store: Path) -> list[str]:
     """Those of some videos of a data set that a version was trained on; none for one whose run does not say it."""
-    noted = tracking.logged_text(store, version.run_id, TRAINING_VIDEOS)
+    noted = runs.logged_text(store, version.run_id, TRAINING_VIDEOS)
     hashes = set(json.loads(noted).values()) if noted else set()
     return [video.video_id for video in dataset.videos if video.video_id in video_ids and video.sha256 in hashes]

@@ -25,11 +25,11 @@ from model.training.checkpoint import load_checkpoint
 from model.training.learning import Learning
 from model.training.loop import MODEL
 from model.training.recipe import recipe_for
-from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.epochs import cores, named, split_frames, training_digest
 from tasks.progress import log, stage
+from tasks.tracking import runs
 
 VERSION = 1
 """Raised when the same network, knobs and data would train another head."""
@@ -107,11 +107,11 @@ def _keep_features(
 
 def _follow(records: Iterable[Record], epochs: int, store: Path, run_id: str) -> None:
     """Shows and logs the epochs as they come, and says in the end what the head brings."""
-    logged = tracking.logged_steps(store, run_id, "temporal/train_loss")
+    logged = runs.logged_steps(store, run_id, "temporal/train_loss")
     with stage("head over time", epochs, "epochs") as shown:
         for epoch, record in enumerate(records):
             if epoch not in logged:
-                tracking.log_epoch(store, run_id, epoch, record)
+                runs.log_epoch(store, run_id, epoch, record)
             shown.set(epoch + 1)
     for name in ("ccc", "expression", "action_units", "total"):
         if f"temporal/{name}" in record:

@@ -11,7 +11,6 @@ from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from model.training.loop import MODEL
-from tasks import naming, registry, serving, tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.epochs import run_epochs
@@ -20,6 +19,7 @@ from tasks.fitting import fit_answers
 from tasks.leaks import note_training_videos, refuse_leaks
 from tasks.progress import log
 from tasks.temporal import model_digest, train_over_time
+from tasks.tracking import naming, registry, runs, serving
 
 
 @task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)
@@ -31,12 +31,12 @@ def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig
             trains another, and the splits are not the official ones.
     """
     key = model_digest(experiment, dataset, machine.store)
-    run_id = tracking.finished_run(machine.store, key)
+    run_id = runs.finished_run(machine.store, key)
     if run_id is not None:
         log.info("training: nothing new, run %s has it", run_id)
     else:
         run_id = _train(experiment, dataset, machine, key)
-    known = tracking.logged_model(machine.store, run_id)
+    known = runs.logged_model(machine.store, run_id)
     assert known is not None, "a finished run has logged its model"
     return registry.register(machine.store, run_id, known)
 
@@ -55,8 +55,8 @@ def code_revision() -> str:
 def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
     store = machine.store
     leaks = refuse_leaks(dataset, store)
-    name = naming.run_name(experiment, tracking.first_params(store, experiment.name))
-    with tracking.open_run(
+    name = naming.run_name(experiment, runs.first_params(store, experiment.name))
+    with runs.open_run(
         store,
         experiment=mlflow_experiment(dataset, store),
         training_digest=key,
@@ -68,15 +68,15 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
             "failed_videos": str(len(dataset.failed)),
         },
     ) as run_id:
-        link = tracking.run_page(store, run_id)
+        link = runs.run_page(store, run_id)
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
-        tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+        runs.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
         note_training_videos(dataset, store, run_id)
         run_epochs(experiment.train, dataset, machine, run_id)
         if experiment.temporal is not None:
             train_over_time(experiment, dataset, machine, run_id)
         fit_answers(store / "models" / key, dataset, machine)
-        if tracking.logged_model(store, run_id) is None:
+        if runs.logged_model(store, run_id) is None:
             log.info("training: logging the model")
             serving.log_model(store / "models" / key / MODEL)
     return run_id

@@ -49,21 +49,21 @@ def make_tree(tmp_path: Path) -> MakeTree:
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database of MLflow, made once: that takes seconds."""
-    from tasks import tracking
+    from tasks.tracking import runs
 
     store = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "SERVER", "")
-        tracking.connect(store).search_experiments()
+        patch.setattr(runs, "SERVER", "")
+        runs.connect(store).search_experiments()
     return store / "mlflow.db"
 
 
 @pytest.fixture
 def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: Path) -> Path:
     """A store with an empty database of MLflow."""
-    from tasks import tracking
+    from tasks.tracking import runs
 
-    monkeypatch.setattr(tracking, "SERVER", "")
+    monkeypatch.setattr(runs, "SERVER", "")
     (tmp_path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     return tmp_path
 

@@ -18,10 +18,10 @@ from data.schema import PREDICTIONS_VERSION, Status
 from data.store.shards import parquet_files, write_folder, write_manifest
 from data.warehouse.predictions import write_predictions
 from model.training.checkpoint import MODEL
-from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video, write_catalogue
-from tasks.registry import NAME, SYNTHETIC, WEIGHTS, Version
 from tasks.scoring.evaluate import predictions_folder
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import NAME, SYNTHETIC, WEIGHTS, Version
 
 EDITION = Edition.ABAW_2020
 TRAINING = ("201", "202")
@@ -81,19 +81,19 @@ def add_version(
     synthetic: bool = False,
 ) -> Version:
     """A registered version that says what the labels say and so much noise, and its run."""
-    client = tracking.connect(store)
+    client = runs.connect(store)
     key = f"training-{noise}-{seed}"
     tags = {"experiment": "made-up", "config_digest": "c", "code_revision": "r", "data_digest": dataset.digest}
     found = client.get_experiment_by_name("made-up")
     # The default experiment would put its files into the folder that the tests run in.
     experiment = found.experiment_id if found else client.create_experiment("made-up", (store / "mlflow").as_uri())
-    run = client.create_run(experiment, tags={**tags, "edition": edition.value, tracking.TRAINING_DIGEST: key})
+    run = client.create_run(experiment, tags={**tags, "edition": edition.value, runs.TRAINING_DIGEST: key})
     if not client.search_registered_models():
         client.create_registered_model(NAME)
     source = store / "mlflow" / key
     (source / "data" / WEIGHTS).mkdir(parents=True)
     (source / "data" / WEIGHTS / MODEL).write_bytes(b"no network")
-    of_version = {tracking.TRAINING_DIGEST: key, SYNTHETIC: str(synthetic).lower()}
+    of_version = {runs.TRAINING_DIGEST: key, SYNTHETIC: str(synthetic).lower()}
     made = client.create_model_version(NAME, source=source.as_uri(), run_id=run.info.run_id, tags=of_version)
     version = registry.find_version(store, str(made.version))
     generator = np.random.default_rng(seed)

@@ -13,10 +13,10 @@ from little_store import learnable_store
 from data.labels import Edition
 from data.store.shards import write_folder, write_manifest
 from model.scores.spread import paired, spread
-from tasks import tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
+from tasks.tracking import runs as tracking
 
 
 def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:

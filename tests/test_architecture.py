@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ("flows", "tasks", "model", "data")
 DOORS = {
     "prefect": ("flows/", "tasks/"),
-    "mlflow": ("tasks/tracking.py", "tasks/registry.py", "tasks/serving.py"),
+    "mlflow": ("tasks/tracking/runs.py", "tasks/tracking/registry.py", "tasks/tracking/serving.py"),
     "pandas": ("model/serving.py",),
     "matplotlib": ("tasks/plots/figures.py", "tasks/plots/scores.py", "tasks/plots/tracks.py"),
     "torch": (

@@ -27,15 +27,15 @@ from model.network import Architecture, build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
-from tasks import registry, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.leaks import note_training_videos, videos_seen
-from tasks.registry import Version
 from tasks.scoring import champion, evaluate
 from tasks.scoring.champion import PREVIOUS, roll_back
 from tasks.scoring.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.scoring.result import Evaluation
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -327,7 +327,7 @@ def test_a_leak_is_known_from_the_run(machine: MachineConfig) -> None:
     dataset = make_store(machine.store)
     registry.promote(machine.store, add_version(machine.store, dataset, noise=0.5))
     leaky = add_version(machine.store, dataset, noise=0.1)
-    tracking.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "2")
+    runs.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "2")
     reason = choose(dataset, leaky, machine)
     assert "2 videos that train one task and are held out by another flatter the scores of mtanet v2" in reason
     assert champion_of(machine).number == 1
@@ -445,7 +445,7 @@ def test_a_server_that_does_not_answer_is_not_the_champions_fault(
     first = add_version(machine.store, make_store(machine.store, VALIDATION[:3]), noise=0.5)
     dataset = ingest_again(machine.store)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(runs, "SERVER", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MlflowException, match="Connection refused"):
         champion.score_champion(first, dataset, evaluation(version(2), 0.1), machine)
 

@@ -20,7 +20,6 @@ from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
 from flows.predict import predict_videos
 from flows.train import ExperimentName, Trained, train_mtanet
-from tasks import registry, tracking
 from tasks.catalogue import read_catalogue
 from tasks.config import (
     EXPERIMENTS,
@@ -32,6 +31,8 @@ from tasks.config import (
     with_knobs,
 )
 from tasks.ingest.failures import FailedVideosError
+from tasks.tracking import registry
+from tasks.tracking import runs as tracking
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.

@@ -25,10 +25,10 @@ from data.sample.annotations import TrackTruth, write_annotations
 from data.sample.plan import plan_clip
 from data.store.shards import MANIFEST, read_table, write_parquet
 from model.scores.metrics import scores
-from tasks import tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig
 from tasks.leaks import refuse_leaks
+from tasks.tracking import runs
 from tasks.training import train_model
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
@@ -118,7 +118,7 @@ def test_no_training_begins_on_a_leak(sample: Path, mlflow_store: Path) -> None:
     video = corrupt(dataset.labels_file(mlflow_store))
     with pytest.raises(ValueError, match=f"{video} trains au and is in the validation split"):
         train_model.fn(Experiment(name="leaky"), dataset, MachineConfig(store=mlflow_store, device="cpu"))
-    assert tracking._search(tracking.connect(mlflow_store), "") == []  # in no experiment
+    assert runs._search(runs.connect(mlflow_store), "") == []  # in no experiment
 
 
 def test_a_video_in_a_test_list_trains_nothing(sample: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from data.labels import Edition
 from tasks.config import Experiment, TrainConfig, load_experiment, with_knobs
-from tasks.naming import experiment_name, is_synthetic, run_name
+from tasks.tracking.naming import experiment_name, is_synthetic, run_name
 
 
 def test_an_experiment_is_an_edition_and_says_whether_its_people_are_rendered() -> None:

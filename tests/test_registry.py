@@ -12,8 +12,8 @@ from data.labels import Edition
 from flows.servers.environment import free_port
 from model.network import Architecture, build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks import registry, serving, tracking
-from tasks.registry import CannotAnswerError, Version
+from tasks.tracking import registry, runs, serving
+from tasks.tracking.registry import CannotAnswerError, Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -29,7 +29,7 @@ def log_tiny_model(store: Path) -> tuple[str, str]:
     checkpoint = store / "models" / "d1" / "model.safetensors"
     checkpoint.parent.mkdir(parents=True)
     save_checkpoint(checkpoint, Checkpoint(network=network, edition=EDITION, architecture=architecture))
-    with tracking.open_run(
+    with runs.open_run(
         store,
         experiment="synthetic-2020",
         training_digest="d1",
@@ -37,23 +37,23 @@ def log_tiny_model(store: Path) -> tuple[str, str]:
         params={},
         tags={"experiment": "tiny"},
     ) as run_id:
-        assert tracking.logged_model(store, run_id) is None
-        assert tracking.finished_run(store, "d1") is None
+        assert runs.logged_model(store, run_id) is None
+        assert runs.finished_run(store, "d1") is None
         return run_id, serving.log_model(checkpoint)
 
 
 def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: Path) -> None:
     store = mlflow_store
     run_id, model_uri = log_tiny_model(store)
-    assert tracking.logged_model(store, run_id) == model_uri
-    assert tracking.finished_run(store, "d1") == run_id
+    assert runs.logged_model(store, run_id) == model_uri
+    assert runs.finished_run(store, "d1") == run_id
     version = registry.register(store, run_id, model_uri)
     assert registry.register(store, run_id, model_uri) == version
     assert str(version) == "mtanet v1"
     assert version.aliases == ("challenger",)
     assert version.tags["experiment"] == "tiny"
     assert version.tags["synthetic"] == "true"
-    model = tracking.connect(store).get_logged_model(model_uri.rpartition("/")[2])
+    model = runs.connect(store).get_logged_model(model_uri.rpartition("/")[2])
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mtanet", "version": version.number}]
     assert registry.champion(store) is None
     registry.promote(store, version)
@@ -75,9 +75,9 @@ def test_the_weights_of_a_version_are_those_of_the_training(mlflow_store: Path) 
 
 def test_the_scores_of_a_run_are_those_of_its_model_too(mlflow_store: Path) -> None:
     run_id, model_uri = log_tiny_model(mlflow_store)
-    assert tracking.log_scores(mlflow_store, run_id, {"final/total": 1.5})
-    assert not tracking.log_scores(mlflow_store, run_id, {"final/total": 1.5})
-    client = tracking.connect(mlflow_store)
+    assert runs.log_scores(mlflow_store, run_id, {"final/total": 1.5})
+    assert not runs.log_scores(mlflow_store, run_id, {"final/total": 1.5})
+    client = runs.connect(mlflow_store)
     (score,) = client.get_logged_model(model_uri.rpartition("/")[2]).metrics
     assert (score.key, score.value) == ("final/total", 1.5)
     assert client.get_run(run_id).data.metrics["final/total"] == 1.5
@@ -101,7 +101,7 @@ def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
         registry.checkpoint_folder(mlflow_store, version)
     assert not registry.has_weights(mlflow_store, Version(9, "r", (), {}))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracking, "SERVER", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(runs, "SERVER", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MlflowException, match="Connection refused"):
         registry.checkpoint_folder(mlflow_store, version)
 
@@ -110,7 +110,7 @@ def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
 def test_a_version_from_before_the_tag_is_of_the_people_of_its_experiment(
     mlflow_store: Path, experiment: str, is_synthetic: bool
 ) -> None:
-    with tracking.open_run(
+    with runs.open_run(
         mlflow_store, experiment=experiment, training_digest="d", run_name="old", params={}, tags={}
     ) as run_id:
         assert registry.is_synthetic(mlflow_store, Version(1, run_id, (), {})) is is_synthetic

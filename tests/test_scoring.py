@@ -15,13 +15,13 @@ from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.store.shards import parquet_files
 from data.warehouse.views import publish, query
 from model.scores.diagnostics import expression_reliability
-from tasks import registry, tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.registry import Version
 from tasks.scoring import evaluate
 from tasks.scoring.reports import scores_markdown
 from tasks.scoring.result import Evaluation
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import Version
 
 DOCS = Path(__file__).parent.parent / "docs" / "sql.md"
 
@@ -47,14 +47,14 @@ def dataset(machine: MachineConfig) -> Dataset:
 @pytest.fixture(scope="module")
 def model(machine: MachineConfig, dataset: Dataset) -> Version:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "SERVER", "")
+        patch.setattr(runs, "SERVER", "")
         return add_version(machine.store, dataset, noise=0.4)
 
 
 @pytest.fixture(scope="module")
 def evaluation(machine: MachineConfig, dataset: Dataset, model: Version) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "SERVER", "")
+        patch.setattr(runs, "SERVER", "")
         found: Evaluation = evaluate.evaluate.fn(model, dataset, Split.VALIDATION, machine)
         publish(machine.store)
         return found
@@ -166,9 +166,9 @@ def test_a_model_that_was_trained_on_a_leak_says_so(
     evaluation: Evaluation, machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "flatter:" not in scores_markdown(evaluation, "")
-    monkeypatch.setattr(tracking, "SERVER", "")
+    monkeypatch.setattr(runs, "SERVER", "")
     leaky = add_version(machine.store, dataset, noise=0.4, seed=7)
-    tracking.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
+    runs.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
     found = evaluate.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
     assert "**These scores flatter:** 57 videos train one task" in scores_markdown(found, "")
     assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
@@ -177,8 +177,8 @@ def test_a_model_that_was_trained_on_a_leak_says_so(
 def test_mlflow_has_the_scores_and_the_ends_of_the_official_ones(
     evaluation: Evaluation, machine: MachineConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "SERVER", "")
-    logged = tracking.connect(machine.store).get_run(evaluation.model.run_id).data.metrics
+    monkeypatch.setattr(runs, "SERVER", "")
+    logged = runs.connect(machine.store).get_run(evaluation.model.run_id).data.metrics
     for name, value in evaluation.scores.items():
         assert logged[f"final/{name}"] == value
     ends = [logged["final_low/total"], logged["final/total"], logged["final_high/total"]]
@@ -196,7 +196,7 @@ def test_intervals_stand_beside_their_scores_in_sql(evaluation: Evaluation, mach
 def test_a_model_that_is_silent_about_a_face_gets_no_score(
     machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "SERVER", "")
+    monkeypatch.setattr(runs, "SERVER", "")
     silent = add_version(machine.store, dataset, noise=0.4, seed=9)
     (video,) = (video for video in dataset.videos if video.video_id == "107")
     (file,) = parquet_files(evaluate.predictions_folder(machine.store, silent, video))
@@ -212,7 +212,7 @@ def test_a_model_that_is_silent_about_a_face_gets_no_score(
 def test_a_model_of_another_edition_is_not_scored(
     machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "SERVER", "")
+    monkeypatch.setattr(runs, "SERVER", "")
     other = add_version(machine.store, dataset, noise=0.4, seed=8, edition=Edition.ABAW_2022)
     with pytest.raises(ValueError, match=rf"{other} knows .* of edition 2022, the labels of set-a are of edition 2020"):
         evaluate.check_edition(other, dataset, machine.store)

@@ -29,7 +29,7 @@ from model.inference import predict
 from model.network import Architecture, build_network
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks import registry, serving, tracking
+from tasks.tracking import registry, runs, serving
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -68,8 +68,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, check
     store = tmp_path_factory.mktemp("store")
     (store / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "SERVER", "")
-        with tracking.open_run(
+        patch.setattr(runs, "SERVER", "")
+        with runs.open_run(
             store, experiment="synthetic-2020", training_digest="d1", run_name="tiny", params={}, tags={}
         ) as run_id:
             model_uri = serving.log_model(checkpoint)

@@ -17,9 +17,9 @@ from conftest import TINY_FILE
 
 from data.store.access import hold
 from flows.train import Trained, train_mtanet
-from tasks import tracking
 from tasks.config import MachineConfig, load_experiment
 from tasks.epochs import cores
+from tasks.tracking import runs as tracking
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.

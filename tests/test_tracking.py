@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from model.scores.tallies import OFFICIAL
-from tasks import tracking
 from tasks.config import Experiment
+from tasks.tracking import runs as tracking
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from rich.console import Console
 from data.machine import num_cores
 from flows.servers.environment import prefect_api, wait_for
 from tasks.config import DECODE_LIMIT
-from tasks.views import AS_TRAINING
+from tasks.tracking.views import AS_TRAINING
 
 POOL = "mtanet"
 ZOMBIES = "crash-runs-without-a-heartbeat"

@@ -19,12 +19,12 @@ from prefect.cache_policies import NO_CACHE
 from data.store.access import hold
 from data.store.shards import digest, write_file
 from model.scores.spread import Spread, paired, spread
-from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.epochs import run_epochs, training_digest
 from tasks.leaks import refuse_leaks
 from tasks.progress import Stage, stage
+from tasks.tracking import runs as tracking
 from tasks.training import mlflow_experiment, tags_of
 
 RECIPE = "the whole recipe"

@@ -18,13 +18,13 @@ from data.warehouse.predictions import read_predictions
 from model.postprocessing.crossfit import Trial, cross_fit
 from model.postprocessing.fitting import Arrays, value_columns
 from model.scores.tallies import OFFICIAL
-from tasks import tracking
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.fitting import split_to_fit
 from tasks.progress import log
-from tasks.registry import Version
 from tasks.scoring.evaluate import check_edition, predictions_folder
+from tasks.tracking import runs
+from tasks.tracking.registry import Version
 
 
 @task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)
@@ -67,16 +67,16 @@ def _log(trials: list[Trial], model: Version, dataset: Dataset, split: Split, st
         log.info("cross-fitting: %s of %s has no two recordings with labels to part", split, dataset.name)
         return
     rows = rows_of(trials)
-    trained_on = tracking.run_tags(store, model.run_id)["data_digest"]
+    trained_on = runs.run_tags(store, model.run_id)["data_digest"]
     is_own = dataset.digest == trained_on and split is Split.VALIDATION
     prefix = "" if is_own else f"{dataset.name}_{split}_"
     metrics: dict[str, float] = {}
     for row in rows:
         name = f"{prefix}crossfit/{row['score']}_by_{row['steps'].replace(' ', '_')}"
         metrics |= {name: row["cross_fitted"], f"{name}_gain": row["gain"]}
-    if tracking.log_scores(store, model.run_id, metrics):
+    if runs.log_scores(store, model.run_id, metrics):
         content = json.dumps(rows, indent=2) + "\n"
-        tracking.log_text(store, model.run_id, f"crossfit/{dataset.name}-{split}.json", content)
+        runs.log_text(store, model.run_id, f"crossfit/{dataset.name}-{split}.json", content)
     shown = [{**row, "fits": [str(fit) for fit in row["fits"]]} for row in rows]
     create_table_artifact(shown, key="cross-fitting", description=f"{model} on {dataset.name}, {split}")
     for trial in trials:

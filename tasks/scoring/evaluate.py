@@ -21,22 +21,22 @@ from model.finished import Finished, finished_columns, load_finished, predict_tr
 from model.inference import Predictions
 from model.scores.metrics import batch_averaged_scores, constant_guess, scores
 from model.scores.tallies import tally
-from tasks import registry, tracking
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
 from tasks.epochs import cores, use_all_cores
 from tasks.progress import log, stage
-from tasks.registry import CannotAnswerError, Version
 from tasks.scoring.pictures import log_pictures
 from tasks.scoring.records import write_down
 from tasks.scoring.result import Evaluation
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import CannotAnswerError, Version
 
 VERSION = 1
 """Raised when the same model would say something else of the same faces."""
 
 
 def predictions_folder(store: Path, model: Version, video: Video) -> Path:
-    training = model.tags[tracking.TRAINING_DIGEST]
+    training = model.tags[runs.TRAINING_DIGEST]
     return (
         store / "predictions" / digest("predictions", VERSION, PREDICTIONS_VERSION, training, model.number, video.faces)
     )
@@ -92,7 +92,7 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
                 num_rows += len(frame_index_N)
             facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
             made_by = {"model_version": model.number, "run_id": model.run_id, "version": PREDICTIONS_VERSION}
-            write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[tracking.TRAINING_DIGEST]})
+            write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[runs.TRAINING_DIGEST]})
     return num_rows
 
 
@@ -125,7 +125,7 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
         videos=tally(predicted, truth, edition, group_N=video_N, groups=videos),
-        leaking_videos=int(tracking.run_tags(store, model.run_id).get("leaking_videos", "0")),
+        leaking_videos=int(runs.run_tags(store, model.run_id).get("leaking_videos", "0")),
     )
     if write_down(evaluation, store):
         log_pictures(evaluation, frames, predicted, video_N, store)
@@ -138,7 +138,7 @@ def check_edition(model: Version, dataset: Dataset, store: Path) -> Edition:
     Raises:
         CannotAnswerError: They have none.
     """
-    trained_on = Edition(tracking.run_tags(store, model.run_id)["edition"])
+    trained_on = Edition(runs.run_tags(store, model.run_id)["edition"])
     if dataset.edition is not None and dataset.edition != trained_on:
         raise CannotAnswerError(
             f"{model} knows the expressions and action units of edition {trained_on}, "

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from model.scores.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
 from model.scores.tallies import OFFICIAL
-from tasks.registry import Version
 from tasks.scoring.result import Evaluation
+from tasks.tracking.registry import Version
 
 MIN_VIDEOS = 6
 """With labels of each task that has any. With fewer, chance alone puts the challenger ahead in every one of them more

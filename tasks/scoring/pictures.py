@@ -13,10 +13,10 @@ from data.batches.labelled_frames import LabelledFrames
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from model.inference import Predictions
 from model.scores.diagnostics import Reliability, expression_reliability, frame_errors, reliability, usual_error, worst
-from tasks import tracking
 from tasks.plots.scores import action_unit_bars, confusion, reliability_diagrams, valence_arousal
 from tasks.plots.tracks import ShownFace, Timeline, contact_sheet, timelines
 from tasks.scoring.result import Evaluation
+from tasks.tracking import runs
 
 SHOWN_TRACKS = 4
 """As many timelines, and rows of faces, are drawn."""
@@ -33,7 +33,7 @@ def log_pictures(
     """Logs every picture for which there are labels."""
     folder = f"plots/{evaluation.dataset}-{evaluation.split}"
     for name, figure in pictures(evaluation, frames, predicted, video_N).items():
-        tracking.log_figure(store, evaluation.model.run_id, f"{folder}/{name}.png", figure)
+        runs.log_figure(store, evaluation.model.run_id, f"{folder}/{name}.png", figure)
 
 
 def pictures(

@@ -10,8 +10,9 @@ from data.store.access import hold
 from data.store.shards import write_file
 from data.warehouse.views import write_scores
 from model.scores.tallies import OFFICIAL
-from tasks import registry, tracking
 from tasks.scoring.result import Evaluation
+from tasks.tracking import registry
+from tasks.tracking import runs as tracking
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
 """The scores whose intervals MLflow shows, by their ends; SQL has all."""

@@ -10,7 +10,7 @@ from data.annotations.splits import recording_of
 from data.labels import Split
 from model.scores.intervals import Interval, intervals, official_sum
 from model.scores.tallies import Tallies, scores_by
-from tasks.registry import Version
+from tasks.tracking.registry import Version
 
 Scores = dict[str, float]
 

@@ -19,7 +19,7 @@ from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 
-from tasks.views import AS_TRAINING, experiment_tags
+from tasks.tracking.views import AS_TRAINING, experiment_tags
 
 TRAINING_DIGEST = "training_digest"
 UI = "http://127.0.0.1:5000"

@@ -15,8 +15,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from model.training.checkpoint import MODEL
-from tasks import naming
-from tasks.tracking import TRAINING_DIGEST, connect, experiment_of
+from tasks.tracking import naming
+from tasks.tracking.runs import TRAINING_DIGEST, connect, experiment_of
 
 NAME = "mtanet"
 """Of the registered model."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from data.labels import Edition
 from tasks.config import EXPERIMENTS, Experiment, load_experiment
 from tasks.temporal_config import TemporalConfig
-from tasks.tracking import flatten
+from tasks.tracking.runs import flatten
 
 PLACES = ("ingest.root", "ingest.name")
 """Knobs that say where the data lie: no setting that runs are compared by."""

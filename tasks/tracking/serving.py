@@ -15,7 +15,7 @@ from mlflow.models import infer_signature
 
 from model import serving
 from model.finished import FILES
-from tasks.registry import NAME, WEIGHTS
+from tasks.tracking.registry import NAME, WEIGHTS
 
 PACKAGES = ("mlflow", "mtanet", "numpy", "pandas", "simplejpeg", "torch")
 """What the served model imports, by name: its requirements are these as they are installed here."""

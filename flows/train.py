@@ -20,7 +20,7 @@ from tasks.scoring.evaluate import evaluate, predict_dataset
 from tasks.scoring.reports import report_scores
 from tasks.scoring.result import Evaluation
 from tasks.tracking.registry import Version, find_version
-from tasks.training import train_model
+from tasks.training.train import train_model
 from tasks.warehouse import publish
 
 ExperimentName = Literal["ablation", "paper", "sample", "strong", "temporal"]

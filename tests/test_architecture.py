@@ -30,7 +30,7 @@ DOORS = {
         "data/faces/crops.py",
         "data/extraction/detections.py",
         "data/sample/",
-        "tasks/epochs.py",
+        "tasks/training/epochs.py",
     ),
     "nvidia": (
         "data/video/frames.py",

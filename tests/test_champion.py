@@ -29,13 +29,13 @@ from model.scores.tallies import Expressions, tally
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.leaks import note_training_videos, videos_seen
 from tasks.scoring import champion, evaluate
 from tasks.scoring.champion import PREVIOUS, roll_back
 from tasks.scoring.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.scoring.result import Evaluation
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import Version
+from tasks.training.leaks import note_training_videos, videos_seen
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")

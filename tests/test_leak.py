@@ -27,9 +27,9 @@ from data.store.shards import MANIFEST, read_table, write_parquet
 from model.scores.metrics import scores
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig
-from tasks.leaks import refuse_leaks
 from tasks.tracking import runs
-from tasks.training import train_model
+from tasks.training.leaks import refuse_leaks
+from tasks.training.train import train_model
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")

@@ -26,7 +26,7 @@ from model.training.loop import train
 from model.training.pretrained import load_trunk
 from tasks.catalogue import Dataset
 from tasks.config import TrainConfig
-from tasks.epochs import training_digest
+from tasks.training.epochs import training_digest
 
 LAYERS, WIDTH = (2, 1, 1, 1), 16
 SMALL = Architecture(layers=LAYERS, width=WIDTH, neck=8)

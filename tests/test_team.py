@@ -18,8 +18,8 @@ from conftest import TINY_FILE
 from data.store.access import hold
 from flows.train import Trained, train_mtanet
 from tasks.config import MachineConfig, load_experiment
-from tasks.epochs import cores
 from tasks.tracking import runs as tracking
+from tasks.training.epochs import cores
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.

@@ -27,7 +27,7 @@ def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
 
     with joined(resolve_device(machine.device)) as team:
         if team.rank > 0:
-            from tasks.epochs import follow
+            from tasks.training.epochs import follow
 
             follow()
         else:

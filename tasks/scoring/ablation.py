@@ -21,11 +21,11 @@ from data.store.shards import digest, write_file
 from model.scores.spread import Spread, paired, spread
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
-from tasks.epochs import run_epochs, training_digest
-from tasks.leaks import refuse_leaks
 from tasks.progress import Stage, stage
 from tasks.tracking import runs as tracking
-from tasks.training import mlflow_experiment, tags_of
+from tasks.training.epochs import run_epochs, training_digest
+from tasks.training.leaks import refuse_leaks
+from tasks.training.train import mlflow_experiment, tags_of
 
 RECIPE = "the whole recipe"
 PAPER = "the paper's recipe"

@@ -12,13 +12,13 @@ from prefect.cache_policies import NO_CACHE
 from model.scores.intervals import OFFICIAL_SUM, paired_differences
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.leaks import videos_seen
 from tasks.progress import log
 from tasks.scoring.evaluate import evaluate, predict_dataset
 from tasks.scoring.gate import ROLLED_BACK, Decision, decide, decide_unscored, decision_markdown, decision_tags
 from tasks.scoring.result import Evaluation
 from tasks.tracking import registry
 from tasks.tracking.registry import CannotAnswerError, Version
+from tasks.training.leaks import videos_seen
 
 PREVIOUS = "champion.previous"
 """The tag of a version that says which one was champion before it; empty for the first."""

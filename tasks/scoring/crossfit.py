@@ -20,11 +20,11 @@ from model.postprocessing.fitting import Arrays, value_columns
 from model.scores.tallies import OFFICIAL
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.fitting import split_to_fit
 from tasks.progress import log
 from tasks.scoring.evaluate import check_edition, predictions_folder
 from tasks.tracking import runs
 from tasks.tracking.registry import Version
+from tasks.training.fitting import split_to_fit
 
 
 @task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)

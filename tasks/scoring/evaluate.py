@@ -23,13 +23,13 @@ from model.scores.metrics import batch_averaged_scores, constant_guess, scores
 from model.scores.tallies import tally
 from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
-from tasks.epochs import cores, use_all_cores
 from tasks.progress import log, stage
 from tasks.scoring.pictures import log_pictures
 from tasks.scoring.records import write_down
 from tasks.scoring.result import Evaluation
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version
+from tasks.training.epochs import cores, use_all_cores
 
 VERSION = 1
 """Raised when the same model would say something else of the same faces."""

@@ -13,13 +13,13 @@ from prefect.cache_policies import NO_CACHE
 from model.training.loop import MODEL
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
-from tasks.epochs import run_epochs
-from tasks.epochs import use_all_cores as use_all_cores
-from tasks.fitting import fit_answers
-from tasks.leaks import note_training_videos, refuse_leaks
 from tasks.progress import log
-from tasks.temporal import model_digest, train_over_time
 from tasks.tracking import naming, registry, runs, serving
+from tasks.training.epochs import run_epochs
+from tasks.training.epochs import use_all_cores as use_all_cores
+from tasks.training.fitting import fit_answers
+from tasks.training.leaks import note_training_videos, refuse_leaks
+from tasks.training.temporal import model_digest, train_over_time
 
 
 @task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)

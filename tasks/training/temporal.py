@@ -27,9 +27,9 @@ from model.training.loop import MODEL
 from model.training.recipe import recipe_for
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
-from tasks.epochs import cores, named, split_frames, training_digest
 from tasks.progress import log, stage
 from tasks.tracking import runs
+from tasks.training.epochs import cores, named, split_frames, training_digest
 
 VERSION = 1
 """Raised when the same network, knobs and data would train another head."""

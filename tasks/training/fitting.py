@@ -15,8 +15,8 @@ from model.postprocessing.fit_frames import frames_to_fit
 from model.postprocessing.fitting import Arrays, TaskFrames
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
-from tasks.epochs import cores
 from tasks.progress import log
+from tasks.training.epochs import cores
 
 
 def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:

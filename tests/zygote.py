@@ -114,7 +114,7 @@ def _serve() -> None:
         if "wait" in orders:
             answer = os.waitstatus_to_exitcode(os.waitpid(orders["wait"], 0)[1])
         elif not (answer := os.fork()):
-            os._exit(_extract(extraction, orders))
+            os._exit(_extract(extract, orders))
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 
@@ -140,7 +140,7 @@ def _extract(extraction: Any, orders: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders["limit_bytes"],) * 2)
     try:
         for video in map(Path, orders["videos"]):
-            extract.extract_video(video, Path(orders["store"]), track_ids=[video.stem], progress=progress, **KNOBS)
+            extraction.extract_video(video, Path(orders["store"]), track_ids=[video.stem], progress=progress, **KNOBS)
     except Exception as error:
         say(f"{type(error).__name__}: {error}")
         return 1

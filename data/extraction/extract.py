@@ -1,8 +1,8 @@
 """Video -> one file of aligned faces per track, in two passes.
 
-The first decodes the video once and stores every face in it (`data.extraction.detections`); the second says who is who and copies
-the faces of each track, a row for every frame (`data.extraction.assembly`). Both stand under digests of all that decides them, so
-what exists is not made again: the video counts by its content, not its name.
+The first (`data.extraction.detections`) decodes the video once and stores every face in it. The second
+(`data.extraction.assembly`) assigns faces to tracks and copies them, a row for every frame. Each result is named by a
+digest of all that determines it, the video's content included and its name not, so finished work is never redone.
 """
 
 from __future__ import annotations

@@ -1,1 +1,7 @@
-"""TODO"""
+"""A frame to its faces and aligned crops.
+
+- `retinaface`: the detector's network and weights
+- `detector`: boxes, landmarks and scores of the faces in frames
+- `look_queue`: one thread that runs the detector for all threads of a GPU
+- `crops`: alignment, crops, JPEG and the colour cue; does not know who is who
+"""

@@ -1,1 +1,8 @@
-"""TODO"""
+"""Faces to people to annotated tracks.
+
+- `fragments`: joins faces to stretches of one person
+- `people`: joins stretches to people
+- `assignment`: assigns people to annotated tracks
+- `hints`: reads a user's assignment of tracks
+- `doubts`: describes what a user should check
+"""

@@ -1,4 +1,4 @@
-"""The commands that look at what was made and look after it; `flows.command.cli` has them beside those that make things."""
+"""The commands that show and maintain what was made; `flows.command.cli` has those that make it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is done to a network's answers afterwards, and how it is chosen: smoothing over time, class bias, thresholds.
 
-All of it is chosen by the official score, so a score on the same videos flatters: see `model.postprocessing.crossfit` for one that
-does not. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
+All of it is chosen by the official score, so a score on the same videos is too high; `model.postprocessing.crossfit`
+gives one that is not. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def task_frames(
 
 
 def decide(task: Task, values_MC: Floats, fit: Fit, edition: Edition) -> dict[str, Floats]:
-    """Answers as `model.scores.metrics` takes them: valence and arousal, a class, or 1 and 0 for each unit; NaN stays NaN."""
+    """Answers for `model.scores.metrics`: valence and arousal, a class, or 1 and 0 for each unit; NaN stays NaN."""
     names = value_columns(task, edition)
     if task is Task.VA:
         return dict(zip(names, values_MC.T, strict=True))

@@ -1,1 +1,8 @@
-"""TODO"""
+"""The only definitions of the scores.
+
+- `metrics`: scores of frames
+- `tallies`: scores of groups of frames, from moments and counts
+- `intervals`: confidence intervals by resampling
+- `spread`: the spread of scores over seeds
+- `diagnostics`: where a model is wrong
+"""

@@ -131,7 +131,7 @@ def tally(
 
 
 def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:
-    """The scores of `model.scores.metrics.scores` of the frames of all groups, each counted as often as a row of weights says.
+    """`model.scores.metrics.scores` of the frames of all groups, each group counted as often as a row of weights says.
 
     A score without labelled frames (for a CCC: two that differ) is NaN.
     """

@@ -1,1 +1,8 @@
-"""TODO"""
+"""A head that reads a track over time.
+
+- `head`: the network of the head
+- `features`: a trained network's features of each face, on disk
+- `windows`: cuts tracks into windows
+- `training`: trains the head
+- `checkpoint`: the head on disk
+"""

@@ -76,7 +76,8 @@ def train(
 
     Yields one record per epoch, those of epochs that an earlier call finished included: `epoch`, `learning_rate` (of
     its last step), `images_per_s` (of training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
-    `train/weight_<task>` and every score of `model.scores.metrics.scores` on all validation frames as `validation/<score>`.
+    `train/weight_<task>` and every score of `model.scores.metrics.scores` on all validation frames as
+    `validation/<score>`.
 
     Args:
         folder: Made if need be; belongs to this training alone.

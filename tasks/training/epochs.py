@@ -89,7 +89,7 @@ def run_epochs(
 
 
 def follow() -> None:
-    """Takes part in each training that the first process of a team runs, until it has run all: `model.training.distributed`."""
+    """Takes part in every training that the first process of a team runs (`model.training.distributed`)."""
     while (job := hear()) is not None:
         for _ in _epochs(*job):
             pass

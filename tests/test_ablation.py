@@ -12,7 +12,7 @@ from little_store import learnable_store
 
 from data.labels import Edition
 from data.store.shards import write_folder, write_manifest
-from model.scores.spread import paired, spread
+from model.scores.intervals import paired, spread
 from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants

@@ -8,7 +8,7 @@ from conftest import MakeTree
 from hostile import LAYOUTS, MTL_GENERATIONS, PAIRS, Layout, harmless_tree, mtl_tree
 
 from data.annotations.discovery import discover, discover_videos
-from data.annotations.testlists import video_of
+from data.annotations.listing import video_of
 from data.labels import Edition, Split, Task
 
 AU_ROW = "1,0,0,0,1,0,0,1"

@@ -3,71 +3,48 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("flows", "tasks", "model", "data")
 DOORS = {
     "prefect": ("flows/", "tasks/"),
-    "mlflow": ("tasks/tracking/runs.py", "tasks/tracking/registry.py", "tasks/tracking/serving.py"),
+    "mlflow": ("tasks/tracking/",),
     "pandas": ("model/serving.py",),
-    "matplotlib": ("tasks/plots/figures.py", "tasks/plots/scores.py", "tasks/plots/tracks.py"),
+    "matplotlib": ("tasks/plots/",),
     "torch": (
         "model/",
-        # Where pixels cross from DALI or to it: batches, frames, the detector, crops, and the sample's renderer.
-        "data/batches/batch.py",
-        "data/batches/loader.py",
-        "data/video/frames.py",
-        "data/video/media.py",
-        "data/video/pixels.py",
-        "data/video/dali.py",
-        "data/video/nvdec.py",
-        "data/faces/detector.py",
-        "data/faces/retinaface.py",
-        "data/faces/crops.py",
-        "data/extraction/detections.py",
+        "data/batches/",
+        "data/extraction/",
+        "data/faces/",
         "data/sample/",
+        "data/video/",
         "tasks/training/epochs.py",
     ),
-    "nvidia": (
-        "data/video/frames.py",
-        "data/video/dali.py",
-        "data/faces/crops.py",
-        "data/batches/dali_graph.py",
-        "data/batches/loader.py",
-    ),
-    "av": (
-        "data/video/packets.py",
-        "data/video/pyav.py",
-        "data/video/pixels.py",
-        "data/testing/numbered.py",
-        "data/sample/",
-    ),
-    "pyarrow": (
-        "data/testing/numbered.py",
-        "data/schema.py",
-        "data/store/shards.py",
-        "data/annotations/alignment.py",
-        "data/extraction/cropped.py",
-        "data/annotations/mtl.py",
-        "data/annotations/parsing.py",
-        "data/extraction/detections.py",
-        "data/extraction/assembly.py",
-        "data/batches/labelled_frames.py",
-        "data/batches/stored_faces.py",
-        "data/warehouse/predictions.py",
-        "data/batches/face_samples.py",
-        "data/warehouse/views.py",
-        "data/sample/",
-    ),
-    "duckdb": ("data/warehouse/views.py",),
+    "nvidia": ("data/batches/", "data/faces/crops.py", "data/video/"),
+    "av": ("data/sample/", "data/testing/", "data/video/"),
+    "pyarrow": ("data/",),
+    "duckdb": ("data/warehouse/",),
     "onnx": ("data/faces/retinaface.py",),
     "simplejpeg": ("data/faces/crops.py", "data/extraction/cropped.py", "model/serving.py"),
 }
+MOST_MODULES = 10
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path): path for path in MODULES}
+FOLDERS = sorted({path.parent for path in MODULES})
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -89,6 +66,69 @@ def test_a_module_imports_only_to_the_right_and_through_the_doors(path: Path) ->
             assert name.startswith(DOORS[package]), (
                 f"{name} imports {module}; its doors are {', '.join(DOORS[package])}"
             )
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The project's modules that a module imports; `from data.video import frames` imports `data.video.frames`."""
+    found = set(imports(path))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in found if name in NAMES}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_modules_do_not_import_one_another_in_a_circle() -> None:
+    assert circle({name: imported_modules(path) - {name} for name, path in NAMES.items()}) == []
+
+
+def test_folders_do_not_import_one_another_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        rooms = {room(NAMES[name]) for name in imported_modules(path) if NAMES[name].name != "__init__.py"}
+        graph.setdefault(room(path), set()).update(rooms - {room(path)})
+    assert circle(graph) == []
+
+
+def room(path: Path) -> str:
+    """The folder of a module; a module that lies beside the folders of its layer counts by itself."""
+    name = path.relative_to(ROOT)
+    return name.as_posix() if len(name.parts) == 2 else name.parent.as_posix()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_a_folder_is_small_describes_its_modules_and_shares_its_name_with_none(folder: Path) -> None:
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    assert folder.name not in modules
+    if folder.name != "sample":
+        assert len(modules) <= MOST_MODULES
+    if folder.parent != ROOT and folder.name != "sample":
+        described = re.findall(
+            r"^- `(\w+)`: \S", ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "", re.M
+        )
+        assert sorted(described) == sorted(modules)
+
+
+def test_the_wheel_holds_every_module_and_every_file_beside_it() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = set(find_packages(str(ROOT), **settings["packages"]["find"]))
+    assert {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in MODULES} == packages
+    files = {file for layer in LAYERS for file in (ROOT / layer).rglob("*") if file.suffix in {".html", ".toml"}}
+    taken = {
+        file
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for file in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert files == taken
 
 
 def test_the_sample_is_known_to_nothing_downstream() -> None:

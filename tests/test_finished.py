@@ -16,8 +16,7 @@ from data.warehouse.predictions import write_predictions
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits
 from model.inference import COLUMNS, predict
 from model.network import Architecture, build_network
-from model.postprocessing.fitting import Fit
-from model.postprocessing.smoothing import smooth
+from model.postprocessing.fitting import Fit, smooth
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, save_head
 from model.temporal.features import track_features
 from model.temporal.head import TemporalArchitecture, answer_track, build_head

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split, Task, action_unit_columns
-from model.postprocessing.crossfit import cross_fit, deal, fit_kept
-from model.postprocessing.fit_frames import frames_to_fit
-from model.postprocessing.fitting import Fit, TaskFrames, finish, fit_task, task_frames, value_columns
-from model.postprocessing.smoothing import smooth
+from model.postprocessing.crossfit import cross_fit, deal, fit_kept, frames_to_fit
+from model.postprocessing.fitting import Fit, TaskFrames, finish, fit_task, smooth, task_frames, value_columns
 from model.scores.intervals import Interval
 from model.scores.metrics import scores
 

@@ -39,7 +39,7 @@ def start(store: Path) -> subprocess.Popen[str]:
     experiment = store / "tiny.toml"
     experiment.parent.mkdir(parents=True, exist_ok=True)
     experiment.write_text(EXPERIMENT)
-    command = [sys.executable, "-m", "flows", "train", "--experiment", str(experiment), "--store", str(store)]
+    command = [sys.executable, "-m", "flows.command", "train", "--experiment", str(experiment), "--store", str(store)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -32,8 +32,7 @@ from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_c
 from tasks.plots.figures import label_pictures, png
 from tasks.quality import report as quality_report
 from tasks.quality.page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
-from tasks.quality.kinds import MEANINGS, SECTIONS, WORTH_A_LOOK
-from tasks.quality.queries import Scope, command_of, is_listable, query_of
+from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, command_of, is_listable, query_of
 from tasks.quality.report import gather, quality_rows, report_on, report_path, write_report
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}

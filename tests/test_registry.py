@@ -12,7 +12,7 @@ from data.labels import Edition
 from flows.servers.environment import free_port
 from model.network import Architecture, build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.tracking import registry, runs, serving
+from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -39,7 +39,7 @@ def log_tiny_model(store: Path) -> tuple[str, str]:
     ) as run_id:
         assert runs.logged_model(store, run_id) is None
         assert runs.finished_run(store, "d1") is None
-        return run_id, serving.log_model(checkpoint)
+        return run_id, registry.log_model(checkpoint)
 
 
 def test_a_model_is_registered_once_and_found_by_number_and_alias(mlflow_store: Path) -> None:

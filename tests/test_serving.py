@@ -29,7 +29,7 @@ from model.inference import predict
 from model.network import Architecture, build_network
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.tracking import registry, runs, serving
+from tasks.tracking import registry, runs
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -72,7 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, check
         with runs.open_run(
             store, experiment="synthetic-2020", training_digest="d1", run_name="tiny", params={}, tags={}
         ) as run_id:
-            model_uri = serving.log_model(checkpoint)
+            model_uri = registry.log_model(checkpoint)
         registry.promote(store, registry.register(store, run_id, model_uri))
         yield store
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.annotations.listing import video_of
 from data.annotations.splits import Overlap, Splits, choose_splits, guarded, overlap, recording_of, subject_disjoint
-from data.annotations.testlists import video_of
 from data.labels import Split, Task
 
 TRAIN, VALIDATION, TEST, HELD_OUT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.HELD_OUT

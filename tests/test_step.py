@@ -14,10 +14,9 @@ from torch import Tensor
 from data.batches.batch import Batch
 from data.labels import Task
 from model.network import MTANet
-from model.training.ema import start_average, update_average
 from model.training.learning import Learning, make_optimiser
 from model.training.losses import NO_EMPHASIS, task_losses, weighted_losses
-from model.training.step import Run, step
+from model.training.step import Run, start_average, step, update_average
 from model.training.surgery import backward_with_surgery, without_conflict
 
 SGD = Learning(weight_decay=0.0, learning_rate=1.0)

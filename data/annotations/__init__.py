@@ -2,13 +2,11 @@
 
 - `discovery`: finds videos and annotation files of a data set; does not read rows
 - `listing`: lists the files under a folder
-- `testlists`: reads the lists of test videos
 - `editions`: recognises the edition of a data set by folders and headers
 - `parsing`: reads one annotation file: values, oddities, errors
 - `mtl`: reads one multi-task annotation file
 - `alignment`: puts the labels of all tasks side by side, frame by frame
 - `splits`: decides which videos train and which are held out
-- `leaks`: finds frames that one task trains on and another holds out
 - `findings`: counts what is odd in annotation files
 - `counts`: counts frames per label, for balancing and reports
 """

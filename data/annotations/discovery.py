@@ -15,9 +15,8 @@ from typing import Literal
 
 from data.annotations.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
 from data.annotations.findings import refuse
-from data.annotations.listing import VIDEO_SUFFIXES, Listing, list_folder
+from data.annotations.listing import VIDEO_SUFFIXES, ListedTracks, Listing, list_folder, read_test_lists, video_of
 from data.annotations.mtl import split_of, tracks_in
-from data.annotations.testlists import ListedTracks, read_test_lists, video_of
 from data.labels import Edition, Split, Task
 
 _SPLIT_FOLDERS = {"trainingset": Split.TRAIN, "trainset": Split.TRAIN, "validationset": Split.VALIDATION}

@@ -25,7 +25,7 @@ from data.batches.dali_graph import Device, face_pipeline
 from data.batches.labelled_frames import Integers, LabelledFrames
 from data.batches.mixing import CHUNK_BATCHES, mixed
 from data.batches.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
-from data.memory import keep_freed_memory
+from data.machine import keep_freed_memory
 from data.schema import FACE_SIZE_PX
 
 __all__ = ["POOL_FRAMES", "Device", "batches", "face_batches"]

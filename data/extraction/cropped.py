@@ -16,8 +16,7 @@ import simplejpeg
 
 from data import schema
 from data.annotations.findings import refuse
-from data.annotations.listing import CROP_SUFFIXES
-from data.annotations.testlists import video_of
+from data.annotations.listing import CROP_SUFFIXES, video_of
 from data.schema import FACE_SIZE_PX, FACES, Status
 from data.store.access import hold
 from data.store.hashes import folder_hash

@@ -24,7 +24,7 @@ import torch
 from data.extraction.search import Search, Seen, search_frames
 from data.faces.crops import appearances, cut_faces, encode_jpegs
 from data.faces.detector import NO_FACES, FaceDetector, Faces
-from data.memory import keep_freed_memory
+from data.machine import keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS
 from data.store.shards import read_table, write_folder, write_manifest, write_parquet

@@ -1,7 +1,6 @@
 """Files that appear whole or not at all.
 
 - `access`: locks, full disks, unreadable files
-- `readable`: explains why a file cannot be read
 - `shards`: writes and reads Parquet files, folders and manifests
 - `hashes`: identifies a file by its content
 """

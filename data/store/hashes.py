@@ -15,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from data.store.access import hold
-from data.store.readable import check_file
+from data.store.access import check_file, hold
 from data.store.shards import digest, file_sha256, write_file
 
 KNOWN_FILES = "files.json"

@@ -20,8 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.store.access import says_no_room
-from data.store.readable import check_file
+from data.store.access import check_file, says_no_room
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"

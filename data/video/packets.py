@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from data.store.readable import check_file
+from data.store.access import check_file
 
 _MOST_UNREADABLE = 10_000
 """So many packets in a row that cannot be read are the end of the file."""

@@ -21,10 +21,9 @@ from model.checks.faces import face_trials, labelled_faces, torch_device
 from model.checks.videos import Trial, video_trials
 from model.inference import place
 from model.network import MTANet, Outputs
-from model.training.ema import start_average
 from model.training.learning import Learning, make_optimiser
 from model.training.losses import Emphasis, task_losses, total_loss
-from model.training.step import Run, step
+from model.training.step import Run, start_average, step
 
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""

@@ -3,6 +3,5 @@
 - `metrics`: scores of frames
 - `tallies`: scores of groups of frames, from moments and counts
 - `intervals`: confidence intervals by resampling
-- `spread`: the spread of scores over seeds
 - `diagnostics`: where a model is wrong
 """

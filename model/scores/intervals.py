@@ -12,11 +12,14 @@ Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from data.labels import Task
 from model.scores.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
@@ -137,3 +140,26 @@ def _labels(tallies: Tallies) -> list[Floats]:
     parts.append(tallies.expressions.target_GE if tallies.expressions else empty)
     parts.append(tallies.units.count_GU if tallies.units else empty)
     return parts
+
+
+@dataclass(frozen=True)
+class Spread:
+    """`deviation` is that of a sample, NaN of one value; the interval holds the mean of all seeds at 95 %."""
+
+    mean: float
+    deviation: float
+    half_interval: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean, standard deviation and half the 95 % interval of the mean (Student's t), for one value or more."""
+    if len(values) == 1:
+        return Spread(values[0], math.nan, math.nan)
+    deviation = stdev(values)
+    quantile = float(t.ppf(0.975, len(values) - 1))
+    return Spread(fmean(values), deviation, quantile * deviation / math.sqrt(len(values)))
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Of the differences, seed by seed: what the seeds share, such as initial weights, is no part of the spread."""
+    return spread([our - their for our, their in zip(ours, theirs, strict=True)])

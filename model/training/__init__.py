@@ -2,7 +2,6 @@
 
 - `loop`: epochs, validation, resuming
 - `step`: one step of training
-- `ema`: the running average of the weights
 - `learning`: settings of learning, optimiser, learning rate
 - `recipe`: what the settings mean for given labels
 - `losses`: masked losses and learned task weights

@@ -20,9 +20,8 @@ from model.inference import place
 from model.network import Architecture, MTANet, build_network
 from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.training.distributed import team
-from model.training.ema import start_average
 from model.training.learning import Learning, make_optimiser
-from model.training.step import Record, Run
+from model.training.step import Record, Run, start_average
 
 _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,7 +16,6 @@ from torch.optim import Optimizer
 from data.batches.batch import Batch
 from model.network import MTANet, Outputs
 from model.training.distributed import average_gradients, of_all
-from model.training.ema import update_average
 from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, weighted_losses
 from model.training.surgery import backward_with_surgery
@@ -81,3 +82,24 @@ def _forward(network: MTANet, batch: Batch, learning: Learning) -> Outputs:
 def _numbers(values: dict[str, Tensor]) -> Record:
     """With one wait for the device, not one for each."""
     return dict(zip(values, torch.stack([value.detach() for value in values.values()]).tolist(), strict=True))
+
+
+def start_average(network: MTANet) -> MTANet:
+    """The average before the first step: a copy that learns nothing by itself."""
+    return deepcopy(network).eval().requires_grad_(False)
+
+
+def update_average(average: MTANet, network: MTANet, *, decay: float, steps: int) -> None:
+    """Takes the weights after a step into the average; the moments of batch normalisation are averaged alike.
+
+    `steps` is how many came before. At first the average forgets faster, by (1 + steps) / (10 + steps), so that random
+    initial weights leave it soon.
+    """
+    keep = min(decay, (1 + steps) / (10 + steps))
+    mine = chain(average.parameters(), average.buffers())
+    with torch.no_grad():
+        for averaged, now in zip(mine, chain(network.parameters(), network.buffers()), strict=True):
+            if averaged.is_floating_point():
+                averaged.lerp_(now, 1 - keep)
+            else:
+                averaged.copy_(now)

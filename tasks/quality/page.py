@@ -17,8 +17,7 @@ from data.batches.face_samples import SampleFace
 from data.labels import Task
 from data.warehouse.quality_rows import Row, VideoKind
 from tasks.catalogue import FailedVideo
-from tasks.quality.kinds import MEANINGS, SECTIONS, WORTH_A_LOOK, in_words
-from tasks.quality.queries import Scope, command_of, is_listable, query_of
+from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, command_of, in_words, is_listable, query_of
 
 TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS: tuple[Task | None, ...] = (None, *Task)

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data.store.access import hold
 from data.store.shards import digest, write_file
-from model.scores.spread import Spread, paired, spread
+from model.scores.intervals import Spread, paired, spread
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.progress import Stage, stage

@@ -10,8 +10,7 @@ from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
 from data.video.frames import resolve_device
 from model.finished import FITTED, load_finished, predict_track, save_fits
-from model.postprocessing.crossfit import cross_fit, fit_kept
-from model.postprocessing.fit_frames import frames_to_fit
+from model.postprocessing.crossfit import cross_fit, fit_kept, frames_to_fit
 from model.postprocessing.fitting import Arrays, TaskFrames
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig

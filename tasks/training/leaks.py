@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from data.annotations.leaks import Leak, find_leaks, training_videos
+from data.annotations.splits import Leak, find_leaks, training_videos
 from data.store.shards import read_manifest
 from tasks.catalogue import Dataset
 from tasks.progress import log

@@ -14,7 +14,7 @@ from model.training.loop import MODEL
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.progress import log
-from tasks.tracking import naming, registry, runs, serving
+from tasks.tracking import naming, registry, runs
 from tasks.training.epochs import run_epochs
 from tasks.training.epochs import use_all_cores as use_all_cores
 from tasks.training.fitting import fit_answers
@@ -78,7 +78,7 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
         fit_answers(store / "models" / key, dataset, machine)
         if runs.logged_model(store, run_id) is None:
             log.info("training: logging the model")
-            serving.log_model(store / "models" / key / MODEL)
+            registry.log_model(store / "models" / key / MODEL)
     return run_id
 
 

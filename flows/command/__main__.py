@@ -1,0 +1,5 @@
+"""`python -m flows.command` is the `mtanet` command."""
+
+from flows.command.cli import main
+
+main()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.trees import HEADERS, TINY_FILE, MakeTree
 
 from flows.servers.environment import set_environment
 
@@ -17,15 +18,6 @@ set_environment(Path(tempfile.mkdtemp(prefix="mtanet-tests-")))
 if TYPE_CHECKING:
     from flows.train import Trained
     from tasks.config import MachineConfig
-
-TINY_FILE = Path(__file__).parent / "tiny.toml"
-HEADERS = {
-    "VA_Set": "valence,arousal",
-    "EXPR_Set": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise",
-    "AU_Set": "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25",
-}
-
-MakeTree = Callable[[Mapping[str, list[str]]], Path]
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ The frames of a video are anything but independent, so it is whole videos that a
 replacement, each with all its frames, many times. The interval of a score goes from the 2.5th to the 97.5th percentile
 of its values over the draws. For two models each draw is the same for both; the interval is that of the difference.
 
-It speaks of other videos of the same kind. With few videos it is too narrow: `tests/test_intervals.py` measures it.
+It is about other videos of the same kind. With few videos it is too narrow, by as much as
+`tests/model/scores/test_intervals.py` measures.
 
 Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals); Bisani & Ney
 (2004), doi:10.1109/ICASSP.2004.1326009 (differences by paired draws). Letters: V videos, R draws.

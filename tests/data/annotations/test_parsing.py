@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
+
+from data.annotations.findings import Kind
+from data.annotations.parsing import Floats, Text, open_text, read_rows
+from data.labels import EXPRESSIONS, Edition, Task
+
+
+def parse(content: bytes, task: Task, edition: Edition = Edition.ABAW_2020) -> tuple[Floats, Text]:
+    text = open_text(content, task, edition)
+    return read_rows(text, [task] * num_values(task, edition), edition).values_NC, text
+
+
+def as_rows(values_NC: Floats) -> list[Row]:
+    return [tuple(None if np.isnan(value) else value for value in row) for row in values_NC.tolist()]
+
+
+@st.composite
+def label_files(draw: st.DrawFn) -> tuple[Task, Edition, list[Row]]:
+    """A task, an edition and at least one row of labels, any of them missing."""
+    task, edition = draw(st.sampled_from(Task)), draw(st.sampled_from(Edition))
+    values: dict[Task, st.SearchStrategy[float]] = {
+        Task.VA: st.floats(-1, 1, width=32),
+        Task.EXPR: st.integers(0, len(EXPRESSIONS[edition]) - 1).map(float),
+        Task.AU: st.sampled_from([0.0, 1.0]),
+    }
+    row = st.tuples(*[st.none() | values[task]] * num_values(task, edition))
+    return task, edition, draw(st.lists(row, min_size=1, max_size=8))
+
+
+@settings(deadline=None)
+@given(label_files(), st.sets(st.sampled_from(DAMAGE)))
+def test_reading_gives_what_was_written_whatever_the_damage(
+    file: tuple[Task, Edition, list[Row]], damage: set[Kind]
+) -> None:
+    task, edition, rows = file
+    content = render(task, edition, [cells(task, row, damage) for row in rows], damage)
+    values_NC, text = parse(content, task, edition)
+    assert text.problems == []
+    assert as_rows(values_NC) == rows
+    assert {kind: count for kind, count in text.oddities.items() if count} == counted(task, rows, damage)
+
+
+@settings(deadline=None)
+@given(label_files(), st.sets(st.sampled_from(DAMAGE)), st.integers(0, 8), st.integers(0, 3))
+def test_rows_more_or_less_at_the_end_move_no_label(
+    file: tuple[Task, Edition, list[Row]], damage: set[Kind], kept: int, added: int
+) -> None:
+    task, edition, rows = file
+    kept = min(max(1, kept), len(rows))
+    changed = rows[:kept] + rows[:added]
+    content = render(task, edition, [cells(task, row, damage) for row in changed], damage)
+    values_NC, text = parse(content, task, edition)
+    assert text.problems == []
+    assert as_rows(values_NC)[:kept] == rows[:kept]
+
+
+@settings(deadline=None)
+@given(label_files(), st.integers(0, 7), st.sets(st.sampled_from(DAMAGE)))
+def test_a_blank_line_between_rows_is_refused_with_its_number(
+    file: tuple[Task, Edition, list[Row]], place: int, damage: set[Kind]
+) -> None:
+    task, edition, rows = file
+    place %= len(rows)
+    lines: list[list[str]] = [cells(task, row) for row in rows]
+    content = render(task, edition, [*lines[:place], [""], *lines[place:]], damage - {Kind.TRAILING_COMMAS})
+    _, text = parse(content, task, edition)
+    assert [problem.split(":")[0] for problem in text.problems] == [f"line {place + 2}"]
+
+
+@pytest.mark.parametrize("name", [name for name, (task, _, _) in REFUSED.items() if task is Task.VA])
+def test_every_bad_line_of_a_file_is_named(name: str) -> None:
+    _, content, message = REFUSED[name]
+    _, text = parse(content, Task.VA)
+    assert len(text.problems) == 1
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(text.problems[0])
+
+
+def test_sentinels_become_missing_value_by_value() -> None:
+    va, _ = parse(b"valence,arousal\n0.5,-5\n-5.0,-1\n", Task.VA)
+    np.testing.assert_array_equal(va, [[0.5, np.nan], [np.nan, -1]])
+    header = b"Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n"
+    expr, _ = parse(header + b"-1\n6\n", Task.EXPR)
+    np.testing.assert_array_equal(expr, [[np.nan], [6]])
+    au, _ = parse(b"AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n1,0,-1,0,1.0,0,0,-1\n", Task.AU)
+    np.testing.assert_array_equal(au, [[1, 0, np.nan, 0, 1, 0, 0, np.nan]])
+
+
+def test_old_line_ends_are_line_ends() -> None:
+    values_NC, text = parse(b"valence,arousal\r0.5,0.25\r0,1\r", Task.VA)
+    assert values_NC.tolist() == [[0.5, 0.25], [0, 1]]
+    assert text.oddities[Kind.OTHER_LINE_ENDS] == 1
+
+
+def test_other_separators_of_lines_are_none() -> None:
+    _, text = parse("valence,arousal\n0,0\u2028\n0,0\x0b\n".encode(), Task.VA)
+    assert text.oddities[Kind.TRAILING_BLANK_LINES] == 0
+    assert [problem.split(":")[0] for problem in text.problems] in ([], ["line 2"], ["line 2", "line 3"])
+
+
+def test_a_file_that_is_no_text_is_refused() -> None:
+    _, text = parse("valence,arousal\n0,0\n".encode("utf-16"), Task.VA)
+    assert text.problems[0].startswith("line 1: expected the header 'valence,arousal' of edition 2020, found")
+
+
+def test_units_of_another_edition_are_refused_once_and_not_row_by_row() -> None:
+    header = b"AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26\n"
+    _, text = parse(header + b"0,0,0,0,0,0,0,0,0,0,0,0\n" * 3, Task.AU)
+    assert len(text.problems) == 1
+    assert "of edition 2020, found 'AU1,AU2,AU4,AU6,AU7" in text.problems[0]
+
+
+def test_expressions_under_the_header_of_another_edition_are_counted() -> None:
+    content = b"Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n4\n"
+    values_NC, text = parse(content, Task.EXPR)
+    assert (values_NC.tolist(), text.problems) == ([[4]], [])
+    assert text.oddities[Kind.HEADER_OF_ANOTHER_EDITION] == 1
+
+
+def test_all_bad_lines_of_a_file_are_told_at_once() -> None:
+    _, text = parse(b"valence,arousal\n0,0\n2,0\n0,0\nx,0\n", Task.VA)
+    assert [problem.split(":")[0] for problem in text.problems] == ["line 3", "line 5"]

@@ -1,0 +1,289 @@
+"""Two processes that share every batch learn what one process learns from the whole of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.little_store import jpeg, label, write_labels, write_track
+from torch import Tensor, nn
+
+from data.batches.augment import Augmentation
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.loader import batches
+from data.labels import Edition, Split
+from model.network import Architecture
+from model.training import distributed
+from model.training.checkpoint import MODEL, load_checkpoint
+from model.training.distributed import (
+    average,
+    check_alike,
+    concatenated,
+    hear,
+    joined,
+    synchronised,
+    team,
+    tell,
+    wait_for_all,
+)
+from model.training.learning import Learning
+from model.training.loop import Record, train
+from model.training.resume import finished
+
+TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.0)
+PAPER = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)
+STRONG = replace(PAPER, optimiser="adamw", learning_rate=3e-4, balance=0.5, ema_decay=0.9, gradient_clip=1.0)
+RECIPES = {"paper": PAPER, "strong": replace(STRONG, keep_epoch="best", label_smoothing=0.1, action_unit_weight=5.0)}
+RECIPES["surgery"] = replace(PAPER, learning_rate=5e-3, seed=10, gradient_surgery=True)
+"""With this seed it matters in which order the tasks look at each other: drawn by each process, it is 5e-4 away."""
+
+
+def _sets(folder: Path) -> tuple[LabelledFrames, LabelledFrames]:
+    """One training frame in four knows valence and arousal, every other its expression, one track its units.
+
+    The pictures are coarse noise: where they are smooth, normalisation blows rounding errors up.
+    """
+    folder = folder / f"data-{team().rank}"
+    folder.mkdir(exist_ok=True)
+    noise, files, rows = np.random.default_rng(0), list[Path](), list[Any]()
+    for name in ("a", "b", "c"):
+        pictures = noise.integers(0, 256, (24, 14, 14, 3), dtype=np.uint8)
+        crops = {frame: jpeg(np.kron(picture, np.ones((8, 8, 1), np.uint8))) for frame, picture in enumerate(pictures)}
+        files.append(write_track(folder, name, 24, crops=crops))
+        rows += [_label(name, frame, float(picture.mean()) / 128 - 1) for frame, picture in enumerate(pictures)]
+    labels = write_labels(folder / "labels.parquet", rows)
+    training, validation = (
+        labelled_frames(files, labels, split=split, edition=Edition.ABAW_2020)
+        for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    return training, validation
+
+
+def _label(name: str, frame: int, level: float) -> Any:
+    values: dict[str, Any] = {"expression": frame % 7} if frame % 2 or name == "c" else {}
+    if frame % 4 == 0 or name == "c":
+        values |= {"valence": level, "arousal": -level}
+    if name != "a":
+        values |= {f"au{unit}": bool(frame * unit % 3) for unit in (1, 2, 4, 6, 12, 15, 20, 25)}
+    split = Split.VALIDATION if name == "c" else Split.TRAIN
+    return label(name, frame, split=split.value, **values)
+
+
+def _records(folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning: Learning) -> list[Record]:
+    """Killed after the first epoch, and gone on with."""
+    torch.set_num_threads(1)
+    list(islice(train(folder, *sets, architecture=TINY, learning=learning), 1))
+    return list(train(folder, *sets, architecture=TINY, learning=learning))
+
+
+def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
+    sets = _sets(folder)
+    found = {recipe: _records(folder / name / recipe, sets, learning) for recipe, learning in RECIPES.items()}
+    one_frame = (sets[0], sets[1].take(np.arange(1)))
+    return {**found, "one frame": _records(folder / name / "one", one_frame, replace(PAPER, epochs=1))}
+
+
+def _try_all(folder: Path) -> dict[str, Any]:
+    """What each process of a team finds."""
+    training, _ = sets = _sets(folder)
+    rank = team().rank
+    found: dict[str, Any] = {"team": team(), "records": _train_all(folder, "two")}
+    shares = {"batch_size": 8, "shuffle": True, "augment": Augmentation(), "part": (rank, 2)}
+    found["batches"] = [_named(batch) for batch in batches(training, **shares)]  # type: ignore[arg-type]
+    found["average"] = average([torch.full((2, 2), float(rank)), torch.tensor([4.0 * rank])])
+    found["columns"] = concatenated({"valence": np.full(rank + 1, rank, np.float32)})
+    found["normalised"] = _normalised(_numbers().chunk(2)[rank])
+    found["error"] = _error(lambda: check_alike(rank, "the epochs"))
+    found["records"]["again"] = _records(folder / "two" / "paper" if rank == 0 else folder / "nothing", sets, PAPER)
+    found["left"] = _left_by_a_kill(folder / "two" / "surgery")
+    if rank == 0:
+        tell("a job")
+    else:
+        found["heard"] = hear()
+    return found
+
+
+def _left_by_a_kill(folder: Path) -> bool:
+    """Whether it is still there when the second process has looked at the folder."""
+    left = folder / "epoch-0009.json.partial"
+    if team().rank == 0:
+        left.touch()
+    wait_for_all()
+    if team().rank > 0:
+        finished(folder)
+    wait_for_all()
+    return left.exists()
+
+
+def _named(batch: Any) -> tuple[list[tuple[int, int]], Tensor]:
+    names = zip(batch.track_index_B.tolist(), batch.frame_index_B.tolist(), strict=True)
+    return list(names), batch.faces_BCHW.clone()
+
+
+def _numbers() -> Tensor:
+    return torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 3 + 1
+
+
+def _normalised(part_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The answer, its gradient for a loss of the whole, and the variance that is kept."""
+    part_BCHW = part_BCHW.requires_grad_()
+    norm = synchronised(nn.Sequential(nn.BatchNorm2d(3)))  # type: ignore[arg-type]
+    normal_BCHW = norm(part_BCHW)
+    normal_BCHW.pow(3).sum().backward()
+    assert part_BCHW.grad is not None
+    return normal_BCHW.detach(), part_BCHW.grad, norm.state_dict()["0.running_var"]
+
+
+def _error(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _process(rank: int, port: int, folder: Path, answers: Any) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
+    os.environ["MASTER_PORT"] = str(port)
+    with joined("cpu"):
+        found = _try_all(folder)
+    torch.save(found, answers)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    answers = [folder / f"{rank}.pt" for rank in (0, 1)]
+    processes = [context.Process(target=_process, args=(rank, port, folder, answers[rank])) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=240)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    first, second = (torch.load(path, weights_only=False) for path in answers)
+    return {**first, "folder": folder}, second
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Record]]]:
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, _train_all(folder, "one")
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_two_processes_have_the_loss_curve_of_one_to_a_ten_thousandth(
+    two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]], recipe: str
+) -> None:
+    assert len(alone[1][recipe]) == RECIPES[recipe].epochs
+    for records in (member["records"][recipe] for member in two):
+        for epoch, (together, single) in enumerate(zip(records, alone[1][recipe], strict=True)):
+            assert set(together) == set(single)
+            for name in set(single) - {"images_per_s"}:
+                tolerance = 1e-4 if name.startswith("train/loss") else 2e-3
+                assert together[name] == pytest.approx(single[name], abs=tolerance, nan_ok=True), (epoch, name)
+
+
+def test_two_processes_stay_alike_whatever_is_drawn(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    first, second = (
+        [
+            {name: value for name, value in record.items() if name != "images_per_s"}
+            for record in member["records"]["surgery"]
+        ]
+        for member in two
+    )
+    assert first == second
+
+
+def test_only_the_first_process_writes_and_its_network_is_that_of_one_process(
+    two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]]
+) -> None:
+    together, single = (
+        load_checkpoint(folder / "paper" / MODEL).network.state_dict()
+        for folder in (two[0]["folder"] / "two", alone[0] / "one")
+    )
+    assert set(together) == set(single)
+    for name, tensor in single.items():
+        torch.testing.assert_close(together[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_a_process_may_have_no_frame_to_validate(
+    two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]]
+) -> None:
+    (single,) = alone[1]["one frame"]
+    for (together,) in (member["records"]["one frame"] for member in two):
+        for name in (name for name in single if name.startswith("validation/")):
+            assert together[name] == pytest.approx(single[name], abs=2e-3, nan_ok=True), name
+
+
+def test_what_is_left_to_do_is_what_the_first_process_finds(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for member in two:
+        assert member["records"]["again"] == two[0]["records"]["paper"]
+    assert not (two[0]["folder"] / "nothing" / MODEL).exists()
+
+
+def test_only_the_first_process_removes_what_a_kill_left(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    assert [member["left"] for member in two] == [True, True]
+
+
+def test_the_parts_of_a_batch_are_the_batch_and_no_frame_comes_twice(
+    two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]]
+) -> None:
+    training, _ = _sets(alone[0])
+    whole = batches(training, batch_size=8, shuffle=True, augment=Augmentation())
+    seen = []
+    for batch, (names, faces), (other_names, other_faces) in zip(
+        whole, *(member["batches"] for member in two), strict=True
+    ):
+        expected_names, expected_faces = _named(batch)
+        assert names + other_names == expected_names
+        assert torch.equal(torch.cat([faces, other_faces]), expected_faces)
+        seen += expected_names
+    assert len(set(seen)) == len(seen) == len(training) // 8 * 8
+
+
+def test_normalisation_and_its_gradient_are_those_of_the_whole_batch(
+    two: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    normal_BCHW, gradient_BCHW, variance_C = _normalised(_numbers())
+    parts = [member["normalised"] for member in two]
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), normal_BCHW, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.cat([part[1] for part in parts]), gradient_BCHW, atol=1e-4, rtol=1e-4)
+    for part in parts:
+        torch.testing.assert_close(part[2], variance_C)
+
+
+def test_what_the_processes_say_to_each_other(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    assert [member["team"] for member in two] == [distributed.Team(0, 2), distributed.Team(1, 2)]
+    assert two[1]["heard"] == "a job"
+    for member in two:
+        assert [gradient.tolist() for gradient in member["average"]] == [[[0.5, 0.5], [0.5, 0.5]], [2.0]]
+        assert member["columns"]["valence"].tolist() == [0, 1, 1]
+        assert member["error"] == "the epochs differ between the processes: [0, 1]; all of them must see the same store"
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(tmp_path: Path) -> None:
+    training, _ = _sets(tmp_path)
+    with pytest.raises(
+        ValueError, match="3 processes cannot share a batch of 16 frames evenly: make the batch size a mul"
+    ):
+        next(batches(training, batch_size=16, shuffle=True, part=(0, 3)))
+
+
+def test_without_torchrun_there_is_a_team_of_one() -> None:
+    with joined("cpu") as found:
+        assert found == team() == distributed.Team(0, 1)
+        assert synchronised(nn.BatchNorm2d(3)).__class__ is nn.BatchNorm2d  # type: ignore[arg-type,comparison-overlap]

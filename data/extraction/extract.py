@@ -129,7 +129,7 @@ def _extract(
 ) -> Path:
     decoder_name, decoder_reason = choose_decoder(known.facts, device=device, decoder=decoder)
     detections_id = detections_digest(known.sha256, search, decoder=decoder_name, device=device)
-    folder = store / "faces" / digest("faces", VERSION, detections_id, video.stem, casting.key)
+    folder = store / "faces" / faces_digest(detections_id, video.stem, casting)
     if is_whole(folder):
         return folder
     # Two runs at once, or two files of the same content: who comes second uses what the first one found.
@@ -160,6 +160,11 @@ def _extract(
 def detections_digest(sha256: str, search: Search, *, decoder: Decoder, device: Device) -> str:
     """Names what is found in a video of this content; another device cuts and detects by other operators."""
     return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, asdict(search))
+
+
+def faces_digest(detections_id: str, video_id: str, casting: Casting) -> str:
+    """Names the faces of a video's tracks."""
+    return digest("faces", VERSION, detections_id, video_id, casting.key)
 
 
 @contextmanager

@@ -18,10 +18,14 @@ VERSION = 1
 """Raised when the renderer makes other pictures or labels of the same knobs."""
 
 
+def sample_folder(sample: SampleConfig, store: Path) -> Path:
+    return store / "sample" / digest("sample", VERSION, sample.model_dump())
+
+
 @task(task_run_name="sample", cache_policy=NO_CACHE)
 def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
     """The folder of the sample: `store/sample/<digest>`, rendered if it is not there."""
-    folder = machine.store / "sample" / digest("sample", VERSION, sample.model_dump())
+    folder = sample_folder(sample, machine.store)
     with hold(machine.store, f"sample-{folder.name}", what="the synthetic sample"):
         if is_whole(folder):
             log.info("sample: nothing new, %d synthetic clips are there", sample.clips)

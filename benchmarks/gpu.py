@@ -45,13 +45,14 @@ from data.labels import Edition
 from data.testing.drawn import with_face
 from data.video.frames import Device, probe, read_frames
 from data.video.nvdec import num_engines
+from model.architecture import Architecture
 from model.checks.agreement import check, trials
 from model.checks.faces import write_faces
 from model.inference import place
-from model.network import Architecture, build_network
-from model.training.learning import Learning, make_optimiser
+from model.network import build_network
+from model.training.learning import Learning
 from model.training.losses import Emphasis
-from model.training.step import Run, memory_format, step
+from model.training.step import Run, make_optimiser, memory_format, step
 
 log = logging.getLogger("benchmark")
 
@@ -293,7 +294,11 @@ def loader(_clips: Path, folder: Path) -> Iterator[Result]:
     """Faces a second out of the shards, on the device and on the CPU."""
     frames = _face_shards(folder, 8 if GPU else 1)
     for device in dict.fromkeys((DEVICE, "cpu")):
-        for augment in (None, Augmentation(), Augmentation(blur=0.2, erase=0.25)):
+        for augment in (
+            None,
+            Augmentation(flip=0.5, crop=1, colour=1),
+            Augmentation(flip=0.5, crop=1, colour=1, blur=0.2, erase=0.25),
+        ):
             for size in (80, 256, 1024) if GPU else (80,):
                 for threads in (4, CORES) if device == "cpu" else (4, 8):
                     times: list[float] = []

@@ -191,7 +191,7 @@ def make_loaders(
 ) -> dict[str, Loader]:
     from data.batches.loader import batches  # not at the top, which the workers of the rivals import too
 
-    changes = Augmentation() if augment else None
+    changes = Augmentation(flip=0.5, crop=1, colour=1) if augment else None
 
     def ours(epoch: int) -> Iterator[Tensor]:
         options = {"batch_size": batch_size, "threads": threads, "augment": changes}

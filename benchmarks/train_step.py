@@ -29,11 +29,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from data.batches.batch import Batch
 from data.batches.loader import Device
 from data.labels import Edition
+from model.architecture import Architecture
 from model.inference import place
-from model.network import Architecture, build_network
-from model.training.learning import Learning, make_optimiser
+from model.network import build_network
+from model.training.learning import Learning
 from model.training.losses import Emphasis
-from model.training.step import Run, memory_format, step
+from model.training.step import Run, make_optimiser, memory_format, step
 
 UNITS, EXPRESSIONS = 8, 7
 

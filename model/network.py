@@ -7,29 +7,16 @@ Source: Zhang & Gu (2020), arXiv 2002.00606.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
+from model.architecture import Architecture
 
 EXPANSION = 4
 REDUCTION = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """The size of a network. The defaults are the paper's; `layers` and `width` shrink the trunk.
-
-    `layers` counts the bottlenecks of the four stages; `width` is the stem's channels, and stage k (from 0) has
-    4 * 2^k times as many; `neck` is the channels of each of the neck's branches.
-    """
-
-    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
-    width: int = 64
-    neck: int = 512
-    dropout: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -143,5 +130,5 @@ class MTANet(nn.Module):
 def build_network(edition: Edition, architecture: Architecture) -> MTANet:
     """A new network for the units and expressions of an edition; its weights are drawn from torch's generator."""
     return MTANet(
-        num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **asdict(architecture)
+        num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **architecture.model_dump()
     )

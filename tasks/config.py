@@ -1,4 +1,4 @@
-"""Every knob: frozen, named only by keyword, unknown keys refused, meaning and unit under each field.
+"""The settings of an experiment and of a machine, composed of the groups that lie beside the code they steer.
 
 The flows take these types, so the Prefect UI shows and checks the same fields as a TOML experiment.
 """
@@ -9,13 +9,16 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from data.batches.augment import Augmentation
 from data.labels import Edition
-from tasks.knobs import Knobs
-from tasks.temporal_config import TemporalConfig
+from data.settings import AnySettings, Settings
+from model.architecture import Architecture
+from model.temporal.settings import TemporalArchitecture, TemporalLearning
+from model.training.learning import Learning
 
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 
@@ -28,10 +31,7 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
-AnyKnobs = TypeVar("AnyKnobs", bound=Knobs)
-
-
-class SampleConfig(Knobs):
+class SampleConfig(Settings):
     """The synthetic sample: rendered heads with exact labels, in Aff-Wild2's layout."""
 
     clips: Annotated[int, Field(ge=3, le=10_000)] = 30
@@ -49,7 +49,7 @@ class SampleConfig(Knobs):
     the others lie between that and all. Validation keeps its labels."""
 
 
-class IngestConfig(Knobs):
+class IngestConfig(Settings):
     """From videos and annotations to face shards and aligned labels."""
 
     root: Path | None = None
@@ -92,76 +92,22 @@ class IngestConfig(Knobs):
     """Of `subject_disjoint`: share of the recordings that validate, in (0, 1)."""
 
 
-class TrainConfig(Knobs):
+class TrainConfig(Augmentation, Learning, Architecture):
     """The network and how it learns; the defaults are the method's own (arXiv 2002.00606)."""
 
-    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
-    """Bottlenecks in each of the trunk's four stages."""
-    width: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
-    """Channels of the trunk's stem; the stages have 4, 8, 16 and 32 times as many."""
-    neck: Annotated[int, Field(ge=8, le=1024)] = 512
-    """Channels of each of the neck's two branches."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of the neck's inputs set to zero in training."""
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Passes over the training frames."""
-    batch_size: Annotated[int, Field(ge=2, le=4096)] = 80
-    """Frames in a step."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd`: Nesterov momentum 0.9, rate falling linearly per epoch. `adamw`: warm-up, then a cosine to zero."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """The highest rate of the schedule."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    """On every parameter, the task weights included."""
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of all steps in which the rate of `adamw` rises from 0."""
-    task_weights: Literal["learned", "equal"] = "learned"
-    """How the three losses add up: by learned weights, or as a plain sum."""
     pretrained: Path | None = None
     """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces that are mirrored."""
-    crop: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces that are shifted by up to 6 % of their side, scaled by up to 10 % and rotated by up
-    to 10 degrees."""
-    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces whose brightness, contrast and saturation change, each by up to 25 %."""
-    blur: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces that are blurred, by a sigma of 0.5 to 2 px."""
-    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training faces of which a rectangle, 2 to 25 % of the area, is painted over."""
-    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How much rare tasks, classes and tracks are seen more than common ones: 0 sees every frame once an epoch, 1 each
-    task, each of its classes and each track with it equally often; what has n frames comes by n^(1 - balance)."""
-    action_unit_weight: Annotated[float, Field(ge=1, le=1000)] = 1.0
-    """At most so many times as much counts a unit that is there as one that is not, by how rare it is; 1: all alike."""
-    expression_balance: Literal["none", "class_weights", "logit_adjustment"] = "none"
-    """Against rare expressions: costs weighted by rarity, or logits shifted by the logarithm of the frequency."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of an expression's or unit's label that is given to all answers alike."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The model is a moving average of the weights, which keeps this share at each step; 0: the weights themselves."""
-    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
-    """A gradient with a larger norm is shortened to it; 0 leaves all as they are."""
-    gradient_surgery: bool = False
-    """Takes out of each task's gradient what another task's points against (PCGrad); a backward pass for each task."""
-    keep_epoch: Literal["last", "best"] = "last"
-    """The model is that of the last epoch, or of the one with the best official score in validation."""
-    patience: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Training ends after so many epochs without a better official score; 0: never before its time."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the convolutions in training; for speed, where the processor has it."""
-    channels_last: bool = True
-    """Order of pixels in memory, for speed; changes no result but for rounding."""
     frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
     """Every k-th frame of a track is trained on."""
     shuffle_labels: bool = False
     """Gives each training frame the labels of another: the network must then score at chance."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Of the weights, the order of the frames, dropout and augmentation."""
 
 
-class Experiment(Knobs):
+class TemporalConfig(TemporalLearning, TemporalArchitecture):
+    """A head that reads the trained network's features over time and answers in its place."""
+
+
+class Experiment(Settings):
     """One run: its data and its training."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
@@ -182,7 +128,7 @@ class Experiment(Knobs):
         return self
 
 
-class MachineConfig(Knobs):
+class MachineConfig(Settings):
     """Where things lie and what runs them: changes no result, so it is in no digest."""
 
     store: Path = Field(default_factory=lambda: Path(os.environ.get("MTANET_STORE", "store")))
@@ -212,7 +158,7 @@ def load_experiment(name: str) -> Experiment:
         raise ValueError(f"{path}: {_problems(error)}") from error
 
 
-def with_knobs(knobs: AnyKnobs, settings: Sequence[str]) -> AnyKnobs:
+def with_knobs(knobs: AnySettings, settings: Sequence[str]) -> AnySettings:
     """The same, with some knobs set otherwise, as in `train.epochs=3`; values as in TOML, or a bare word.
 
     Raises:

@@ -7,36 +7,34 @@ Sources: random erasing, Zhong et al. (2020), arXiv 1708.04896.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from data.schema import FACE_SIZE_PX
+from data.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """How a training face is changed, at random: how often, and the largest changes either way, as shares."""
+class Augmentation(Settings):
+    """How training faces are changed at random; by default not at all."""
 
-    flip: float = 0.5
-    """Probability of a mirror image."""
-    crop: float = 1.0
-    """Probability that a face is shifted, scaled and rotated."""
-    colour: float = 1.0
-    """Probability that brightness, contrast and saturation are changed."""
-    blur: float = 0.0
-    """Probability of a blur as of a soft lens or of strong compression."""
-    erase: float = 0.0
-    """Probability that a rectangle of random size, place and colour covers part of the face."""
-    shift: float = 0.06
-    """Across and down, as a share of the face's side."""
-    scale: float = 0.1
-    """Larger or smaller."""
-    rotation_deg: float = 10.0
-    brightness: float = 0.25
-    contrast: float = 0.25
-    saturation: float = 0.25
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are mirrored."""
+    crop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are shifted by up to 6 % of their side, scaled by up to 10 % and rotated by up
+    to 10 degrees."""
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces whose brightness, contrast and saturation change, each by up to 25 %."""
+    blur: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces that are blurred, by a sigma of 0.5 to 2 px."""
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training faces of which a rectangle, 2 to 25 % of the area, is painted over."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.moves or max(self.colour, self.blur, self.erase) > 0
 
     @property
     def moves(self) -> bool:
@@ -44,6 +42,13 @@ class Augmentation:
         return self.flip > 0 or self.crop > 0
 
 
+_SHIFT = 0.06
+"""Across and down, either way, as a share of the face's side."""
+_SCALE = 0.1
+"""Larger or smaller."""
+_ROTATION_DEG = 10.0
+_COLOUR = 0.25
+"""Brightness, contrast and saturation, either way."""
 _BLUR_PX = (0.5, 2.0)
 _NO_BLUR_PX = 0.01
 """So narrow a blur gives the very pixels back; DALI takes 0 for a wish to choose the width itself."""
@@ -71,10 +76,10 @@ def draw(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> lis
 
 
 def _moves(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> NDArray[np.float64]:
-    angle_B = np.deg2rad(rng.uniform(-augment.rotation_deg, augment.rotation_deg, num_faces))
-    zoom_B = rng.uniform(1 - augment.scale, 1 + augment.scale, num_faces)
+    angle_B = np.deg2rad(rng.uniform(-_ROTATION_DEG, _ROTATION_DEG, num_faces))
+    zoom_B = rng.uniform(1 - _SCALE, 1 + _SCALE, num_faces)
     mirror_B = np.where(rng.random(num_faces) < augment.flip, -1.0, 1.0)
-    shift_B2 = FACE_SIZE_PX * rng.uniform(-augment.shift, augment.shift, (num_faces, 2))
+    shift_B2 = FACE_SIZE_PX * rng.uniform(-_SHIFT, _SHIFT, (num_faces, 2))
     stays_B = _unchanged(augment.crop, rng, num_faces)
     angle_B[stays_B], zoom_B[stays_B], shift_B2[stays_B] = 0, 1, 0
     turn_B22 = np.stack([np.cos(angle_B), -np.sin(angle_B), np.sin(angle_B), np.cos(angle_B)], 1).reshape(-1, 2, 2)
@@ -85,10 +90,7 @@ def _moves(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> N
 
 
 def _colours(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> list[NDArray[np.float64]]:
-    factors = [
-        rng.uniform(1 - most, 1 + most, num_faces)
-        for most in (augment.brightness, augment.contrast, augment.saturation)
-    ]
+    factors = [rng.uniform(1 - _COLOUR, 1 + _COLOUR, num_faces) for _ in range(3)]  # brightness, contrast, saturation
     stays_B = _unchanged(augment.colour, rng, num_faces)
     return [np.where(stays_B, 1.0, factor_B) for factor_B in factors]
 

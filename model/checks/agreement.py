@@ -21,9 +21,9 @@ from model.checks.faces import face_trials, labelled_faces, torch_device
 from model.checks.videos import Trial, video_trials
 from model.inference import place
 from model.network import MTANet, Outputs
-from model.training.learning import Learning, make_optimiser
+from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, total_loss
-from model.training.step import Run, start_average, step
+from model.training.step import Run, make_optimiser, start_average, step
 
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""
@@ -31,7 +31,7 @@ _STRONG_STEPS_APART = 5e-2
 """Relative. On a CPU float32 in bfloat16's place makes 0.018, and noise of two levels on the faces 0.028, in the
 gradient; without averaging, or at a rate 1.1 times as high, the average is 0.07 and 0.09 away. Clipping cannot be seen:
 to AdamW a gradient's length is all one."""
-_CHANGES = Augmentation(blur=0.2, erase=0.25)
+_CHANGES = Augmentation(flip=0.5, crop=1, colour=1, blur=0.2, erase=0.25)
 _STRONG = Learning(
     optimiser="adamw",
     learning_rate=5e-4,

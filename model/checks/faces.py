@@ -135,7 +135,7 @@ def _batches(device: Device, folder: Path) -> tuple[bool, str]:
 
 def _augmented_batches(device: Device, folder: Path) -> tuple[bool, str]:
     frames = labelled_faces(folder / "augmented.parquet")
-    augment = Augmentation(blur=0.5, erase=0.5)
+    augment = Augmentation(flip=0.5, crop=1, colour=1, blur=0.5, erase=0.5)
     true, other = (
         [*batches(frames, batch_size=_ROWS_PER_GROUP, device=on, seed=2, augment=augment)] for on in ("cpu", device)
     )

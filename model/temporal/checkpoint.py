@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.store.shards import write_file
-from model.temporal.head import TemporalArchitecture, TemporalHead, build_head
+from model.temporal.head import TemporalHead, build_head
+from model.temporal.settings import TemporalArchitecture
 
 VERSION = 1
 HEAD = "temporal.safetensors"
@@ -42,7 +43,7 @@ def save_head(path: Path, checkpoint: HeadCheckpoint) -> None:
     facts = {
         "version": VERSION,
         "edition": checkpoint.edition,
-        "architecture": asdict(checkpoint.head.architecture),
+        "architecture": checkpoint.head.architecture.model_dump(mode="json"),
         "num_features": checkpoint.head.project.in_features,
         "records": checkpoint.records,
     }

@@ -5,32 +5,17 @@ Letters: B windows or tracks, T frames of each, C features, N rows of one track,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from data.labels import ACTION_UNITS, EXPRESSIONS, Edition
 from model.answers import as_columns
 from model.network import Outputs
+from model.temporal.settings import TemporalArchitecture
 
 KERNEL = 5
 DILATIONS = (1, 2, 4, 8)
 """30 frames to either side."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TemporalArchitecture:
-    """`width` channels of convolutions over time (`conv`), or of a GRU in each direction (`gru`).
-
-    A head reads every `frame_step`-th frame, so it sees so many times further; each frame is answered all the same.
-    """
-
-    kind: Literal["conv", "gru"] = "conv"
-    width: int = 64
-    frame_step: int = 1
-    dropout: float = 0.5
 
 
 class _Convolutions(nn.Module):

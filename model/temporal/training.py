@@ -23,30 +23,13 @@ from model.answers import as_columns
 from model.network import MTANet, Outputs
 from model.scores.metrics import scores
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
-from model.temporal.head import TemporalArchitecture, TemporalHead, answer_track, build_head
+from model.temporal.head import TemporalHead, answer_track, build_head
+from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.temporal.windows import LabelledTrack, mean_and_scale, read_windows, windows_of
-from model.training.learning import Learning, learning_rate
+from model.training.learning import learning_rate
 from model.training.losses import NO_EMPHASIS, Emphasis, action_units_loss, expression_loss, valence_arousal_loss
 
 _UNFINISHED = "temporal-unfinished.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TemporalLearning:
-    """AdamW with a warm-up and a cosine; the loss is the plain sum of the three tasks'."""
-
-    epochs: int = 40
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-    window: int = 64
-    """Frames that are looked at together."""
-    batch_size: int = 8
-    """Windows in a step."""
-    seed: int = 0
-
-    @property
-    def schedule(self) -> Learning:
-        return Learning(optimiser="adamw", epochs=self.epochs, learning_rate=self.learning_rate)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 - `loop`: epochs, validation, resuming
 - `step`: one step of training
-- `learning`: settings of learning, optimiser, learning rate
+- `learning`: settings of learning, and the learning rate
 - `recipe`: what the settings mean for given labels
 - `losses`: masked losses and learned task weights
 - `surgery`: projects conflicting gradients

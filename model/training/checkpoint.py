@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.store.shards import write_file
-from model.network import Architecture, MTANet, build_network
+from model.architecture import Architecture
+from model.network import MTANet, build_network
 
 VERSION = 1
 MODEL = "model.safetensors"
@@ -56,7 +57,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "version": VERSION,
         "bytes": len(content),
         "edition": checkpoint.edition,
-        "architecture": asdict(checkpoint.architecture),
+        "architecture": checkpoint.architecture.model_dump(mode="json"),
         "records": checkpoint.records,
         "about": checkpoint.about,
     }
@@ -75,7 +76,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
-    architecture = Architecture(**{**facts["architecture"], "layers": tuple(facts["architecture"]["layers"])})
+    architecture = Architecture.model_validate(facts["architecture"])
     edition = Edition(facts["edition"])
     with torch.random.fork_rng(devices=[]):
         network = build_network(edition, architecture)

@@ -1,46 +1,64 @@
-"""How a network learns: the knobs, the optimiser and the learning rate of each step."""
+"""How a network learns, and the learning rate of each step."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from torch.optim import SGD, AdamW, Optimizer
+from pydantic import Field
 
-from model.network import MTANet
-from model.training.losses import TaskWeights
+from data.settings import Settings
 
+TaskWeights = Literal["learned", "equal"]
 ExpressionBalance = Literal["none", "class_weights", "logit_adjustment"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Learning:
-    """How the network learns; the defaults are the paper's. `tasks.config.TrainConfig` says what each knob means.
+class Learning(Settings):
+    """The defaults are the paper's.
 
     `sgd` has Nesterov momentum 0.9 and a rate that falls linearly, epoch by epoch. `adamw` has a rate that rises over
     the share `warm_up` of all steps and then falls to 0 along a cosine.
     """
 
-    epochs: int = 100
-    batch_size: int = 80
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Passes over the training frames."""
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 80
+    """Frames in a step."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    warm_up: float = 0.1
+    """`sgd`: Nesterov momentum 0.9, rate falling linearly per epoch. `adamw`: warm-up, then a cosine to zero."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """The highest rate of the schedule."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    """On every parameter, the task weights included."""
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of all steps in which the rate of `adamw` rises from 0."""
     task_weights: TaskWeights = "learned"
-    balance: float = 0.0
-    action_unit_weight: float = 1.0
+    """How the three losses add up: by learned weights, or as a plain sum."""
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much rare tasks, classes and tracks are seen more than common ones: 0 sees every frame once an epoch, 1 each
+    task, each of its classes and each track with it equally often; what has n frames comes by n^(1 - balance)."""
+    action_unit_weight: Annotated[float, Field(ge=1, le=1000)] = 1.0
+    """At most so many times as much counts a unit that is there as one that is not, by how rare it is; 1: all alike."""
     expression_balance: ExpressionBalance = "none"
-    label_smoothing: float = 0.0
-    ema_decay: float = 0.0
-    gradient_clip: float = 0.0
+    """Against rare expressions: costs weighted by rarity, or logits shifted by the logarithm of the frequency."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an expression's or unit's label that is given to all answers alike."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The model is a moving average of the weights, which keeps this share at each step; 0: the weights themselves."""
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    """A gradient with a larger norm is shortened to it; 0 leaves all as they are."""
     gradient_surgery: bool = False
+    """Takes out of each task's gradient what another task's points against (PCGrad); a backward pass for each task."""
     keep_epoch: Literal["last", "best"] = "last"
-    patience: int = 0
+    """The model is that of the last epoch, or of the one with the best official score in validation."""
+    patience: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Training ends after so many epochs without a better official score; 0: never before its time."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the convolutions in training; for speed, where the processor has it."""
     channels_last: bool = True
-    seed: int = 0
+    """Order of pixels in memory, for speed; changes no result but for rounding."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the weights, the order of the frames, dropout and augmentation."""
 
 
 def learning_rate(learning: Learning, epoch: int, share_of_epoch: float) -> float:
@@ -51,18 +69,3 @@ def learning_rate(learning: Learning, epoch: int, share_of_epoch: float) -> floa
     if done < learning.warm_up:
         return learning.learning_rate * done / learning.warm_up
     return learning.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - learning.warm_up) / (1 - learning.warm_up)))
-
-
-def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
-    """For a network that lies on the device it is trained on: a GPU updates all weights by a few kernels."""
-    fused = True if network.log_sigma_T.is_cuda else None
-    if learning.optimiser == "sgd":
-        return SGD(
-            network.parameters(),
-            lr=learning.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=learning.weight_decay,
-            fused=fused,
-        )
-    return AdamW(network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay, fused=fused)

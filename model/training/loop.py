@@ -25,8 +25,9 @@ from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import Device, batches
 from data.labels import Task
+from model.architecture import Architecture
 from model.inference import predict_frames
-from model.network import Architecture, MTANet
+from model.network import MTANet
 from model.scores.metrics import scores
 from model.training.checkpoint import MODEL
 from model.training.distributed import (
@@ -38,8 +39,7 @@ from model.training.distributed import (
     wait_for_all,
     with_all_labels,
 )
-from model.training.learning import Learning, learning_rate
-from model.training.losses import TaskWeights
+from model.training.learning import Learning, TaskWeights, learning_rate
 from model.training.recipe import Recipe, recipe_for
 from model.training.resume import Plan, finished, has_stalled, save, start
 from model.training.step import Record, Run, memory_format, step

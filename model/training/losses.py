@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,8 +16,7 @@ from data.batches.batch import Batch
 from data.labels import Task
 from model.network import Outputs
 from model.scores.metrics import ccc, has_ccc
-
-TaskWeights = Literal["learned", "equal"]
+from model.training.learning import TaskWeights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.network import Architecture, MTANet
+from model.architecture import Architecture
+from model.network import MTANet
 
 MEAN_RGB = (131.0912, 103.8827, 91.4953)
 """What those networks subtract from pixels in 0..255."""
@@ -145,7 +146,7 @@ def _names(naming: Naming, layers: tuple[int, int, int, int]) -> dict[str, str]:
 
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        trunk = MTANet(num_units=1, num_expressions=1, **asdict(architecture)).trunk
+        trunk = MTANet(num_units=1, num_expressions=1, **architecture.model_dump()).trunk
     return {name: tuple(tensor.shape) for name, tensor in trunk.state_dict().items()}
 
 

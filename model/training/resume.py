@@ -16,12 +16,13 @@ from torch import Tensor
 
 from data.batches.loader import Device
 from data.labels import Edition
+from model.architecture import Architecture
 from model.inference import place
-from model.network import Architecture, MTANet, build_network
+from model.network import MTANet, build_network
 from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.training.distributed import team
-from model.training.learning import Learning, make_optimiser
-from model.training.step import Record, Run, start_average
+from model.training.learning import Learning
+from model.training.step import Record, Run, make_optimiser, start_average
 
 _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units")
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim import Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from data.batches.batch import Batch
 from model.network import MTANet, Outputs
@@ -65,6 +65,21 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
         if run.average is not None:
             update_average(run.average, run.network, decay=learning.ema_decay, steps=steps)
     return numbers
+
+
+def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
+    """For a network that lies on the device it is trained on: a GPU updates all weights by a few kernels."""
+    fused = True if network.log_sigma_T.is_cuda else None
+    if learning.optimiser == "sgd":
+        return SGD(
+            network.parameters(),
+            lr=learning.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=learning.weight_decay,
+            fused=fused,
+        )
+    return AdamW(network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay, fused=fused)
 
 
 def memory_format(learning: Learning) -> torch.memory_format:

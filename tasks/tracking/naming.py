@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 
 from data.labels import Edition
-from tasks.config import EXPERIMENTS, Experiment, load_experiment
-from tasks.temporal_config import TemporalConfig
+from tasks.config import EXPERIMENTS, Experiment, TemporalConfig, load_experiment
 from tasks.tracking.runs import flatten
 
 PLACES = ("ingest.root", "ingest.name")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Split
 from data.machine import num_cores
@@ -19,15 +17,13 @@ from data.store.access import hold
 from data.store.hashes import file_hash
 from data.store.shards import digest
 from data.video.frames import resolve_device
-from model.network import Architecture
+from model.architecture import Architecture
 from model.training.distributed import hear, tell
-from model.training.learning import Learning
 from model.training.loop import Machine, Progress, Record, train
 from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
 from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
-from tasks.knobs import Knobs
 from tasks.progress import log, stage
 from tasks.tracking import runs as tracking
 
@@ -85,7 +81,7 @@ def run_epochs(
                 tracking.log_epoch(machine.store, run_id, epoch, record)
                 shown.say("%s, epoch %d of %d: %s", name, epoch + 1, knobs.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
-    return records[kept_epoch(records, Learning(**named(knobs, Learning)))]
+    return records[kept_epoch(records, knobs)]
 
 
 def follow() -> None:
@@ -106,7 +102,7 @@ def _epochs(
     use_all_cores()
     training, validation = (split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
     log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
-    architecture = Architecture(**named(knobs, Architecture))
+    architecture = knobs.part(Architecture)
     trunk, pretrained = _pretrained(knobs, architecture)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
@@ -114,18 +110,13 @@ def _epochs(
         training,
         validation,
         architecture=architecture,
-        learning=Learning(**named(knobs, Learning)),
-        augment=_augmentation(knobs),
+        learning=knobs,
+        augment=knobs if knobs.is_on else None,
         machine=Machine(device=resolve_device(machine.device), threads=cores()),
         trunk=trunk,
         about={**about, "knobs": knobs.model_dump(mode="json")},
         progress=progress,
     )
-
-
-def named(knobs: Knobs, kind: Any) -> dict[str, Any]:
-    """The knobs that a record of the model has under the same names."""
-    return {field.name: getattr(knobs, field.name) for field in fields(kind)}
 
 
 def _pretrained(
@@ -138,11 +129,6 @@ def _pretrained(
     left = ", ".join(trunk.left) or "nothing"
     log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), knobs.pretrained, trunk.naming, left)
     return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}
-
-
-def _augmentation(knobs: TrainConfig) -> Augmentation | None:
-    changes = {name: getattr(knobs, name) for name in ("flip", "crop", "colour", "blur", "erase")}
-    return Augmentation(**changes) if any(changes.values()) else None
 
 
 def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:

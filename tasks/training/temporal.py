@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,17 @@ from model.network import MTANet
 from model.temporal import features
 from model.temporal.checkpoint import Record
 from model.temporal.features import keep_features, read_features
-from model.temporal.head import TemporalArchitecture
-from model.temporal.training import TemporalLearning, train_head
+from model.temporal.settings import TemporalArchitecture
+from model.temporal.training import train_head
 from model.temporal.windows import labelled_tracks
 from model.training.checkpoint import load_checkpoint
-from model.training.learning import Learning
 from model.training.loop import MODEL
 from model.training.recipe import recipe_for
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
-from tasks.training.epochs import cores, named, split_frames, training_digest
+from tasks.training.epochs import cores, split_frames, training_digest
 
 VERSION = 1
 """Raised when the same network, knobs and data would train another head."""
@@ -62,15 +60,15 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
             for found in frames.values()
         )
         # Its windows come as they are: nothing is drawn more often than anything else.
-        learning = replace(Learning(**named(experiment.train, Learning)), balance=0.0)
+        learning = experiment.train.but(balance=0.0)
         records = train_head(
             folder,
             network,
             training,
             validation,
             edition=checkpoint.edition,
-            architecture=TemporalArchitecture(**named(experiment.temporal, TemporalArchitecture)),
-            learning=TemporalLearning(**named(experiment.temporal, TemporalLearning)),
+            architecture=experiment.temporal.part(TemporalArchitecture),
+            learning=experiment.temporal,
             emphasis=recipe_for(frames[Split.TRAIN], learning, device).emphasis,
             device=device,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from data.sample.annotations import TrackTruth, withhold, write_annotations
 from data.sample.curves import floats
 from data.sample.head import UNITS
 from data.sample.plan import Scarcity, plan_clip
-from model.network import Architecture
+from model.architecture import Architecture
 from model.scores.metrics import constant_guess
 from model.training.learning import ExpressionBalance, Learning
 from model.training.loop import train
@@ -134,8 +133,8 @@ def test_training_on_scarce_labels_is_finite_and_better_than_a_guess(
     training, validation = _scarce_store(tmp_path)
     recipe = Learning(epochs=10, batch_size=16, optimiser="adamw", learning_rate=3e-3, seed=1)
     if expression_balance != "none":
-        recipe = replace(recipe, balance=0.5, action_unit_weight=10.0, label_smoothing=0.05, gradient_clip=1.0)
-        recipe = replace(recipe, expression_balance=expression_balance)
+        recipe = recipe.but(balance=0.5, action_unit_weight=10.0, label_smoothing=0.05, gradient_clip=1.0)
+        recipe = recipe.but(expression_balance=expression_balance)
     tiny = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.1)
     records = list(train(tmp_path / "model", training, validation, architecture=tiny, learning=recipe))
     assert all(math.isfinite(value) for record in records for value in record.values())

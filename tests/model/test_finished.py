@@ -13,13 +13,15 @@ from data.labels import Edition, Task, action_unit_columns
 from data.schema import PREDICTIONS, Status
 from data.store.shards import read_table
 from data.warehouse.predictions import write_predictions
+from model.architecture import Architecture
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits
 from model.inference import COLUMNS, predict
-from model.network import Architecture, build_network
+from model.network import build_network
 from model.postprocessing.fitting import Fit, smooth
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, save_head
 from model.temporal.features import track_features
-from model.temporal.head import TemporalArchitecture, answer_track, build_head
+from model.temporal.head import answer_track, build_head
+from model.temporal.settings import TemporalArchitecture
 from model.training.checkpoint import Checkpoint, save_checkpoint
 from model.training.loop import MODEL
 

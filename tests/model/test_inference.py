@@ -12,8 +12,9 @@ from support.little_store import learnable_store, write_track
 from data.batches.labelled_frames import labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.schema import PREDICTIONS, Status
+from model.architecture import Architecture
 from model.inference import COLUMNS, predict, predict_frames
-from model.network import Architecture, MTANet, build_network
+from model.network import MTANet, build_network
 
 EDITION = Edition.ABAW_2020
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from data.labels import Edition
-from model.network import Architecture, Bottleneck, MTANet, build_network
+from model.architecture import Architecture
+from model.network import Bottleneck, MTANet, build_network
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
 

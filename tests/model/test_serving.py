@@ -25,8 +25,9 @@ from support.little_store import write_track
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from flows.servers.environment import free_port, wait_for
+from model.architecture import Architecture
 from model.inference import predict
-from model.network import Architecture, build_network
+from model.network import build_network
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.tracking import registry, runs

@@ -229,7 +229,7 @@ VP9 = VideoFacts(
             {"codec": "wmv2"},
             "gpu",
             "auto",
-            ("pyav", "DALI decodes av1, h264, hevc, mjpeg, mpeg4, vp8, vp9 on a gpu, found wmv2"),
+            ("pyav", "DALI decodes av1, h264, hevc, mjpeg, vp8, vp9 on a gpu, found wmv2"),
         ),
         (
             {"pixel_format": "yuv420p10le"},

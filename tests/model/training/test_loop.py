@@ -17,8 +17,9 @@ from support.little_store import learnable_store
 from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
+from model.architecture import Architecture
 from model.inference import predict_frames
-from model.network import Architecture, MTANet
+from model.network import MTANet
 from model.scores.metrics import scores
 from model.training.checkpoint import load_checkpoint
 from model.training.learning import Learning, learning_rate
@@ -57,7 +58,14 @@ Sets = tuple[LabelledFrames, LabelledFrames]
 
 
 def _train(folder: Path, sets: Sets, learning: Learning = QUICK, epochs: int | None = None) -> list[Record]:
-    records = train(folder, *sets, architecture=TINY, learning=learning, augment=Augmentation(), about={"seed": 5})
+    records = train(
+        folder,
+        *sets,
+        architecture=TINY,
+        learning=learning,
+        augment=Augmentation(flip=0.5, crop=1, colour=1),
+        about={"seed": 5},
+    )
     return [
         {name: value for name, value in record.items() if name != "images_per_s"} for record in islice(records, epochs)
     ]
@@ -77,7 +85,7 @@ def test_a_record_names_losses_weights_rate_speed_and_validation_scores(tmp_path
         tmp_path,
         *sets,
         architecture=TINY,
-        learning=replace(QUICK, epochs=2),
+        learning=QUICK.but(epochs=2),
         progress=lambda *call: calls.append(call),
     )
     record = list(records)[1]
@@ -97,8 +105,7 @@ def test_a_record_names_losses_weights_rate_speed_and_validation_scores(tmp_path
     assert calls == [(epoch, batch, 3) for epoch in (0, 1) for batch in (1, 2, 3)]
 
 
-STRONG = replace(
-    QUICK,
+STRONG = QUICK.but(
     optimiser="adamw",
     balance=0.5,
     action_unit_weight=5.0,
@@ -113,7 +120,7 @@ STRONG = replace(
 
 @pytest.mark.parametrize(
     "learning",
-    [QUICK, replace(QUICK, optimiser="adamw", task_weights="equal"), STRONG],
+    [QUICK, QUICK.but(optimiser="adamw", task_weights="equal"), STRONG],
     ids=["paper", "adamw", "strong"],
 )
 def test_a_killed_training_goes_on_to_the_same_curve_and_the_same_bytes(
@@ -151,7 +158,7 @@ def test_the_loss_curve_of_20_steps_is_the_golden_one(tmp_path: Path, sets: Sets
 
 def test_what_can_be_seen_is_learned_and_carries_over(tmp_path: Path, sets: Sets) -> None:
     learning = Learning(epochs=25, batch_size=16, optimiser="adamw", learning_rate=3e-3, seed=1)
-    last = list(train(tmp_path, *sets, architecture=replace(TINY, dropout=0.1), learning=learning))[-1]
+    last = list(train(tmp_path, *sets, architecture=TINY.but(dropout=0.1), learning=learning))[-1]
     assert last["validation/ccc"] > 0.8
     assert last["validation/action_units_mean_f1"] > 0.8
 
@@ -179,14 +186,14 @@ def test_the_best_epoch_is_kept_by_the_official_score_even_below_zero() -> None:
 
 def test_training_ends_when_patience_does_and_the_model_is_that_of_the_best_epoch(tmp_path: Path, sets: Sets) -> None:
     # A rate that is far too high: sooner or later an epoch is worse than one before.
-    learning = replace(QUICK, epochs=30, learning_rate=0.2, keep_epoch="best", patience=2)
+    learning = QUICK.but(epochs=30, learning_rate=0.2, keep_epoch="best", patience=2)
     records = _train(tmp_path / "best", sets, learning)
     best = best_epoch(records)
     assert len(records) == best + 3 < 30
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.json", "model.safetensors"]
     kept = load_checkpoint(tmp_path / "best" / "model.safetensors").network
     assert _scores(kept, sets) == {name: value for name, value in records[best].items() if "validation" in name}
-    _train(tmp_path / "last", sets, replace(learning, keep_epoch="last"))
+    _train(tmp_path / "last", sets, learning.but(keep_epoch="last"))
     last = load_checkpoint(tmp_path / "last" / "model.safetensors").network
     assert _scores(last, sets) == {name: value for name, value in records[-1].items() if "validation" in name}
 
@@ -198,7 +205,7 @@ def _scores(network: MTANet, sets: Sets) -> Record:
 
 def test_with_an_average_the_average_is_scored_and_kept(tmp_path: Path, sets: Sets) -> None:
     plain = _train(tmp_path / "plain", sets, QUICK)
-    averaged = _train(tmp_path / "averaged", sets, replace(QUICK, ema_decay=0.9))
+    averaged = _train(tmp_path / "averaged", sets, QUICK.but(ema_decay=0.9))
     assert [record["train/loss"] for record in averaged] == [record["train/loss"] for record in plain]
     assert averaged[-1]["validation/ccc"] != plain[-1]["validation/ccc"]
     kept = load_checkpoint(tmp_path / "averaged" / "model.safetensors").network
@@ -209,10 +216,10 @@ def test_with_an_average_the_average_is_scored_and_kept(tmp_path: Path, sets: Se
 def test_a_setting_for_speed_changes_the_curve_by_rounding_only(
     tmp_path: Path, sets: Sets, faster: dict[str, Any]
 ) -> None:
-    learning = replace(QUICK, epochs=3)
+    learning = QUICK.but(epochs=3)
     plain, fast = (
         _train(tmp_path / name, sets, setting)
-        for name, setting in (("plain", learning), ("fast", replace(learning, **faster)))
+        for name, setting in (("plain", learning), ("fast", learning.but(**faster)))
     )
     near = [pytest.approx(record["train/loss"], rel=0.02) for record in plain]
     assert [record["train/loss"] for record in fast] == near
@@ -220,7 +227,7 @@ def test_a_setting_for_speed_changes_the_curve_by_rounding_only(
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path, sets: Sets) -> None:
     _train(tmp_path, sets, epochs=1)
-    records = train(tmp_path, *sets, architecture=replace(TINY, neck=16), learning=QUICK)
+    records = train(tmp_path, *sets, architecture=TINY.but(neck=16), learning=QUICK)
     with pytest.raises(ValueError, match=r"epoch-0001.safetensors: expected 2020 .*neck=16.*, found 2020 .*neck=8"):
         next(records)
 

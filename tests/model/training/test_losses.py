@@ -13,8 +13,8 @@ from torch import Tensor
 from data.batches.batch import Batch
 from data.labels import Task
 from model.network import Outputs
+from model.training.learning import TaskWeights
 from model.training.losses import (
-    TaskWeights,
     action_units_loss,
     expression_loss,
     task_losses,

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
-from model.network import Architecture, MTANet
+from model.architecture import Architecture
+from model.network import MTANet
 from model.training.learning import Learning
 from model.training.loop import train
 from model.training.pretrained import load_trunk

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,9 +12,9 @@ from torch import Tensor
 from data.batches.batch import Batch
 from data.labels import Task
 from model.network import MTANet
-from model.training.learning import Learning, make_optimiser
+from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS, task_losses, weighted_losses
-from model.training.step import Run, start_average, step, update_average
+from model.training.step import Run, make_optimiser, start_average, step, update_average
 from model.training.surgery import backward_with_surgery, without_conflict
 
 SGD = Learning(weight_decay=0.0, learning_rate=1.0)
@@ -114,7 +112,7 @@ def test_tasks_in_conflict_meet_on_the_trunk_and_not_on_the_heads(network: MTANe
 
 def test_a_gradient_that_is_too_long_is_shortened_to_the_limit(network: MTANet, batch: Batch) -> None:
     before = _weights(network)
-    clipped = replace(SGD, optimiser="sgd", gradient_clip=0.01)
+    clipped = SGD.but(optimiser="sgd", gradient_clip=0.01)
     run = Run(network, torch.optim.SGD(network.parameters(), lr=1.0))
     numbers = step(run, batch, clipped, NO_EMPHASIS, rate=1.0, steps=0)
     assert numbers["gradient_norm"] > 0.01

@@ -23,7 +23,8 @@ from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
 from flows.servers.environment import free_port
-from model.network import Architecture, build_network
+from model.architecture import Architecture
+from model.network import build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint

@@ -10,7 +10,8 @@ from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
 from flows.servers.environment import free_port
-from model.network import Architecture, build_network
+from model.architecture import Architecture
+from model.network import build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version

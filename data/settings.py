@@ -1,0 +1,31 @@
+"""What all groups of settings share."""
+
+from __future__ import annotations
+
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from data.store.shards import digest
+
+AnySettings = TypeVar("AnySettings", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Frozen, given by keyword, with meaning and unit under each field; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def digest(self) -> str:
+        return digest(type(self).__name__, self.model_dump(mode="json"))
+
+    def part(self, kind: type[AnySettings]) -> AnySettings:
+        """The settings of a group that these are composed of, alone."""
+        return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
+
+    def but(self, **settings: Any) -> Self:
+        """A copy with some settings changed, which are checked as in a new one."""
+        return type(self).model_validate(
+            {**{name: getattr(self, name) for name in type(self).model_fields}, **settings}
+        )

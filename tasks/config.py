@@ -144,7 +144,7 @@ def load_experiment(name: str) -> Experiment:
     """An experiment by its name in `flows/experiments/`, or by the path of a TOML file.
 
     Raises:
-        ValueError: There is no such experiment, or the file says something that no knob is called.
+        ValueError: There is no such experiment, or the file says something that no setting is called.
     """
     path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
     if not path.is_file():
@@ -159,16 +159,16 @@ def load_experiment(name: str) -> Experiment:
 
 
 def with_knobs(knobs: AnySettings, settings: Sequence[str]) -> AnySettings:
-    """The same, with some knobs set otherwise, as in `train.epochs=3`; values as in TOML, or a bare word.
+    """The same, with some settings set otherwise, as in `train.epochs=3`; values as in TOML, or a bare word.
 
     Raises:
-        ValueError: A setting has no `=`, names no knob or gives it a value that it refuses.
+        ValueError: A setting has no `=`, names no setting or gives it a value that it refuses.
     """
     values: dict[str, Any] = knobs.model_dump()
     for setting in settings:
         name, is_given, value = setting.partition("=")
         if not is_given:
-            raise ValueError(f"{setting}: expected <knob>=<value>, such as train.epochs=3")
+            raise ValueError(f"{setting}: expected <setting>=<value>, such as train.epochs=3")
         *groups, last = name.strip().split(".")
         group = values
         for key in groups:

@@ -31,7 +31,7 @@ from data.store.shards import read_table, write_folder, write_manifest, write_pa
 from data.video.frames import Chunk, Decoder, Device, read_frames
 
 VERSION = 9
-"""Part of the digest: raised when the same video and knobs give other detections than before."""
+"""Part of the digest: raised when the same video and settings give other detections than before."""
 PART_FRAMES = 1000
 _WINDOW_BYTES = 70_000_000
 _LONGEST_WINDOW = 25

@@ -54,7 +54,7 @@ def demo(store: Store = STORE, device: OnDevice = Device.AUTO, workers: Workers 
 def train(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "sample",
     root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, in place of the experiment's.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as train.epochs=3.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = Device.AUTO,
     workers: Workers = CORES,
@@ -74,7 +74,7 @@ def ablate(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Trainings of each variant.")] = 3,
     only: Annotated[str, typer.Option(help="Beside the recipe, variants with this in their names.")] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as train.epochs=3.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = Device.AUTO,
     workers: Workers = CORES,
@@ -113,7 +113,7 @@ def sample(
 def ingest(
     root: Annotated[Path, typer.Argument(help="Folder with the videos and annotations of Aff-Wild2, at any depth.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the folder's")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A knob, such as min_score=0.8.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as min_score=0.8.")] = None,
     track_hints: Annotated[Path | None, typer.Option(help="TOML file that says whose a doubtful track is.")] = None,
     store: Store = STORE,
     device: OnDevice = Device.AUTO,

@@ -33,7 +33,7 @@ class Checkpoint:
 
     `optimiser` is the state of each parameter by its number and `average` the averaged weights, if there are any; both
     are empty in a finished model. `records` holds the numbers of every epoch so far; `about` is whatever the caller
-    wants to find again (knobs, digests), JSON-like.
+    wants to find again (settings, digests), JSON-like.
     """
 
     network: MTANet

@@ -1,4 +1,4 @@
-"""What the knobs of learning mean for one set of training frames: how often each is drawn, what each label weighs.
+"""What the settings of learning mean for one set of training frames: how often each is drawn, what each label weighs.
 
 What a frame is drawn for already is not weighted once more: labels are counted as often as their frames are drawn.
 Letters: N frames, U action units, E expressions.

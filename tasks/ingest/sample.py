@@ -1,4 +1,4 @@
-"""The synthetic sample, made once for its knobs."""
+"""The synthetic sample, made once for its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
 
 VERSION = 1
-"""Raised when the renderer makes other pictures or labels of the same knobs."""
+"""Raised when the renderer makes other pictures or labels of the same settings."""
 
 
 def sample_folder(sample: SampleConfig, store: Path) -> Path:

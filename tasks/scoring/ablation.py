@@ -45,7 +45,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "gradient clipping": ("gradient_clip",),
     "AdamW and cosine": ("optimiser", "learning_rate", "weight_decay", "warm_up"),
 }
-"""The knobs that go together; taken out means set to the paper's value."""
+"""The settings that go together; taken out means set to the paper's value."""
 OPTIONS: dict[str, dict[str, object]] = {
     "gradient surgery": {"gradient_surgery": True},
     "class weights": {"expression_balance": "class_weights"},
@@ -54,7 +54,7 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 """What the recipe may have besides, or instead: put in, one at a time, where it has it not."""
 STRONG = "the amounts of `strong`"
-"""A variant with every knob of `PARTS` as that experiment has it, for far more steps."""
+"""A variant with every setting of `PARTS` as that experiment has it, for far more steps."""
 SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action units", "total": "total"}
 
 

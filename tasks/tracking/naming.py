@@ -1,4 +1,4 @@
-"""What runs are called in MLflow: by their edition's experiment, and by the knobs that are set otherwise."""
+"""What runs are called in MLflow: by their edition's experiment, and by the settings that are set otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.config import EXPERIMENTS, Experiment, TemporalConfig, load_experimen
 from tasks.tracking.runs import flatten
 
 PLACES = ("ingest.root", "ingest.name")
-"""Knobs that say where the data lie: no setting that runs are compared by."""
+"""Settings that say where the data lie: no setting that runs are compared by."""
 _SYNTHETIC = "synthetic"
 
 
@@ -25,7 +25,7 @@ def is_synthetic(experiment: str) -> bool:
 
 
 def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
-    """`sample` for an experiment as it is, `sample epochs=3 seed=2` for one that differs from its file in these knobs.
+    """`sample` for an experiment as it is, `sample epochs=3 seed=2` for one with these settings changed.
 
     Args:
         experiment: What is run.

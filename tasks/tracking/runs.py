@@ -163,7 +163,7 @@ def run_page(store: Path, run_id: str) -> str:
 
 
 def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested knobs as one level: `{"train": {"width": 64}}` gives `{"train.width": 64}`."""
+    """Nested settings as one level: `{"train": {"width": 64}}` gives `{"train.width": 64}`."""
     flat: dict[str, object] = {}
     for name, value in knobs.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}

@@ -13,7 +13,7 @@ AS_TRAINING = "workflowType=machine_learning"
 """In the address of a page: without, MLflow shows what it has for language models."""
 VIEW = "scores"
 """In the address of a page: `viewStateShareKey=scores`."""
-VIEW_NAME = "Knobs and scores"
+VIEW_NAME = "Settings and scores"
 SCORES = ("final/ccc", "final/expression", "final/action_units", "final/total")
 KNOBS = (
     "train.learning_rate",
@@ -33,7 +33,7 @@ KNOBS = (
     "train.seed",
 )
 HOW_TO_READ = """\
-A run is a training, named by the knobs that differ from its file; *Views > Knobs and scores* compares them.
+A run is a training, named by the settings that differ from its file; *Views > Settings and scores* compares them.
 
 - `train/`, `validation/`: each epoch.
 - `final/`: the official scores, pooled over all frames of the validation split, with the ends of their 95 % intervals

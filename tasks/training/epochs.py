@@ -1,4 +1,4 @@
-"""The epochs of a training: from knobs to a network, with a bar for who watches and curves in MLflow."""
+"""The epochs of a training: from settings to a network, with a bar for who watches and curves in MLflow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tasks.progress import log, stage
 from tasks.tracking import runs as tracking
 
 VERSION = 3
-"""Raised when the same knobs and data would train another network."""
+"""Raised when the same settings and data would train another network."""
 
 
 def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
@@ -132,7 +132,7 @@ def _pretrained(
 
 
 def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
-    """The labelled frames of a split, as the knobs want them.
+    """The labelled frames of a split, as the settings want them.
 
     Raises:
         ValueError: There are none.

@@ -30,7 +30,7 @@ from tasks.tracking import runs
 from tasks.training.epochs import cores, split_frames, training_digest
 
 VERSION = 1
-"""Raised when the same network, knobs and data would train another head."""
+"""Raised when the same network, settings and data would train another head."""
 
 
 def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:

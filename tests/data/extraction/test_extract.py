@@ -305,7 +305,7 @@ from data.extraction import detections
 from data.extraction.extract import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
-video, store, knobs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+video, store, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 write_table, written = pq.ParquetWriter.write_table, 0
 
 def write_and_die(self, *arguments, **options):
@@ -316,7 +316,7 @@ def write_and_die(self, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pq.ParquetWriter.write_table = write_and_die
-extract_video(video, store, track_ids=["107"], **knobs)
+extract_video(video, store, track_ids=["107"], **settings)
 """
 
 
@@ -342,7 +342,7 @@ from data.extraction import detections
 from data.extraction.extract import detections_digest, extract_video
 
 detections.PART_FRAMES = 16
-video, store, knobs, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
+video, store, settings, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
 done = 0
 
 def progress(frames):
@@ -351,7 +351,7 @@ def progress(frames):
     if done >= after:
         os.kill(os.getpid(), signal.SIGKILL)
 
-extract_video(video, store, track_ids=["107"], progress=progress, **knobs)
+extract_video(video, store, track_ids=["107"], progress=progress, **settings)
 """
 
 

@@ -63,7 +63,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
             "error: no experiment 'smaple': expected one of ablation, paper, sample",
         ),
         (["train", "--set", "train.epohcs=3"], "error: train.epohcs: Extra inputs are not permitted, found 3"),
-        (["train", "--set", "train.epochs"], "error: train.epochs: expected <knob>=<value>, such as train.epochs=3"),
+        (["train", "--set", "train.epochs"], "error: train.epochs: expected <setting>=<value>, such as train.epochs=3"),
         (["train", "--root", "x"], "both [sample] and ingest.root are given"),
         (["evaluate", "--split", "dev"], "error: no split 'dev': expected one of train, validation"),
         (["sql"], 'error: give a query, such as "SELECT * FROM runs", or --list for what there is'),

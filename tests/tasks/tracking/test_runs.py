@@ -72,7 +72,7 @@ def test_an_experiment_has_a_view_of_knobs_and_scores_that_exist(store: Path) ->
     start(store)
     experiment = tracking.connect(store).get_experiment_by_name("synthetic-2020")
     view = json.loads(experiment.tags["mlflow.sharedViewState.scores"])
-    assert (view["name"], view["createdAt"] > 0) == ("Knobs and scores", True)
+    assert (view["name"], view["createdAt"] > 0) == ("Settings and scores", True)
     shown = json.loads(view["state"])
     parallel = next(chart for chart in shown["compareRunCharts"] if chart["type"] == "PARALLEL")
     assert set(parallel["selectedParams"]) <= set(tracking.flatten(Experiment(name="tiny").model_dump()))

@@ -49,9 +49,10 @@ from clip import make_clip, repeat
 from data.extraction.detections import window_frames
 from data.extraction.extract import extract_video
 from data.faces.detector import FaceDetector
+from data.machine import Device
 from data.video import frames as video
 from data.video.dali import read_with_dali
-from data.video.media import Chunk, Device
+from data.video.media import Chunk
 
 log = logging.getLogger("benchmark")
 THREADS = 2

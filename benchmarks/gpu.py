@@ -42,8 +42,9 @@ from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector
 from data.faces.retinaface import RetinaFace, read_weights
 from data.labels import Edition
+from data.machine import Device
 from data.testing.drawn import with_face
-from data.video.frames import Device, probe, read_frames
+from data.video.frames import probe, read_frames
 from data.video.nvdec import num_engines
 from model.architecture import Architecture
 from model.checks.agreement import check, trials

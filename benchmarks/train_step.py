@@ -27,8 +27,8 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data.batches.batch import Batch
-from data.batches.loader import Device
 from data.labels import Edition
+from data.machine import Device
 from model.architecture import Architecture
 from model.inference import place
 from model.network import build_network

@@ -7,6 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+
+Device = Literal["cpu", "gpu"]
+"""Where pixels and networks are worked on."""
+DeviceChoice = Literal["auto", "cpu", "gpu"]
+"""`auto` takes a GPU where there is one."""
 
 
 def num_cores() -> int:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.batches.loader import Device
 from data.labels import Edition, Task
+from data.machine import Device
 from data.store.shards import write_file
 from model.inference import COLUMNS, Predictions, place, predict
 from model.network import MTANet

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.batches.labelled_frames import LabelledFrames, frame_indices
-from data.batches.loader import Device, batches, face_batches
+from data.batches.loader import batches, face_batches
 from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, Edition, action_unit_column
+from data.machine import Device
 from model.answers import answer
 from model.network import MTANet
 

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from data.batches.augment import Augmentation
 from data.labels import Edition
+from data.machine import DeviceChoice
 from data.settings import AnySettings, Settings
 from model.architecture import Architecture
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
@@ -134,7 +135,7 @@ class MachineConfig(Settings):
     store: Path = Field(default_factory=lambda: Path(os.environ.get("MTANET_STORE", "store")))
     """Folder of everything that is made: shards, models, MLflow's and Prefect's databases, the warehouse. By default
     that of the environment's `MTANET_STORE`, else `store`."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
+    device: DeviceChoice = "auto"
     """`auto` takes a GPU where there is one; `gpu` refuses to go on without."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Videos decoded at once, and processes that render the sample."""

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
 from data.batches.augment import Augmentation, draw
+from data.machine import Device
 from data.schema import FACE_SIZE_PX
-
-Device = Literal["cpu", "gpu"]
 
 _THREADS_A_CORE = 2
 """Where a CPU decodes: a core goes on with the next faces while others finish the last ones of a batch."""

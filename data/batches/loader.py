@@ -21,14 +21,14 @@ from torch import Tensor
 
 from data.batches.augment import Augmentation, draw
 from data.batches.batch import Batch
-from data.batches.dali_graph import Device, face_pipeline
+from data.batches.dali_graph import face_pipeline
 from data.batches.labelled_frames import Integers, LabelledFrames
 from data.batches.mixing import CHUNK_BATCHES, mixed
 from data.batches.stored_faces import Crops, batched, crops_in_order, mixed_crops, track_crops
-from data.machine import keep_freed_memory
+from data.machine import Device, keep_freed_memory
 from data.schema import FACE_SIZE_PX
 
-__all__ = ["POOL_FRAMES", "Device", "batches", "face_batches"]
+__all__ = ["POOL_FRAMES", "batches", "face_batches"]
 
 POOL_FRAMES = 32_768
 """Crops that are held and shuffled together: some 180 MB. For batches of more than 85 it is `CHUNK_BATCHES` of them."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from data.extraction.detections import window_frames
 from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
+from data.machine import Device
 from data.schema import FACES, Status
 from data.store.shards import (
     ROWS_PER_GROUP,
@@ -29,7 +30,6 @@ from data.tracks.doubts import doubts
 from data.tracks.fragments import FrameFaces
 from data.tracks.hints import Hint, hinted_people
 from data.tracks.people import Person, find_people
-from data.video.frames import Device
 
 ASSUMED_HZ = 25.0
 """Frame rate for following people where a file has no timestamps; it is not stored."""

@@ -24,11 +24,11 @@ import torch
 from data.extraction.search import Search, Seen, search_frames
 from data.faces.crops import appearances, cut_faces, encode_jpegs
 from data.faces.detector import NO_FACES, FaceDetector, Faces
-from data.machine import keep_freed_memory
+from data.machine import Device, keep_freed_memory
 from data.pipelining import ahead, in_order
 from data.schema import DETECTIONS
 from data.store.shards import read_table, write_folder, write_manifest, write_parquet
-from data.video.frames import Chunk, Decoder, Device, read_frames
+from data.video.frames import Chunk, Decoder, read_frames
 
 VERSION = 9
 """Part of the digest: raised when the same video and settings give other detections than before."""

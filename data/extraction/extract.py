@@ -21,12 +21,13 @@ from data.extraction import detections
 from data.extraction.assembly import Casting, write_tracks
 from data.extraction.detections import write_detections
 from data.extraction.search import Search
+from data.machine import Device
 from data.store.access import hold
 from data.store.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.store.shards import PARTIAL, digest, is_whole
 from data.tracks.assignment import check_names
 from data.tracks.hints import Hint
-from data.video.frames import DaliError, Decoder, Device, NotForDaliError, VideoFacts, choose_decoder, probe
+from data.video.frames import DaliError, Decoder, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
 """Part of the digest: raised when the same detections give other tracks than before."""

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from data.faces.crops import cut_faces, encode_jpegs
+from data.machine import Device
 from data.tracks.fragments import Face
 from data.tracks.people import Person
-from data.video.frames import Decoder, Device, read_frames
+from data.video.frames import Decoder, read_frames
 
 _FARTHEST = 1.0
 """By how many faces a person may have moved over a gap that is filled: more is a cut of the film, or a leap."""

@@ -13,8 +13,9 @@ import nvidia.dali.experimental.dynamic as ndd
 import simplejpeg
 import torch
 
+from data.machine import Device
 from data.schema import FACE_SIZE_PX
-from data.video.frames import Device, Frame
+from data.video.frames import Frame
 from data.video.pixels import resized
 
 TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])

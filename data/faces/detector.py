@@ -17,7 +17,8 @@ from torch import Tensor
 
 from data.faces.look_queue import LookQueue
 from data.faces.retinaface import RetinaFace, read_weights
-from data.video.frames import Device, Frame
+from data.machine import Device
+from data.video.frames import Frame
 from data.video.pixels import resized
 
 LARGEST_UPSCALING = 3.0

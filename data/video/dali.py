@@ -15,7 +15,8 @@ import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
 import torch
 
-from data.video.media import Chunk, Device, VideoFacts
+from data.machine import Device
+from data.video.media import Chunk, VideoFacts
 from data.video.pixels import upright
 
 NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg"})

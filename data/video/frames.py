@@ -15,9 +15,10 @@ from typing import Literal
 import nvidia.dali.backend as dali_backend
 import torch
 
+from data.machine import Device, DeviceChoice
 from data.pipelining import ahead
 from data.video.dali import DALI_CPU_CODECS, NVDEC_CODECS, PIXEL_FORMATS, DaliError, NotForDaliError, read_with_dali
-from data.video.media import Chunk, Decoder, Device, Frame, VideoFacts
+from data.video.media import Chunk, Decoder, Frame, VideoFacts
 from data.video.pyav import probe, read_with_pyav
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "Chunk",
     "DaliError",
     "Decoder",
-    "Device",
     "Frame",
     "NotForDaliError",
     "VideoFacts",
@@ -39,7 +39,7 @@ __all__ = [
 _CHUNKS_AHEAD = 1
 
 
-def resolve_device(device: Literal["auto", "cpu", "gpu"]) -> Device:
+def resolve_device(device: DeviceChoice) -> Device:
     """The device to work on: `auto` takes a GPU where DALI and PyTorch can both use one.
 
     Raises:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Device = Literal["cpu", "gpu"]
 Decoder = Literal["pyav", "dali-cpu", "dali-gpu"]
 Indices = NDArray[np.int64]
 Region = slice | tuple[slice, slice] | tuple[Indices, Indices]

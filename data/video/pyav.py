@@ -14,8 +14,9 @@ from weakref import WeakValueDictionary
 
 import av
 
+from data.machine import Device
 from data.video.damage import DisplayOrder, Picture
-from data.video.media import Chunk, Device, VideoFacts
+from data.video.media import Chunk, VideoFacts
 from data.video.packets import (
     Missing,
     count_packets,

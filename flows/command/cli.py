@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command import inspection
-from flows.command.options import CORES, STORE, Device, OnDevice, Store, Workers, machine_of
+from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of
 from flows.command.team import as_team
 from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
 
@@ -40,7 +40,7 @@ def _verbosity(
 
 
 @app.command()
-def demo(store: Store = STORE, device: OnDevice = Device.AUTO, workers: Workers = CORES) -> None:
+def demo(store: Store = STORE, device: OnDevice = "auto", workers: Workers = CORES) -> None:
     """The whole way on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
     from flows.command.show import print_demo
 
@@ -56,7 +56,7 @@ def train(
     root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, in place of the experiment's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
     """Run an experiment from its videos to a registered, scored model and its predictions."""
@@ -76,7 +76,7 @@ def ablate(
     only: Annotated[str, typer.Option(help="Beside the recipe, variants with this in their names.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
     """Train a recipe without each of its parts, and the paper's, from several seeds: one table of what each brings."""
@@ -105,7 +105,7 @@ def sample(
     with prefect(store):
         from tasks.ingest.sample import make_sample
 
-        folder = make_sample(knobs, machine_of(store, Device.AUTO, workers))
+        folder = make_sample(knobs, machine_of(store, "auto", workers))
     out.print(f"synthetic sample: {folder}")
 
 
@@ -116,7 +116,7 @@ def ingest(
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as min_score=0.8.")] = None,
     track_hints: Annotated[Path | None, typer.Option(help="TOML file that says whose a doubtful track is.")] = None,
     store: Store = STORE,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
     """Videos to face shards, annotations to labels aligned with them."""
@@ -136,7 +136,7 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="A data set in the store.")] = "sample",
     split: Annotated[str, typer.Option(help="train, validation, test or held_out.")] = "validation",
     store: Store = STORE,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
 ) -> None:
     """Score a registered model on a split of a data set."""
     from data.labels import Split
@@ -155,7 +155,7 @@ def predict(
     videos: Annotated[Path, typer.Argument(help="Folder of videos, at any depth.")],
     model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
     store: Store = STORE,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
     """Predict every frame of every person in your own videos, into SQL."""

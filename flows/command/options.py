@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.machine import num_cores
+from data.machine import DeviceChoice, num_cores
 
 if TYPE_CHECKING:
     from tasks.config import MachineConfig
-
-
-class Device(StrEnum):
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
 
 
 Store = Annotated[
     Path,
     typer.Option(envvar="MTANET_STORE", help="Folder of everything that is made.", show_default="store"),
 ]
-OnDevice = Annotated[Device, typer.Option(help="`gpu` refuses to go on without one.")]
+OnDevice = Annotated[DeviceChoice, typer.Option(help="`gpu` refuses to go on without one.")]
 Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
 CORES = num_cores()
 STORE = Path("store")
 
 
-def machine_of(store: Path, device: Device, workers: int) -> MachineConfig:
+def machine_of(store: Path, device: DeviceChoice, workers: int) -> MachineConfig:
     from tasks.config import MachineConfig
 
-    return MachineConfig(store=store, device=device.value, workers=workers)
+    return MachineConfig(store=store, device=device, workers=workers)

@@ -16,7 +16,8 @@ import torch
 from data.batches.augment import Augmentation
 from data.batches.batch import Batch
 from data.batches.loader import batches
-from data.video.frames import Device, NotForDaliError
+from data.machine import Device
+from data.video.frames import NotForDaliError
 from model.checks.faces import face_trials, labelled_faces, torch_device
 from model.checks.videos import Trial, video_trials
 from model.inference import place

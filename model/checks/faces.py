@@ -20,9 +20,9 @@ from data.batches.loader import batches, face_batches
 from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector, Faces
 from data.labels import Edition
+from data.machine import Device
 from data.testing.drawn import with_face
 from data.testing.numbered import numbered, write_faces
-from data.video.frames import Device
 from model.checks.videos import Trial
 
 _CROP_LEVELS = 1.0

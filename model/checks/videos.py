@@ -16,10 +16,11 @@ import numpy as np
 
 from data.batches.loader import face_batches
 from data.extraction.extract import extract_video
+from data.machine import Device
 from data.store.shards import read_manifest, read_table
 from data.testing.drawn import with_face
 from data.testing.numbered import ENCODERS, number_in, numbered, write_clip
-from data.video.frames import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, Device, read_frames
+from data.video.frames import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, read_frames
 
 Trial = Callable[[], tuple[bool, str]]
 """Gives whether a device does what the CPU does, and what was found."""

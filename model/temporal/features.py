@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from data.batches.labelled_frames import Integers, frame_indices
-from data.batches.loader import Device, face_batches
+from data.batches.loader import face_batches
+from data.machine import Device
 from data.store.access import hold
 from data.store.shards import is_whole, write_folder, write_manifest
 from model.network import MTANet

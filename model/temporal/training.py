@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from data.batches.loader import Device
 from data.labels import Edition, action_unit_columns
+from data.machine import Device
 from model.answers import as_columns
 from model.network import MTANet, Outputs
 from model.scores.metrics import scores

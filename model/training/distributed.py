@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
 from data.batches.batch import Batch
-from data.batches.loader import Device
+from data.machine import Device
 from model.network import MTANet, Outputs
 
 _PATIENCE = timedelta(days=7)

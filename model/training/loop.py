@@ -23,8 +23,9 @@ from data.batches.augment import Augmentation
 from data.batches.balance import deal
 from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
-from data.batches.loader import Device, batches
+from data.batches.loader import batches
 from data.labels import Task
+from data.machine import Device
 from model.architecture import Architecture
 from model.inference import predict_frames
 from model.network import MTANet

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from data.batches.balance import Shares, draws
 from data.batches.labelled_frames import LabelledFrames
-from data.batches.loader import Device
 from data.labels import EXPRESSIONS
+from data.machine import Device
 from model.training.learning import Learning
 from model.training.losses import Emphasis
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.batches.loader import Device
 from data.labels import Edition
+from data.machine import Device
 from model.architecture import Architecture
 from model.inference import place
 from model.network import MTANet, build_network

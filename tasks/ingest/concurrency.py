@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import Literal
 
-from data.video.frames import Device
+from data.machine import Device
 from data.video.nvdec import num_engines
 from tasks.progress import log
 

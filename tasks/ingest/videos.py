@@ -20,7 +20,7 @@ from prefect.tasks import exponential_backoff
 from data.extraction import cropped
 from data.extraction import extract as extraction
 from data.extraction.detections import memory_bytes
-from data.machine import free_memory_bytes, num_cores
+from data.machine import Device, free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
 from data.store.shards import read_manifest
 from data.tracks.hints import Hint, read_hints
@@ -144,7 +144,7 @@ def extract_video(
     track_ids: Sequence[str] | None,
     ingest: IngestConfig,
     machine: MachineConfig,
-    device: frames.Device,
+    device: Device,
     places: Places,
     limited: bool,
     hints: Mapping[str, Hint],

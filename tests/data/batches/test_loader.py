@@ -20,10 +20,11 @@ from torch import Tensor
 
 from data.batches.augment import Augmentation, draw
 from data.batches.batch import Batch
-from data.batches.dali_graph import Device, face_pipeline
+from data.batches.dali_graph import face_pipeline
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches, face_batches
 from data.labels import Edition, Split
+from data.machine import Device
 from data.schema import Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "gpu")

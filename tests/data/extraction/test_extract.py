@@ -23,11 +23,12 @@ from data.extraction.extract import detections_digest, extract_video
 from data.extraction.search import Search
 from data.faces.crops import FACE_SIZE_PX, alignment
 from data.faces.detector import FaceDetector
+from data.machine import Device
 from data.schema import FACES
 from data.store.shards import file_sha256, read_manifest
 from data.testing.numbered import write_clip
 from data.tracks.hints import Hint
-from data.video.frames import Decoder, Device
+from data.video.frames import Decoder
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint install lock
+.PHONY: demo test check lint install lock
 
 demo: install        ## raw synthetic videos to a registered model and SQL over its predictions
 	$(BIN)/mtanet demo
 
 test: install        ## makes what it needs and runs every test
 	$(BIN)/python -m pytest
+
+check: lint          ## style, types and the fast tests
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: install        ## style, formatting and types
 	$(BIN)/ruff check

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from support.trees import HEADERS, TINY_FILE, MakeTree
 
 from flows.servers.environment import set_environment
 
 # Before any test module imports Prefect or MLflow.
 set_environment(Path(tempfile.mkdtemp(prefix="mtanet-tests-")))
+
+# A deadline would fail a test because another program had the cores.
+settings.register_profile("mtanet", deadline=None)
+settings.load_profile("mtanet")
 
 if TYPE_CHECKING:
     from flows.train import Trained
@@ -90,5 +95,11 @@ def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Flows come last: Prefect's threads draw from `random`, which Hypothesis takes for the doing of its own tests."""
-    items.sort(key=lambda item: "prefect_api" in getattr(item, "fixturenames", ()))
+    """Tests that need a Prefect server are slow, and slow tests come last.
+
+    Prefect's threads draw from `random`, and Hypothesis would blame its own tests for that.
+    """
+    for item in items:
+        if "prefect_api" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -32,7 +32,7 @@ from rich.console import Console
 from data.machine import num_cores
 from flows.servers.environment import prefect_api, wait_for
 from tasks.config import DECODE_LIMIT
-from tasks.tracking.views import AS_TRAINING
+from tasks.tracking.views import AS_TRAINING, PAGES
 
 POOL = "mtanet"
 ZOMBIES = "crash-runs-without-a-heartbeat"
@@ -51,6 +51,7 @@ def main() -> None:
     deploy_all()
     wait_for(f"http://127.0.0.1:{mlflow_port}/health")
     say_where(store, mlflow_port)
+    os.environ[PAGES] = f"http://127.0.0.1:{mlflow_port}"
     worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"]
     os.execv(sys.executable, worker)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import httpx
 
+from tasks.tracking.views import SERVER_ENDS
+
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 STARTUP_TIMEOUT_S = 180
@@ -106,6 +108,7 @@ def ensure_prefect_server(store: Path) -> str:
         return prefect_api()
     log.info("no Prefect server answers at %s; this run starts its own, which ends with it", prefect_api())
     port = free_port()
+    os.environ[SERVER_ENDS] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     log_path = store / "prefect" / "server.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,9 @@ from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 
-from tasks.tracking.views import AS_TRAINING, experiment_tags
+from tasks.tracking.views import AS_TRAINING, PAGES, experiment_tags
 
 TRAINING_DIGEST = "training_digest"
-UI = "http://127.0.0.1:5000"
-"""Where `mtanet up` serves MLflow's pages."""
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 
@@ -156,9 +154,9 @@ def experiment_of(store: Path, run_id: str) -> str:
 
 
 def run_page(store: Path, run_id: str) -> str:
-    """The address of a run's page: on the tracking server, or on the one that `mtanet up` starts."""
+    """The address of a run's page: on the tracking server, or on that of `mtanet up`, by default on port 5000."""
     experiment_id = connect(store).get_run(run_id).info.experiment_id
-    server = SERVER if SERVER.startswith("http") else UI
+    server = SERVER if SERVER.startswith("http") else os.environ.get(PAGES, "http://127.0.0.1:5000")
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?{AS_TRAINING}"
 
 

@@ -13,6 +13,10 @@ AS_TRAINING = "workflowType=machine_learning"
 """In the address of a page: without, MLflow shows what it has for language models."""
 VIEW = "scores"
 """In the address of a page: `viewStateShareKey=scores`."""
+PAGES = "MTANET_MLFLOW_PAGES"
+"""Environment variable with the address of MLflow's pages, set by `mtanet up` for the runs that it starts."""
+SERVER_ENDS = "MTANET_SERVER_ENDS"
+"""Environment variable that is set where Prefect's server ends with the command, and its pages with it."""
 VIEW_NAME = "Settings and scores"
 SCORES = ("final/ccc", "final/expression", "final/action_units", "final/total")
 KNOBS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.progress import log
 from tasks.tracking import naming, registry, runs
+from tasks.tracking.views import SERVER_ENDS
 from tasks.training.epochs import run_epochs
 from tasks.training.epochs import use_all_cores as use_all_cores
 from tasks.training.fitting import fit_answers
@@ -90,6 +92,7 @@ def mlflow_experiment(dataset: Dataset, store: Path) -> str:
 
 def tags_of(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
     """What a run remembers of where it comes from."""
+    page = {} if SERVER_ENDS in os.environ else {"prefect.flow_run_page": str(runtime.flow_run.ui_url)}
     return {
         "experiment": experiment.name,
         "config_digest": experiment.digest,
@@ -98,5 +101,5 @@ def tags_of(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
         "data_digest": dataset.digest,
         "edition": str(dataset.edition),
         "prefect.flow_run": str(runtime.flow_run.id),
-        "prefect.flow_run_page": str(runtime.flow_run.ui_url),
+        **page,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile import DAMAGE, Row, cells, num_values, render
 
@@ -30,7 +30,6 @@ def row_cells(picture: tuple[str, int], row: tuple[Row, Row, Row], damage: set[K
     return [f"{picture[0]}/{picture[1] + 1:05d}.jpg", *of_tasks]
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(pictures, values, min_size=1, max_size=8),
     st.sets(st.sampled_from(DAMAGE)),

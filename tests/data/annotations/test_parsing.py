@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
 
@@ -33,7 +33,6 @@ def label_files(draw: st.DrawFn) -> tuple[Task, Edition, list[Row]]:
     return task, edition, draw(st.lists(row, min_size=1, max_size=8))
 
 
-@settings(deadline=None)
 @given(label_files(), st.sets(st.sampled_from(DAMAGE)))
 def test_reading_gives_what_was_written_whatever_the_damage(
     file: tuple[Task, Edition, list[Row]], damage: set[Kind]
@@ -46,7 +45,6 @@ def test_reading_gives_what_was_written_whatever_the_damage(
     assert {kind: count for kind, count in text.oddities.items() if count} == counted(task, rows, damage)
 
 
-@settings(deadline=None)
 @given(label_files(), st.sets(st.sampled_from(DAMAGE)), st.integers(0, 8), st.integers(0, 3))
 def test_rows_more_or_less_at_the_end_move_no_label(
     file: tuple[Task, Edition, list[Row]], damage: set[Kind], kept: int, added: int
@@ -60,7 +58,6 @@ def test_rows_more_or_less_at_the_end_move_no_label(
     assert as_rows(values_NC)[:kept] == rows[:kept]
 
 
-@settings(deadline=None)
 @given(label_files(), st.integers(0, 7), st.sets(st.sampled_from(DAMAGE)))
 def test_a_blank_line_between_rows_is_refused_with_its_number(
     file: tuple[Task, Edition, list[Row]], place: int, damage: set[Kind]

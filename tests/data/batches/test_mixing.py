@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.batches.labelled_frames import Integers
@@ -31,7 +31,6 @@ def _tracks_of_batches(lengths: list[int], epoch_KB: Integers) -> list[int]:
 LENGTHS = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 400)), min_size=1, max_size=40)
 
 
-@settings(deadline=None)
 @given(LENGTHS, st.integers(1, 24), st.integers(0, 2**32), st.integers(1, 60))
 def test_no_batch_has_fewer_tracks_than_any_order_could_promise(
     lengths: list[int], batch_size: int, seed: int, pool_batches: int

@@ -23,6 +23,7 @@ from flows.evaluate import evaluate_mtanet
 from flows.servers.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
 from flows.servers.environment import ensure_prefect_server, free_port, is_free, wait_for
 from flows.servers.up import ROOT, check_ports, commands, up
+from tasks.tracking.views import SERVER_ENDS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
@@ -68,6 +69,7 @@ def test_waiting_ends_with_the_process_and_in_time() -> None:
 
 def test_a_server_that_cannot_start_is_told_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
+    monkeypatch.setenv(SERVER_ENDS, "1")  # so that it is taken away again
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match=r"temporary Prefect server does not start: .* see .*server\.log"):
         ensure_prefect_server(tmp_path)

@@ -220,7 +220,7 @@ def test_what_is_kept_is_what_helped_and_no_other() -> None:
     assert fit_kept(guesses, trials) == fit_task(guesses, smooths=False)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 999))
 def test_nothing_fitted_gives_the_answers_and_scores_as_they_are(seed: int) -> None:
     random = np.random.default_rng(seed)

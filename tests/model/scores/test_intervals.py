@@ -44,7 +44,7 @@ def rows(columns: Columns, row_N: Iterable[int] | NDArray[np.int64]) -> Columns:
     return {name: column[row_N] for name, column in columns.items()}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_videos=st.integers(1, 6),

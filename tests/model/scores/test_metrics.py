@@ -54,7 +54,6 @@ def test_ccc_refuses_what_it_cannot_compare(predicted: list[float], target: list
         ccc(torch.tensor(predicted), torch.tensor(target))
 
 
-@settings(deadline=None)
 @given(columns_2N=hnp.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 40)), elements=_reals))
 def test_ccc_is_pearsons_r_times_the_bias(columns_2N: Floats) -> None:
     predicted_N, target_N = columns_2N
@@ -102,7 +101,7 @@ def _masked(draw: st.DrawFn, edition: Edition) -> tuple[dict[str, Floats], dict[
     return columns[0], columns[1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), edition=st.sampled_from(Edition))
 def test_scores_are_those_of_scikit_learn_and_of_a_plain_ccc(data: st.DataObject, edition: Edition) -> None:
     predicted, truth = data.draw(_masked(edition))

@@ -97,7 +97,7 @@ def test_a_ccc_of_one_label_or_of_a_constant_adds_nothing(target: list[float]) -
     assert valence_arousal_loss(torch.randn(3, 2), torch.tensor([target, target]).T) is None
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), share_missing=st.floats(0, 1))
 def test_a_missing_label_gives_its_prediction_exactly_no_gradient(seed: int, share_missing: float) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -10,6 +10,7 @@ import pytest
 from model.scores.tallies import OFFICIAL
 from tasks.config import Experiment
 from tasks.tracking import runs as tracking
+from tasks.tracking.views import PAGES
 
 
 @pytest.fixture
@@ -113,10 +114,15 @@ def test_a_failed_training_is_shown_as_failed(store: Path) -> None:
     assert tracking.connect(store).get_run(run_id).info.status == "FAILED"
 
 
-def test_a_run_page_is_on_the_server_of_mtanet_up_and_opens_as_a_training(store: Path) -> None:
+def test_a_run_page_is_on_the_server_of_mtanet_up_and_opens_as_a_training(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = start(store)
-    page = f"http://127.0.0.1:5000/#/experiments/1/runs/{run_id}?workflowType=machine_learning"
-    assert tracking.run_page(store, run_id) == page
+    page = f"/#/experiments/1/runs/{run_id}?workflowType=machine_learning"
+    monkeypatch.delenv(PAGES, raising=False)
+    assert tracking.run_page(store, run_id) == f"http://127.0.0.1:5000{page}"
+    monkeypatch.setenv(PAGES, "http://127.0.0.1:6000")
+    assert tracking.run_page(store, run_id) == f"http://127.0.0.1:6000{page}"
 
 
 def test_the_data_of_a_run_are_noted_with_their_digest(store: Path) -> None:

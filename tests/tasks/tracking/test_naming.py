@@ -16,7 +16,7 @@ def test_a_run_is_called_by_what_is_set_otherwise_than_in_its_file() -> None:
     sample = load_experiment("sample")
     assert run_name(sample, {}) == "sample"
     changed = ["train.learning_rate=0.01", "train.seed=2", "train.layers=[1,1,2,1]", "train.crop=0.5"]
-    assert run_name(with_knobs(sample, changed), {}) == "sample layers=[1,1,2,1] learning_rate=0.01 crop=0.5 seed=2"
+    assert run_name(with_knobs(sample, changed), {}) == "sample layers=[1,1,2,1] learning_rate=0.01 seed=2 crop=0.5"
     assert run_name(with_knobs(sample, ["sample.seed=8"]), {}) == "sample sample.seed=8"
     assert run_name(with_knobs(sample, ["ingest.splits=official"]), {}) == "sample ingest.splits=official"
 

@@ -1,10 +1,10 @@
 """What a GPU does and how fast, trial by trial, each in a process of its own with a time limit.
 
-    python benchmarks/gpu.py CLIPS --out FOLDER [--only NAME ...] [--list] [--small]
+    python benchmarks/gpu.py CLIPS --out FOLDER [--only NAME ...]
 
 `CLIPS` is a folder with `720p.mp4` and `1080p.mp4`, some seconds of H.264 each (`benchmarks/clip.py` makes one). Each
 trial appends JSON lines to `FOLDER/results.jsonl`, so what was measured before a trial fails or runs out of time is
-kept; a table follows. On a machine without a GPU the trials run on the CPU, smaller, which shows that they work.
+kept. On a machine without a GPU the trials run on the CPU, smaller, which shows that they work.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from clip import repeat
+from train_step import make_batch
 
 from data.batches.augment import Augmentation
 from data.batches.batch import Batch
@@ -338,19 +339,6 @@ def _face_shards(folder: Path, tracks: int) -> LabelledFrames:
     )  # fmt: skip
 
 
-def _batch(size: int) -> Batch:
-    draw = torch.Generator().manual_seed(0)
-    number = torch.arange(size)
-    return Batch(
-        torch.rand(size, 112, 112, 3, generator=draw).permute(0, 3, 1, 2) * 2 - 1,
-        torch.rand(size, 2, generator=draw) * 2 - 1,
-        torch.randint(7, (size,), generator=draw).float(),
-        torch.randint(2, (size, 8), generator=draw).float(),
-        number,
-        number,
-    ).to(TORCH_DEVICE)
-
-
 FLOPS_A_FACE = 3 * 2 * 1.05e9
 """Of a training step, roughly: forward 1.05 G multiplications at 112 px, and twice that backward."""
 
@@ -387,7 +375,7 @@ def _train(layers: Architecture, size: int, precision: Any, channels_last: bool,
     run = Run(network, make_optimiser(network, learning))
     if compiled:
         network.compile()
-    batch = _batch(size)
+    batch = make_batch(size, DEVICE)
     s = seconds_of(lambda: step(run, batch, learning, Emphasis(), rate=1e-3, steps=0), at_least_s=2, warm_up=4)
     memory = torch.cuda.max_memory_allocated() / 1e9 if GPU else 0.0
     return {"images_s": size / s, "ms": 1000 * s, "of_peak": FLOPS_A_FACE * size / s / 1e12 / peak, "gb": memory}
@@ -396,7 +384,7 @@ def _train(layers: Architecture, size: int, precision: Any, channels_last: bool,
 def prediction(_clips: Path, _folder: Path) -> Iterator[Result]:
     network = place(build_network(Edition.ABAW_2020, Architecture()), DEVICE).eval()
     for size in (80, 256, 1024) if GPU else (8,):
-        faces = _batch(size).faces_BCHW.contiguous(memory_format=torch.channels_last)
+        faces = make_batch(size, DEVICE).faces_BCHW.contiguous(memory_format=torch.channels_last)
         for precision in ("float32", "bfloat16"):
             with torch.inference_mode(), torch.autocast(TORCH_DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
                 s = seconds_of(lambda faces=faces: network(faces))
@@ -422,7 +410,7 @@ def graphs(_clips: Path, _folder: Path) -> Iterator[Result]:
     for size in (80, 256, 1024):
         for fused in (False, True):
             network = place(build_network(Edition.ABAW_2020, Architecture()), DEVICE).train()
-            batch = _batch(size)
+            batch = make_batch(size, DEVICE)
             faces = batch.faces_BCHW.contiguous(memory_format=torch.channels_last)
             optimiser = torch.optim.SGD(
                 network.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=fused

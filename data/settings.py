@@ -26,6 +26,4 @@ class Settings(BaseModel):
 
     def but(self, **settings: Any) -> Self:
         """A copy with some settings changed, which are checked as in a new one."""
-        return type(self).model_validate(
-            {**{name: getattr(self, name) for name in type(self).model_fields}, **settings}
-        )
+        return type(self).model_validate({**dict(self), **settings})

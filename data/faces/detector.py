@@ -56,6 +56,7 @@ class FaceDetector:
         self._min_score = min_score
         self._detection_size = detection_size
         self._device = device
+        _network(device)  # here, so that no thread waits for it, and wrong weights are an error at once
         self.frames_at_once = _FRAMES_AT_ONCE[device]
         """So many are best given to `look` together."""
 
@@ -111,7 +112,8 @@ def look_together(frames_HWC: Sequence[Tensor], look: Look) -> list[Faces]:
 
 
 @cache
-def _built_network(device: Device) -> RetinaFace:
+def _network(device: Device) -> RetinaFace:
+    """One for all detectors of the process: it has no state."""
     return RetinaFace(read_weights()).to("cuda" if device == "gpu" else "cpu")
 
 
@@ -121,12 +123,6 @@ def _built_gpu_queue() -> LookQueue[Tensor, Faces, Look]:
 
 
 _building = threading.Lock()
-
-
-def _network(device: Device) -> RetinaFace:
-    """One for all detectors of the process: it has no state."""
-    with _building:
-        return _built_network(device)
 
 
 def _gpu_queue() -> LookQueue[Tensor, Faces, Look]:

@@ -52,7 +52,7 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
         checkpoint = load_checkpoint(folder / MODEL)
         network = place(checkpoint.network, device).eval()
         # The network may have seen every k-th frame only; over time all are of use.
-        knobs = experiment.train.model_copy(update={"frame_step": 1})
+        knobs = experiment.train.but(frame_step=1)
         frames = {split: split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
         kept = _keep_features(trained, network, frames.values(), dataset, machine)
         training, validation = (

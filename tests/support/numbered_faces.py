@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import simplejpeg
 import torch
@@ -11,16 +9,6 @@ import torch
 from data.faces.crops import FACE_SIZE_PX, alignment
 from data.faces.detector import FaceDetector
 from support.clips import one_person
-
-KNOBS: dict[str, Any] = {
-    "device": "cpu",
-    "decoder": "auto",
-    "min_score": 0.7,
-    "detection_size": 320,
-    "jpeg_quality": 95,
-    "threads": 1,
-}
-
 
 BAND_PX = 12
 """Rows at the upper edge of a crop, on the hair, that spell its frame's number in eight blocks of 14 px."""

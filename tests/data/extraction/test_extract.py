@@ -16,7 +16,8 @@ import pytest
 import simplejpeg
 import torch
 from support.clips import spoil, two_people
-from support.numbered_faces import KNOBS, number_in, numbered_faces
+from support.numbered_faces import number_in, numbered_faces
+from support.zygote import KNOBS
 
 from data.extraction import detections
 from data.extraction.extract import detections_digest, extract_video

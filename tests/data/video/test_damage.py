@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.clips import spoil
-from support.numbered_faces import KNOBS, numbered_faces
 from support.numbered_faces import number_in as number_in_face
+from support.numbered_faces import numbered_faces
 from support.odd_clips import film, numbered_film, remux
+from support.zygote import KNOBS
 
 from data.extraction.extract import extract_video
 from data.store.shards import read_manifest

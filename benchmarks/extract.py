@@ -48,6 +48,7 @@ from clip import make_clip, repeat
 
 from data.extraction.detections import window_frames
 from data.extraction.extract import extract_video
+from data.extraction.settings import Casting, Search
 from data.faces.detector import FaceDetector
 from data.machine import Device
 from data.video import frames as video
@@ -96,15 +97,11 @@ def ours(path: Path, store: Path, *, every: int, adaptive: bool, device: Device)
     extract_video(
         path,
         store,
-        track_ids=None,
+        Search(detect_every=every, adaptive_size=adaptive),
+        Casting(),
         device=device,
         decoder="auto",
-        min_score=0.7,
-        detection_size=640,
-        jpeg_quality=95,
         threads=THREADS,
-        detect_every=every,
-        adaptive_size=adaptive,
         progress=frames.append,
     )
     return sum(frames)

@@ -39,6 +39,7 @@ from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
 from data.extraction.extract import extract_video
+from data.extraction.settings import Casting, Search
 from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector
 from data.faces.retinaface import RetinaFace, read_weights
@@ -248,8 +249,8 @@ def extraction(clips: Path, folder: Path, detect_every: int = 1) -> Iterator[Res
                     done[number] += num_frames
 
                 extract_video(
-                    file, store, track_ids=None, device=DEVICE, decoder="auto", min_score=0.7, detection_size=640,
-                    jpeg_quality=95, threads=max(1, CORES // readers), detect_every=detect_every, progress=count,
+                    file, store, Search(detect_every=detect_every), Casting(), device=DEVICE, decoder="auto",
+                    threads=max(1, CORES // readers), progress=count,
                 )  # fmt: skip
                 return done[number]
 

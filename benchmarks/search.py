@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data.extraction.detections import PART_FRAMES, window_frames
 from data.extraction.interpolation import pairs
-from data.extraction.search import Search, Seen, search_frames
+from data.extraction.search import Seen, search_frames
+from data.extraction.settings import Search
 from data.faces.crops import alignments
 from data.faces.detector import FaceDetector, Faces
 from data.schema import Status
@@ -74,7 +75,7 @@ HEADER = f"{'':34} faces  miss other inter          px     crop px     % eyes   
 
 
 def search(video: Path, *, every: int, adaptive: bool, pool: ThreadPoolExecutor) -> list[Seen]:
-    knobs = Search(min_score=0.7, detection_size=640, jpeg_quality=95, detect_every=every, adaptive_size=adaptive)
+    knobs = Search(detect_every=every, adaptive_size=adaptive)
     detector = FaceDetector(device="cpu", min_score=knobs.min_score, detection_size=knobs.detection_size)
     facts = probe(video)
     window = window_frames(facts.width_px, facts.height_px, at_least=every)

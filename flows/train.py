@@ -12,7 +12,7 @@ from data.store.access import check_store
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
-from tasks.ingest.failures import FailedVideosError, tell_failed
+from tasks.ingest.failures import FailedVideosError, warn_of_failed
 from tasks.ingest.sample import make_sample
 from tasks.scoring.champion import choose_champion
 from tasks.scoring.crossfit import cross_fit_answers
@@ -59,7 +59,7 @@ def train_mtanet(
     cross_fit_answers(model, dataset, Split.VALIDATION, machine)
     report_scores(evaluation, verdict)
     publish(machine)
-    tell_failed(dataset)
+    warn_of_failed(dataset)
     return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)
 
 

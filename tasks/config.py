@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from data.batches.augment import Augmentation
+from data.extraction.settings import Search
 from data.labels import Edition
 from data.machine import DeviceChoice
 from data.settings import AnySettings, Settings
@@ -50,7 +51,7 @@ class SampleConfig(Settings):
     the others lie between that and all. Validation keeps its labels."""
 
 
-class IngestConfig(Settings):
+class IngestConfig(Search):
     """From videos and annotations to face shards and aligned labels."""
 
     root: Path | None = None
@@ -67,18 +68,6 @@ class IngestConfig(Settings):
     """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos where there are any."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
     """`auto`: NVDEC through DALI on a GPU, PyAV on a CPU; or one of them. What DALI might misnumber PyAV decodes."""
-    min_score: Annotated[float, Field(gt=0, lt=1)] = 0.7
-    """A face is a detection with at least this score, in (0, 1)."""
-    detection_size: Annotated[int, Field(ge=160, le=4096)] = 640
-    """Longer side, in px, to which a frame is resized for the detector; crops are cut from the full frame."""
-    adaptive_size: bool = True
-    """Looks at frames of large faces only at a smaller size; every window of at most 25 frames has a full look, and is
-    searched in full where that shows others (docs/benchmarks.md)."""
-    detect_every: Annotated[int, Field(ge=1, le=25)] = 1
-    """Searches every k-th frame, and where two do not agree those between. Between two that agree faces are
-    interpolated, with crops of their own pixels and the status `interpolated`. At least k frames are held in memory."""
-    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
-    """Quality of the stored crops, as libjpeg counts it."""
     track_hints: Path | None = None
     """TOML file that says whose a track is where the choice made for it is wrong: see docs/people.md."""
     fill_gaps_s: Annotated[float, Field(ge=0, le=1)] = 0.0

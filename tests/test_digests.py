@@ -8,9 +8,8 @@ from support.trees import MakeTree
 
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
-from data.extraction.assembly import Casting
 from data.extraction.extract import detections_digest, faces_digest
-from data.extraction.search import Search
+from data.extraction.settings import Casting, Search
 from data.labels import Edition
 from data.warehouse.quality_rows import quality_folder
 from tasks.catalogue import Dataset, Video
@@ -40,7 +39,7 @@ EXPECTED = {
 
 
 def found(root: Path, store: Path) -> dict[str, str]:
-    search = Search(min_score=0.7, detection_size=640, jpeg_quality=95)
+    search = Search()
     casting = Casting(track_ids=("video1",), hints={}, fill_gaps_s=0.0)
     version = Version(1, "run1", (), {runs.TRAINING_DIGEST: "training1"})
     return {

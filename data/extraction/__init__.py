@@ -1,5 +1,6 @@
 """One video to its face shards, in two passes.
 
+- `settings`: how faces are found and assigned to tracks
 - `extract`: runs both passes for one video
 - `detections`: first pass: every face in a video, with its crop
 - `search`: which frames are searched, and how closely

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.detections import window_frames
-from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
+from data.extraction.gaps import Filled, cut_gaps, fill_gap, find_gaps
+from data.extraction.settings import Casting
 from data.machine import Device
 from data.schema import FACES, Status
 from data.store.shards import (
@@ -28,29 +29,13 @@ from data.store.shards import (
 from data.tracks.assignment import Choice, assign_tracks, name_people
 from data.tracks.doubts import doubts
 from data.tracks.fragments import FrameFaces
-from data.tracks.hints import Hint, hinted_people
+from data.tracks.hints import hinted_people
 from data.tracks.people import Person, find_people
 
 ASSUMED_HZ = 25.0
 """Frame rate for following people where a file has no timestamps; it is not stored."""
 _DESCRIBED = 50
 """So many people are in the manifest."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Casting:
-    """What decides the faces of a video's tracks, beside its detections."""
-
-    track_ids: Sequence[str] | None
-    """None: a track per person found."""
-    hints: Mapping[str, Hint] = field(default_factory=dict)
-    fill_gaps_s: float = 0.0
-
-    @property
-    def key(self) -> list[Any]:
-        """What the result depends on."""
-        tracks = None if self.track_ids is None else sorted(self.track_ids)
-        return [tracks, {track_id: hint.key for track_id, hint in self.hints.items()}, self.fill_gaps_s]
 
 
 def write_tracks(
@@ -68,7 +53,7 @@ def write_tracks(
     if casting.track_ids is None:
         choices = name_people(video.stem, people)
     else:
-        hinted = hinted_people(casting.hints, people)
+        hinted = hinted_people(casting.own_hints, people)
         choices = assign_tracks(sorted(casting.track_ids), people, manifest["width_px"], hinted)
     gaps = _gaps(files, people, choices, casting.fill_gaps_s)
     jpegs = cut_gaps(
@@ -123,7 +108,7 @@ def _gaps(
         track_id: {
             index: face
             for ends in of_track
-            for index, face in between(*ends, landmarks).items()
+            for index, face in fill_gap(*ends, landmarks).items()
             if index not in lost  # it has no pixels to cut a face from
         }
         for track_id, of_track in pairs.items()

@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from data.extraction.search import Search, Seen, search_frames
+from data.extraction.search import Seen, search_frames
+from data.extraction.settings import Search
 from data.faces.crops import appearances, cut_faces, encode_jpegs
 from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.machine import Device, keep_freed_memory

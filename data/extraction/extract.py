@@ -1,38 +1,36 @@
 """Video -> one file of aligned faces per track, in two passes.
 
-The first (`data.extraction.detections`) decodes the video once and stores every face in it. The second
-(`data.extraction.assembly`) assigns faces to tracks and copies them, a row for every frame. Each result is named by a
-digest of all that determines it, the video's content included and its name not, so finished work is never redone.
+The first pass (`data.extraction.detections`) decodes the video and stores every face in it. The second
+(`data.extraction.assembly`) assigns faces to tracks and copies them, one row per frame. Each result is named by a
+digest of everything that determines it (the video's content, not its name), so finished work is never redone.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from data import schema
 from data.extraction import detections
-from data.extraction.assembly import Casting, write_tracks
+from data.extraction.assembly import write_tracks
 from data.extraction.detections import write_detections
-from data.extraction.search import Search
+from data.extraction.settings import Casting, Search
 from data.machine import Device
 from data.store.access import hold
 from data.store.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
 from data.store.shards import PARTIAL, digest, is_whole
 from data.tracks.assignment import check_names
-from data.tracks.hints import Hint
 from data.video.frames import DaliError, Decoder, NotForDaliError, VideoFacts, choose_decoder, probe
 
 VERSION = 3
-"""Part of the digest: raised when the same detections give other tracks than before."""
+"""Part of the digest: raised when the same detections give different tracks than before."""
 KNOWN_VIDEOS = "videos.json"
-"""In the store: the facts of each video by its content, so that a rerun need not open it."""
+"""File in the store with the facts of each video by its content, so that a rerun need not open the video."""
 
 log = logging.getLogger("mtanet.extraction")
 
@@ -40,127 +38,99 @@ log = logging.getLogger("mtanet.extraction")
 def extract_video(
     video: Path,
     store: Path,
+    search: Search,
+    casting: Casting,
     *,
-    track_ids: Sequence[str] | None,
     device: Device,
     decoder: Literal["auto", "pyav", "dali"],
-    min_score: float,
-    detection_size: int,
-    jpeg_quality: int,
     threads: int,
-    detect_every: int = 1,
-    adaptive_size: bool = True,
-    hints: Mapping[str, Hint] | None = None,
-    fill_gaps_s: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """The folder with a file of faces per track of the video; made only if it is not there, and then from where it was.
+    """The folder with a file of faces for each track of a video. Made only if it is missing; a killed run is resumed.
 
     Args:
         video: Its stem is the `video_id`.
-        store: The folder of all that is made.
-        track_ids: The annotated tracks of this video, or None: then a track per person found.
-        device: Where frames are searched and faces cut.
-        decoder: `auto` takes DALI on a GPU that decodes the codec, `dali` on a CPU too; PyAV decodes what DALI might
-            number otherwise, and the manifest says which of them did and why.
-        min_score: A face is a detection with at least this score.
-        detection_size: Longer side, in px, of the frames that the detector sees, at most.
-        jpeg_quality: Of the crops.
-        threads: In which frames of this video are searched at once on a CPU.
-        detect_every: Every k-th frame is searched; those between get interpolated faces where it can be known, with
-            crops of their own pixels.
-        adaptive_size: Whether frames of large faces only are seen at a smaller size, between full looks.
-        hints: Who is whose, by track; of other videos' tracks too.
-        fill_gaps_s: Between two faces of a person so many seconds apart or less, the frames without a face get one
-            where it must be, marked `interpolated`, from their own pixels. 0 fills none.
+        store: The folder of all outputs.
+        search: How to find faces.
+        casting: How to assign them to tracks.
+        device: Where faces are detected and cropped.
+        decoder: `auto` takes DALI if a GPU decodes the codec; `dali` takes DALI on a CPU too. PyAV decodes the videos
+            whose frames DALI might number differently; the manifest names the decoder and the reason.
+        threads: Number of threads that search frames of this video on a CPU.
         progress: Called with the number of frames done since the last call.
 
     Raises:
-        ValueError: The file is not a video that can be read, or changes while it is; or the track names do not say
-            who is who, or a hint does not fit.
-        NoRoomError: The disk is full; the parts that are done stay.
+        ValueError: The video cannot be read, or changes while it is read; the track names are ambiguous; or a hint
+            does not fit.
+        NoRoomError: The disk is full; finished parts stay.
     """
-    if track_ids is not None:
-        check_names(track_ids)
-    own_hints = {track_id: hint for track_id, hint in (hints or {}).items() if track_id in (track_ids or ())}
-    job = partial(
-        _extract,
-        video,
-        store,
-        search=Search(
-            min_score=min_score,
-            detection_size=detection_size,
-            jpeg_quality=jpeg_quality,
-            detect_every=detect_every,
-            adaptive_size=adaptive_size,
-        ),
-        casting=Casting(track_ids=track_ids, hints=own_hints, fill_gaps_s=fill_gaps_s),
-        device=device,
-        decoder=decoder,
-        threads=threads,
-        progress=progress or (lambda _: None),
-    )
-    with _still(video) as check:
+    if casting.track_ids is not None:
+        check_names(casting.track_ids)
+    extraction = _Extraction(video, store, search, casting, device, threads, progress or (lambda _: None))
+    with _unchanged(video) as check:
         known = know_video(video, store)
         try:
-            return job(known, check=check)
+            return extraction.run(known, choose_decoder(known.facts, device=device, decoder=decoder), check)
         except DaliError as error:
             check()
             facts = replace(known.facts, not_for_dali=str(error).removeprefix(f"{video}: "))
             if isinstance(error, NotForDaliError):
-                # noted, so that a rerun goes to what PyAV decoded at once
-                add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})
+                add_notes(store, KNOWN_VIDEOS, {_note(known.sha256): asdict(facts)})  # a rerun takes PyAV right away
             else:
                 log.warning("%s: %s; PyAV decodes it in this run", video.name, facts.not_for_dali)
-            return job(replace(known, facts=facts), check=check)
+            known = replace(known, facts=facts)
+            return extraction.run(known, choose_decoder(facts, device=device, decoder=decoder), check)
 
 
-def _extract(
-    video: Path,
-    store: Path,
-    known: KnownVideo,
-    *,
-    search: Search,
-    casting: Casting,
-    device: Device,
-    decoder: Literal["auto", "pyav", "dali"],
-    threads: int,
-    progress: Callable[[int], None],
-    check: Callable[[], None],
-) -> Path:
-    decoder_name, decoder_reason = choose_decoder(known.facts, device=device, decoder=decoder)
-    detections_id = detections_digest(known.sha256, search, decoder=decoder_name, device=device)
-    folder = store / "faces" / faces_digest(detections_id, video.stem, casting)
-    if is_whole(folder):
+@dataclass(frozen=True)
+class _Extraction:
+    """What stays the same for every decoder that is tried."""
+
+    video: Path
+    store: Path
+    search: Search
+    casting: Casting
+    device: Device
+    threads: int
+    progress: Callable[[int], None]
+
+    def run(self, known: KnownVideo, chosen: tuple[Decoder, str], check: Callable[[], None]) -> Path:
+        decoder, reason = chosen
+        detections_id = detections_digest(known.sha256, self.search, decoder=decoder, device=self.device)
+        folder = self.store / "faces" / faces_digest(detections_id, self.video.stem, self.casting)
+        if is_whole(folder):
+            return folder
+        # Of two runs, or two files of the same content, the second one waits and uses the detections of the first.
+        with hold(self.store, f"detections-{detections_id}", what=self.video.name):
+            found = self.store / "detections" / detections_id
+            if not is_whole(found):
+                about = {"decoder": decoder, "decoder_reason": reason, "device": self.device}
+                self.detect(found, {**known.facts_for_manifest, **self.search.model_dump(), **about}, check)
+            if not is_whole(folder):
+                write_tracks(self.video, found, folder, self.casting, device=self.device, check=check)
         return folder
-    # Two runs at once, or two files of the same content: who comes second uses what the first one found.
-    with hold(store, f"detections-{detections_id}", what=video.name):
-        found = store / "detections" / detections_id
-        if not is_whole(found):
-            about = {"decoder": decoder_name, "decoder_reason": decoder_reason, "device": device}
-            try:
-                write_detections(
-                    video,
-                    found,
-                    search,
-                    device=device,
-                    decoder=decoder_name,
-                    facts={**known.facts_for_manifest, **asdict(search), **about},
-                    threads=threads,
-                    progress=progress,
-                    check=check,
-                )
-            except NotForDaliError:
-                shutil.rmtree(found.with_name(found.name + PARTIAL))  # nobody goes on with it
-                raise
-        if not is_whole(folder):
-            write_tracks(video, found, folder, casting, device=device, check=check)
-    return folder
+
+    def detect(self, found: Path, facts: dict[str, Any], check: Callable[[], None]) -> None:
+        try:
+            write_detections(
+                self.video,
+                found,
+                self.search,
+                device=self.device,
+                decoder=facts["decoder"],
+                facts=facts,
+                threads=self.threads,
+                progress=self.progress,
+                check=check,
+            )
+        except NotForDaliError:
+            shutil.rmtree(found.with_name(found.name + PARTIAL))  # nothing will resume it
+            raise
 
 
 def detections_digest(sha256: str, search: Search, *, decoder: Decoder, device: Device) -> str:
-    """Names what is found in a video of this content; another device cuts and detects by other operators."""
-    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, asdict(search))
+    """Names the detections of a video with this content. The device counts: its operators round differently."""
+    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, search.model_dump())
 
 
 def faces_digest(detections_id: str, video_id: str, casting: Casting) -> str:
@@ -169,11 +139,11 @@ def faces_digest(detections_id: str, video_id: str, casting: Casting) -> str:
 
 
 @contextmanager
-def _still(video: Path) -> Iterator[Callable[[], None]]:
-    """Gives a check that the file is what it was when the block began.
+def _unchanged(video: Path) -> Iterator[Callable[[], None]]:
+    """Gives a function that raises if the file has changed since the block began.
 
-    It is made when the block ends with an error, too: a file that changes under its reader can end the reading in any
-    way, and then the change is what there is to say.
+    It is also called when the block fails: a file that changes while it is read can cause any error, and then the
+    change is what to report.
     """
     before = look_at(video)
     try:
@@ -185,7 +155,7 @@ def _still(video: Path) -> Iterator[Callable[[], None]]:
 
 @dataclass(frozen=True)
 class KnownVideo:
-    """A video file's content and what `probe` says of it."""
+    """A video file's size and hash, and its facts from `probe`."""
 
     bytes: int
     sha256: str
@@ -197,20 +167,20 @@ class KnownVideo:
 
 
 def video_facts(video: Path, store: Path) -> VideoFacts:
-    """What is known of a video before it is extracted.
+    """The facts of a video that are known before its extraction.
 
     Raises:
-        ValueError: The file is not a video that can be read, or changes while it is.
+        ValueError: The video cannot be read, or changes while it is read.
     """
-    with _still(video):
+    with _unchanged(video):
         return know_video(video, store).facts
 
 
 def know_video(video: Path, store: Path) -> KnownVideo:
-    """Hash and facts of a video file, read from it only if it looks new.
+    """Hash and facts of a video file; the file is opened only if it is not known yet.
 
     Raises:
-        ValueError: The file is not a video that can be read.
+        ValueError: The video cannot be read.
     """
     sha256, num_bytes = file_hash(video, store), video.stat().st_size
     entry = read_notes(store, KNOWN_VIDEOS).get(_note(sha256))
@@ -222,5 +192,5 @@ def know_video(video: Path, store: Path) -> KnownVideo:
 
 
 def _note(sha256: str) -> str:
-    """The name of what is noted of a video: another version of the decoding may know it otherwise."""
+    """The key of a video's facts, with the version of the decoding, which may change them."""
     return digest(sha256, detections.VERSION, [field.name for field in fields(VideoFacts)])

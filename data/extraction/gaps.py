@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.extraction.interpolation import between
 from data.faces.crops import cut_faces, encode_jpegs
 from data.machine import Device
 from data.tracks.fragments import Face
@@ -68,15 +69,15 @@ def _box(face: Face) -> tuple[float, float, float, float]:
     return face.x_px - face.w_px / 2, face.y_px - face.h_px / 2, face.w_px, face.h_px
 
 
-def between(one: Face, other: Face, landmarks: Mapping[int, np.ndarray]) -> dict[int, Filled]:
+def fill_gap(one: Face, other: Face, landmarks: Mapping[int, np.ndarray]) -> dict[int, Filled]:
     """The faces of the frames between two, by frame, on straight lines; `landmarks` are those of the two, by row."""
     start_4, end_4 = (np.array(_box(face)) for face in (one, other))
     filled = {}
     for frame_index in range(one.frame_index + 1, other.frame_index):
         share = (frame_index - one.frame_index) / (other.frame_index - one.frame_index)
-        box_4 = start_4 + share * (end_4 - start_4)
-        points_52 = landmarks[one.row] + share * (landmarks[other.row] - landmarks[one.row])
-        filled[frame_index] = Filled(box_4.astype(np.float32), points_52.astype(np.float32))
+        filled[frame_index] = Filled(
+            between(start_4, end_4, share), between(landmarks[one.row], landmarks[other.row], share)
+        )
     return filled
 
 

@@ -31,12 +31,19 @@ def agreement(one: Faces, other: Faces) -> np.ndarray | None:
     return partner_F if is_steady_F.all() else None
 
 
-def between(one: Faces, other: Faces, partner_F: np.ndarray, share: float) -> Faces:
+def faces_between(one: Faces, other: Faces, partner_F: np.ndarray, share: float) -> Faces:
     """The faces at this share, in (0, 1), of the way from one frame to the other, on straight lines."""
-    boxes_F4 = one.boxes_F4 + share * (other.boxes_F4[partner_F] - one.boxes_F4)
-    landmarks_F52 = one.landmarks_F52 + share * (other.landmarks_F52[partner_F] - one.landmarks_F52)
-    scores_F = one.scores_F + share * (other.scores_F[partner_F] - one.scores_F)
-    return Faces(boxes_F4.astype(np.float32), landmarks_F52.astype(np.float32), scores_F.astype(np.float32))
+    return Faces(
+        between(one.boxes_F4, other.boxes_F4[partner_F], share),
+        between(one.landmarks_F52, other.landmarks_F52[partner_F], share),
+        between(one.scores_F, other.scores_F[partner_F], share),
+    )
+
+
+def between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+    """The values at this share, in (0, 1), of the straight line from `start` to `end`, in float32."""
+    middle: np.ndarray = start + share * (end - start)
+    return middle.astype(np.float32)
 
 
 def confirmed(full: Faces, small: Faces) -> Faces:

@@ -16,7 +16,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from data.extraction.interpolation import agreement, between, confirmed
+from data.extraction.interpolation import agreement, confirmed, faces_between
+from data.extraction.settings import Search
 from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.schema import Status
 from data.video.frames import Chunk, Frame
@@ -28,20 +29,6 @@ _FACE_TO_SHRINK_PX = 60
 """At the smaller size a face must be this large for the size to fall: it should not change to and fro."""
 _SIZES = (*(sixteenths / 16 for sixteenths in range(4, 13)), 1.0)
 """The sizes of looks, in terms of the full one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What decides which faces are found in a video, and how their crops are stored."""
-
-    min_score: float
-    detection_size: int
-    jpeg_quality: int
-    """Of the crops."""
-    detect_every: int = 1
-    """Frames from one that is searched in any case to the next."""
-    adaptive_size: bool = True
-    """Whether frames of large faces only are looked at at a smaller size."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +185,7 @@ def _between(found: dict[int, Faces], before: Faces | None) -> tuple[dict[int, F
             open_frames.append((start + end) // 2)
         else:
             for number in range(start + 1, end):
-                interpolated[number] = between(one, other, partner_F, (number - start) / (end - start))
+                interpolated[number] = faces_between(one, other, partner_F, (number - start) / (end - start))
     return interpolated, open_frames
 
 

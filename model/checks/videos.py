@@ -16,6 +16,7 @@ import numpy as np
 
 from data.batches.loader import face_batches
 from data.extraction.extract import extract_video
+from data.extraction.settings import Casting, Search
 from data.machine import Device
 from data.store.shards import read_manifest, read_table
 from data.testing.drawn import with_face
@@ -135,18 +136,7 @@ def _frames_with_a_face() -> Iterator[np.ndarray]:
 
 
 def _extracted(clip: Path, store: Path, device: Device, decoder: Literal["pyav", "dali"]) -> _Extracted:
-    faces = extract_video(
-        clip,
-        store,
-        track_ids=None,
-        device=device,
-        decoder=decoder,
-        min_score=0.7,
-        detection_size=640,
-        jpeg_quality=95,
-        threads=2,
-        detect_every=2,
-    )
+    faces = extract_video(clip, store, Search(detect_every=2), Casting(), device=device, decoder=decoder, threads=2)
     files = sorted(faces.glob("*.parquet"))
     rows = read_table(files, ["frame_index", "status", "landmarks"]).to_pylist()
     landmarks = [row["landmarks"] for row in rows if row["landmarks"] is not None]

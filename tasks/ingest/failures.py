@@ -1,4 +1,4 @@
-"""Videos that failed: why, and how a flow ends that went on with the others."""
+"""Videos that failed: the reasons, and how a flow ends that completed the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 class FailedVideosError(ValueError):
-    """Some videos of a data set failed; all that is made of the others is there."""
+    """Some videos of a data set failed; the others are complete."""
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
@@ -20,10 +20,11 @@ class FailedVideosError(ValueError):
 
     def __str__(self) -> str:
         name, num_videos = self.dataset.name, len(self.dataset.videos)
+        others = "one is" if num_videos == 1 else f"{num_videos} are"
         return (
-            f"{told({video.path: video.reason for video in self.dataset.failed}, num_videos)} "
-            f"The other {num_videos} are done and will not be done again: they are in the data set {name}, its report "
-            "and SQL. Mend or remove what failed and run the same once more"
+            f"{failures({video.path: video.reason for video in self.dataset.failed}, num_videos)} "
+            f"The other {others} in the data set {name}, its report and SQL, "
+            "and will not be redone. Fix or remove the failed videos, then run the command again"
         )
 
     def __repr__(self) -> str:
@@ -33,21 +34,22 @@ class FailedVideosError(ValueError):
 def reason_of(path: Path, error: object) -> str:
     """Why a video failed, without its path."""
     if isinstance(error, OSError) and error.strerror:
-        return f"reading it failed: {error.strerror}; see to it that it can be read, or move it away"
+        return f"reading it failed: {error.strerror}; make it readable or remove it"
     if isinstance(error, ValueError | OSError):
         return str(error).removeprefix(f"{path}: ")
-    return f"{type(error).__name__}: {error}"  # nobody expected it, so its kind says something
+    return f"{type(error).__name__}: {error}"  # unexpected, so its type helps
 
 
-def told(reasons: Mapping[str, str], num_others: int) -> str:
-    """The videos that failed, by path, and why: the first ones in full, and how many there are."""
+def failures(reasons: Mapping[str, str], num_others: int) -> str:
+    """One sentence: how many videos failed, and the reasons of the first ones, which come by path."""
     shown = [f"{path}: {reason}" for path, reason in list(reasons.items())[:_SHOWN]]
     rest = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
-    return f"{len(reasons)} of {len(reasons) + num_others} videos failed: {'; '.join(shown + rest)}."
+    num_videos = len(reasons) + num_others
+    return f"{len(reasons)} of {num_videos} video{'s'[: num_videos > 1]} failed: {'; '.join(shown + rest)}."
 
 
 def refuse_failed(dataset: Dataset) -> None:
-    """Ends a flow that has done all it could.
+    """Fails a flow that has completed all other videos.
 
     Raises:
         FailedVideosError: Some videos failed.
@@ -56,7 +58,7 @@ def refuse_failed(dataset: Dataset) -> None:
         raise FailedVideosError(dataset)
 
 
-def tell_failed(dataset: Dataset) -> None:
-    """Says at the end of a flow that goes on all the same what it went on without."""
+def warn_of_failed(dataset: Dataset) -> None:
+    """Warns at the end of a flow that succeeds without the failed videos."""
     if dataset.failed:
-        log.warning("this is without some videos: %s", FailedVideosError(dataset))
+        log.warning("some videos are missing from this result: %s", FailedVideosError(dataset))

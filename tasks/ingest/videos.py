@@ -1,8 +1,8 @@
-"""Videos to face shards: a task a video."""
+"""Videos to face shards, one task per video."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,27 +18,43 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from data.extraction import cropped
-from data.extraction import extract as extraction
 from data.extraction.detections import memory_bytes
+from data.extraction.extract import extract_video, video_facts
+from data.extraction.settings import Casting, Search
 from data.machine import Device, free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
 from data.store.shards import read_manifest
 from data.tracks.hints import Hint, read_hints
-from data.video import frames
+from data.video.frames import resolve_device
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.ingest.concurrency import Places, videos_at_once
-from tasks.ingest.failures import reason_of, told
-from tasks.progress import log, stage
+from tasks.ingest.failures import failures, reason_of
+from tasks.progress import Stage, log, stage
 
 _DOUBTS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """The faces folder of each video, by id, and why there is none of the others."""
+    """The faces folder of each video by `video_id`, and for failed videos the reason."""
 
     folders: Mapping[str, Path]
     reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the videos of one run share."""
+
+    ingest: IngestConfig
+    store: Path
+    device: Device
+    places: Places
+    hints: Mapping[str, Hint]
+    has_decode_limit: bool
+    is_over: Event
+    """Set when nothing can be written to the store any more."""
+    shown: Stage
 
 
 def extract_videos(
@@ -47,85 +63,81 @@ def extract_videos(
     ingest: IngestConfig,
     machine: MachineConfig,
 ) -> Extracted:
-    """The faces of each video, `machine.workers` videos at a time, or fewer where memory or a GPU's decoders are few.
+    """The faces of each video, `machine.workers` videos in parallel, or fewer if memory or a GPU's decoders run short.
 
-    A video that fails does not keep the others from being done.
+    A video that fails does not stop the others.
 
     Args:
-        videos: Their files, by id.
-        tracks: The annotated tracks of each; where there is none, tracks are the people found.
-        ingest: How to look.
-        machine: Where.
+        videos: Files by `video_id`.
+        tracks: The annotated tracks of each video; None: one track for each person found.
+        ingest: How faces are found and assigned to tracks.
+        machine: Store, device and workers.
 
     Raises:
-        ValueError: All videos failed. Or the track hints are not hints, or of other tracks.
-        NoRoomError: The disk is full; the videos that were not begun yet are left out.
-        StoreError: The store cannot be written to any more; as above.
+        ValueError: All videos failed, or the track hints are invalid or name unknown tracks.
+        NoRoomError: The disk is full; videos not yet started are skipped.
+        StoreError: The store cannot be written to; videos not yet started are skipped.
     """
     known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
-    device = frames.resolve_device(machine.device)
-    common = {
-        "ingest": ingest,
-        "machine": machine,
-        "device": device,
-        "places": Places(free_bytes=free_memory_bytes(), cores=num_cores()),
-        "limited": _decode_limit_exists(),
-        "hints": read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {},
-        "is_over": Event(),
-    }
+    hints = read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {}
+    device = resolve_device(machine.device)
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
+        job = _Job(
+            ingest=ingest,
+            store=machine.store,
+            device=device,
+            places=Places(free_bytes=free_memory_bytes(), cores=num_cores()),
+            hints=hints,
+            has_decode_limit=_decode_limit_exists(),
+            is_over=Event(),
+            shown=shown,
+        )
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
             max_workers=videos_at_once(machine.workers, len(videos), device, ingest.decoder)
         )
         with runner:
             futures = {
                 video_id: runner.submit(
-                    extract_video,
-                    {
-                        **common,
-                        "path": path,
-                        "track_ids": tuple((tracks or {}).get(video_id, ())) or None,
-                        "count": shown.count,
-                        "done": shown.advance,
-                    },
+                    extract_faces,
+                    {"path": path, "track_ids": tuple((tracks or {}).get(video_id, ())) or None, "job": job},
                 )
                 for video_id, path in videos.items()
             }
             for future in futures.values():
-                future.wait()  # a state that was not waited for is that of some time ago
+                future.wait()  # the state of a future is only current after a wait
         results = {video_id: future.state.result(raise_on_failure=False) for video_id, future in futures.items()}
     extracted = _sorted_out(videos, results)
-    _tell_doubts(extracted.folders)
+    _warn_of_doubts(extracted.folders)
     return extracted
 
 
 def _sorted_out(videos: Mapping[str, Path], results: Mapping[str, object]) -> Extracted:
-    """What became of each video: its folder, or the error that it ended with."""
+    """Splits the results into folders and errors."""
     folders = {video_id: result for video_id, result in results.items() if isinstance(result, Path)}
     errors = {video_id: result for video_id, result in results.items() if video_id not in folders}
     for error in errors.values():
         if isinstance(error, NoRoomError | StoreError):
-            raise error  # of all that failed, it is what there is something to do about, and no video's fault
+            raise error  # the store is at fault, not a video
     reasons = {video_id: reason_of(videos[video_id], error) for video_id, error in errors.items()}
     by_path = {str(videos[video_id]): reason for video_id, reason in reasons.items()}
     if reasons and not folders:
-        raise ValueError(f"{told(by_path, 0)} None is left to go on with; mend what failed and run the same once more")
+        raise ValueError(f"{failures(by_path, 0)} Every video failed. Fix the errors above, then run the command again")
     if reasons:
-        log.warning("%s The others go on", told(by_path, len(folders)))
+        log.warning("%s Continuing with the others", failures(by_path, len(folders)))
     return Extracted(folders, reasons)
 
 
-def _tell_doubts(folders: Mapping[str, Path]) -> None:
-    """What a user should look at; the manifests have all of it."""
+def _warn_of_doubts(folders: Mapping[str, Path]) -> None:
+    """Logs the first doubts about identities; the manifests list all."""
     doubts = [doubt for folder in folders.values() for doubt in read_manifest(folder).get("doubts", ())]
     for doubt in doubts[:_DOUBTS_SHOWN]:
         log.warning("doubtful: %s", doubt)
     if len(doubts) > _DOUBTS_SHOWN:
-        log.warning("doubtful: %d more, in the manifests under faces", len(doubts) - _DOUBTS_SHOWN)
+        log.warning("doubtful: %d more; see the manifests under faces", len(doubts) - _DOUBTS_SHOWN)
 
 
 def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
-    """A disk or a network may recover; a bad video does not, and a full disk or a lacking permission not by itself."""
+    """Retries errors of a disk or network, which may recover. Bad videos and missing permissions do not."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, OSError) and not isinstance(error, PermissionError)
 
@@ -138,61 +150,47 @@ def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
     retry_condition_fn=_is_worth_a_retry,
     cache_policy=NO_CACHE,
 )
-def extract_video(
-    *,
-    path: Path,
-    track_ids: Sequence[str] | None,
-    ingest: IngestConfig,
-    machine: MachineConfig,
-    device: Device,
-    places: Places,
-    limited: bool,
-    hints: Mapping[str, Hint],
-    is_over: Event,
-    count: Callable[[int], None],
-    done: Callable[[], None],
-) -> Path:
-    """The faces folder of a video, made if it is not there; of a set of crops `path` is a folder of them."""
-    with _unless_over(is_over, path, machine.store), places.begun():
+def extract_faces(path: Path, track_ids: Sequence[str] | None, job: _Job) -> Path:
+    """The faces folder of a video, or of a folder of crops; made if it is missing."""
+    with _unless_over(job.is_over, path, job.store), job.places.begun():
         if path.is_dir():
-            folder = cropped.take_crops(path, machine.store, track_ids=track_ids or [path.name], progress=count)
+            tracks = track_ids or [path.name]
+            folder = cropped.take_crops(path, job.store, track_ids=tracks, progress=job.shown.count)
         else:
-            facts = extraction.video_facts(path, machine.store)
-            num_bytes = memory_bytes(facts.width_px, facts.height_px, at_least=ingest.detect_every)
-            with (
-                places.place(path.name, num_bytes) as threads,
-                concurrency(DECODE_LIMIT, occupy=1) if limited else nullcontext(),
-            ):
-                folder = extraction.extract_video(
-                    path,
-                    machine.store,
-                    track_ids=track_ids,
-                    device=device,
-                    decoder=ingest.decoder,
-                    min_score=ingest.min_score,
-                    detection_size=ingest.detection_size,
-                    detect_every=ingest.detect_every,
-                    adaptive_size=ingest.adaptive_size,
-                    jpeg_quality=ingest.jpeg_quality,
-                    threads=threads,
-                    hints=hints,
-                    fill_gaps_s=ingest.fill_gaps_s,
-                    progress=count,
-                )
-    done()
+            folder = _extract_from_video(path, track_ids, job)
+    job.shown.advance()
     return folder
+
+
+def _extract_from_video(path: Path, track_ids: Sequence[str] | None, job: _Job) -> Path:
+    facts = video_facts(path, job.store)
+    num_bytes = memory_bytes(facts.width_px, facts.height_px, at_least=job.ingest.detect_every)
+    with (
+        job.places.place(path.name, num_bytes) as threads,
+        concurrency(DECODE_LIMIT, occupy=1) if job.has_decode_limit else nullcontext(),
+    ):
+        return extract_video(
+            path,
+            job.store,
+            job.ingest.part(Search),
+            Casting(track_ids=track_ids, hints=job.hints, fill_gaps_s=job.ingest.fill_gaps_s),
+            device=job.device,
+            decoder=job.ingest.decoder,
+            threads=threads,
+            progress=job.shown.count,
+        )
 
 
 @contextmanager
 def _unless_over(is_over: Event, path: Path, store: Path) -> Iterator[None]:
-    """Whoever cannot write to the store any more keeps the others from hours of work that would end the same way."""
+    """Once the store cannot be written to, skips the remaining videos, which would fail the same way hours later."""
     if is_over.is_set():
-        raise NoRoomError(f"{path}: not begun, since there is no place in the store {store} for what is made of it")
+        raise NoRoomError(f"{path}: skipped, because the store {store} cannot be written to")
     try:
         try:
             yield
         except OSError:
-            check_store(store)  # or else it is the video's
+            check_store(store)  # if it passes, the video is at fault
             raise
     except (NoRoomError, StoreError):
         is_over.set()
@@ -200,7 +198,7 @@ def _unless_over(is_over: Event, path: Path, store: Path) -> Iterator[None]:
 
 
 def _decode_limit_exists() -> bool:
-    """Taking a place at a limit that is not there costs two seconds a video, and a warning."""
+    """Asked once, because using a limit that does not exist costs two seconds and a warning for each video."""
     with get_client(sync_client=True) as client:
         try:
             client.read_global_concurrency_limit_by_name(DECODE_LIMIT)

@@ -28,7 +28,7 @@ from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks.catalogue import Dataset, FailedVideo, read_catalogue
 from tasks.config import IngestConfig, MachineConfig
-from tasks.ingest.failures import FailedVideosError, reason_of, refuse_failed, tell_failed, told
+from tasks.ingest.failures import FailedVideosError, failures, reason_of, refuse_failed, warn_of_failed
 
 GOOD = ("107", "video59")
 GREY = np.full((96, 160, 3), 90, np.uint8)
@@ -137,7 +137,7 @@ def test_of_a_data_set_with_bad_videos_the_good_ones_are_done_and_each_bad_one_i
 
     assert state.is_failed()
     assert "10 of 12 videos failed: videos/batch1/black.mp4: expected frames" in str(state.message)
-    assert "The other 2 are done and will not be done again: they are in the data set mixed" in str(state.message)
+    assert "The other 2 are in the data set mixed" in str(state.message)
     dataset = read_catalogue(store, "mixed")
     assert [video.video_id for video in dataset.videos] == list(GOOD)
     reasons = {video.video_id: video.reason for video in dataset.failed}
@@ -184,7 +184,7 @@ def test_where_all_videos_fail_a_data_set_stays_what_it_was(ingest: IngestConfig
     for video_id in (*GOOD, "vanishing"):
         (ingest.root / "videos" / "batch1" / f"{video_id}.mp4").write_bytes(b"")  # type: ignore[operator]
     machine = MachineConfig(store=tmp_path / "store", device="cpu", workers=2)
-    with pytest.raises(ValueError, match=r"12 of 12 videos failed: .* None is left to go on with; mend what failed"):
+    with pytest.raises(ValueError, match=r"12 of 12 videos failed: .* Every video failed. Fix the errors above"):
         ingest_aff_wild2(ingest, machine)
     assert not (tmp_path / "store" / "datasets").exists()
 
@@ -193,7 +193,7 @@ def test_a_reason_is_told_without_the_path_and_with_what_to_do() -> None:
     path = Path("videos/107.mp4")
     assert reason_of(path, ValueError("videos/107.mp4: expected a video, found none")) == "expected a video, found none"
     denied = reason_of(path, PermissionError(13, "Permission denied", "videos/107.mp4"))
-    assert denied == "reading it failed: Permission denied; see to it that it can be read, or move it away"
+    assert denied == "reading it failed: Permission denied; make it readable or remove it"
     assert reason_of(path, OSError("videos/107.mp4: reading it failed: is its disk there?")) == (
         "reading it failed: is its disk there?"
     )
@@ -201,15 +201,15 @@ def test_a_reason_is_told_without_the_path_and_with_what_to_do() -> None:
 
 
 def test_of_many_failed_videos_the_first_are_told_in_full() -> None:
-    said = told({f"{number}.mp4": "empty" for number in range(23)}, num_others=2)
+    said = failures({f"{number}.mp4": "empty" for number in range(23)}, num_others=2)
     assert said.startswith("23 of 25 videos failed: 0.mp4: empty; 1.mp4: empty; ")
     assert said.endswith("19.mp4: empty; and 3 more.")
 
 
 def test_a_data_set_without_failed_videos_ends_clean_and_the_error_survives_a_pickle() -> None:
     refuse_failed(Dataset("set-a", "root", ()))
-    tell_failed(Dataset("set-a", "root", ()))
+    warn_of_failed(Dataset("set-a", "root", ()))
     failed = Dataset("set-a", "root", (), failed=(FailedVideo("107", "107.mp4", "0 bytes", ("107_left",)),))
-    with pytest.raises(FailedVideosError, match=r"1 of 1 videos failed: 107\.mp4: 0 bytes") as raised:
+    with pytest.raises(FailedVideosError, match=r"1 of 1 video failed: 107\.mp4: 0 bytes") as raised:
         refuse_failed(failed)
     assert pickle.loads(pickle.dumps(raised.value)).dataset == failed

@@ -202,7 +202,7 @@ def test_a_training_goes_on_without_a_failed_video_and_says_so(
     with caplog.at_level(logging.WARNING, "mtanet"):
         model = train_mtanet(knobs, machine).model
     assert tracking.run_tags(machine.store, model.run_id)["failed_videos"] == "1"
-    assert caplog.messages[-1].startswith("this is without some videos: 1 of 3 videos failed: ")
+    assert caplog.messages[-1].startswith("some videos are missing from this result: 1 of 3 videos failed: ")
     predicted = query(machine.store, "SELECT DISTINCT video_id FROM predictions ORDER BY 1").to_pylist()
     assert [row["video_id"] for row in predicted] == sorted(path.stem for path in root.rglob("*.mp4") if path != broken)
     lost = query(machine.store, "SELECT sum(count) AS n FROM quality WHERE kind = 'rows_without_video'").to_pylist()

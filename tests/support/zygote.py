@@ -25,14 +25,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-KNOBS: dict[str, Any] = {
-    "device": "cpu",
-    "decoder": "auto",
-    "min_score": 0.7,
-    "detection_size": 320,
-    "jpeg_quality": 95,
-    "threads": 1,
-}
 PART_FRAMES = 8
 
 
@@ -61,7 +53,7 @@ class Zygote:
         self._folder = TemporaryDirectory()
         self._num_started = 0
         self._running: set[int] = set()
-        environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'tests'}", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__]
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -105,7 +97,8 @@ class Zygote:
 def _serve() -> None:
     import torch
 
-    from data.extraction import detections, extract
+    from data.extraction import detections
+    from support.extraction import extract
 
     torch.set_num_threads(1)
     detections.PART_FRAMES = PART_FRAMES
@@ -119,7 +112,7 @@ def _serve() -> None:
         sys.stdout.flush()
 
 
-def _extract(extraction: Any, orders: dict[str, Any]) -> int:
+def _extract(extract: Any, orders: dict[str, Any]) -> int:
     log, num_frames = Path(orders["log"]), 0
 
     def say(what: object) -> None:
@@ -140,7 +133,7 @@ def _extract(extraction: Any, orders: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders["limit_bytes"],) * 2)
     try:
         for video in map(Path, orders["videos"]):
-            extraction.extract_video(video, Path(orders["store"]), track_ids=[video.stem], progress=progress, **KNOBS)
+            extract(video, Path(orders["store"]), [video.stem], progress=progress)
     except Exception as error:
         say(f"{type(error).__name__}: {error}")
         return 1

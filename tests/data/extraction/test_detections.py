@@ -14,7 +14,7 @@ from support.clips import one_person
 
 from data.extraction import detections
 from data.extraction.detections import PART_FRAMES, window_frames, write_detections
-from data.extraction.search import Search
+from data.extraction.settings import Search
 from data.schema import DETECTIONS
 from data.store.shards import read_manifest
 from data.testing.numbered import write_clip
@@ -22,12 +22,17 @@ from data.testing.numbered import write_clip
 NUM_FRAMES = 40
 
 
+def _own_threads() -> set[str]:
+    """The names of threads, without those that DALI starts and does not name."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith("Thread-")}
+
+
 @pytest.fixture(autouse=True)
 def parts_of_16_frames_and_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(detections, "PART_FRAMES", 16)
-    before = {thread.name for thread in threading.enumerate()}
+    before = _own_threads()
     yield
-    assert {thread.name for thread in threading.enumerate()} <= before
+    assert _own_threads() <= before
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(clip: Path, folder: Path, *, check: Callable[[], None] = lambda: None, **knobs: Any) -> list[dict[str, Any]]:
     """The rows of all parts."""
-    search = Search(**{"min_score": 0.7, "detection_size": 320, "jpeg_quality": 95, "adaptive_size": False, **knobs})
+    search = Search(detection_size=320, adaptive_size=False).model_copy(update=knobs)
     height_px, width_px = one_person().shape[:2]
     write_detections(
         clip,

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +14,12 @@ import pytest
 import simplejpeg
 import torch
 from support.clips import spoil, two_people
+from support.extraction import extract
 from support.numbered_faces import number_in, numbered_faces
-from support.zygote import KNOBS
 
 from data.extraction import detections
-from data.extraction.extract import detections_digest, extract_video
-from data.extraction.search import Search
+from data.extraction.extract import detections_digest
+from data.extraction.settings import Search
 from data.faces.crops import FACE_SIZE_PX, alignment
 from data.faces.detector import FaceDetector
 from data.machine import Device
@@ -35,10 +33,6 @@ from data.video.frames import Decoder
 @pytest.fixture(autouse=True)
 def parts_of_16_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detections, "PART_FRAMES", 16)
-
-
-def extract(video: Path, store: Path, track_ids: list[str] | None = None, **knobs: Any) -> Path:
-    return extract_video(video, store, track_ids=track_ids, **{**KNOBS, **knobs})
 
 
 def table(folder: Path, track_id: str) -> pa.Table:
@@ -152,7 +146,7 @@ def test_another_video_or_knob_of_the_same_name_is_read_anew(face_clip: Path, em
 
 
 def test_what_another_decoder_or_device_makes_is_not_taken_for_the_same() -> None:
-    search = Search(min_score=0.7, detection_size=320, jpeg_quality=95)
+    search = Search(detection_size=320)
     ways: list[tuple[Decoder, Device]] = [("pyav", "cpu"), ("pyav", "gpu"), ("dali-cpu", "cpu"), ("dali-gpu", "gpu")]
     assert len({detections_digest("ab", search, decoder=decoder, device=device) for decoder, device in ways}) == 4
 
@@ -299,15 +293,16 @@ def test_two_tracks_and_one_person_is_a_doubt(face_clip: Path, tmp_path: Path) -
     assert any(doubt.startswith("107_right: nobody was found for it") for doubt in doubts)
 
 
+WITH_SUPPORT = {**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'tests'}"}
 KILLED_IN_PASS_2 = """
-import json, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from data.extraction import detections
-from data.extraction.extract import detections_digest, extract_video
+from support.extraction import extract
 
 detections.PART_FRAMES = 16
-video, store, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+video, store = Path(sys.argv[1]), Path(sys.argv[2])
 write_table, written = pq.ParquetWriter.write_table, 0
 
 def write_and_die(self, *arguments, **options):
@@ -318,16 +313,17 @@ def write_and_die(self, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pq.ParquetWriter.write_table = write_and_die
-extract_video(video, store, track_ids=["107"], **settings)
+extract(video, store, ["107"])
 """
 
 
 def test_a_run_killed_while_writing_faces_ends_in_the_same_bytes(
     face_clip: Path, unbroken: Path, tmp_path: Path
 ) -> None:
-    arguments = [str(face_clip), str(tmp_path / "killed"), json.dumps(KNOBS)]
+    arguments = [str(face_clip), str(tmp_path / "killed")]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_IN_PASS_2, *arguments], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+        [sys.executable, "-c", KILLED_IN_PASS_2, *arguments],
+        env=WITH_SUPPORT,
     )
     assert killed.returncode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "killed" / "faces").rglob("*.parquet*")] == ["107.parquet.partial"]
@@ -338,13 +334,13 @@ def test_a_run_killed_while_writing_faces_ends_in_the_same_bytes(
 
 
 KILLED = """
-import json, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from data.extraction import detections
-from data.extraction.extract import detections_digest, extract_video
+from support.extraction import extract
 
 detections.PART_FRAMES = 16
-video, store, settings, after = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
+video, store, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 done = 0
 
 def progress(frames):
@@ -353,7 +349,7 @@ def progress(frames):
     if done >= after:
         os.kill(os.getpid(), signal.SIGKILL)
 
-extract_video(video, store, track_ids=["107"], progress=progress, **settings)
+extract(video, store, ["107"], progress=progress)
 """
 
 
@@ -361,9 +357,10 @@ extract_video(video, store, track_ids=["107"], progress=progress, **settings)
 def test_a_killed_run_goes_on_after_its_last_whole_part_to_the_same_bytes(
     face_clip: Path, unbroken: Path, tmp_path: Path, after: int, parts_before: int
 ) -> None:
-    arguments = [str(face_clip), str(tmp_path / "killed"), json.dumps(KNOBS), str(after)]
+    arguments = [str(face_clip), str(tmp_path / "killed"), str(after)]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+        [sys.executable, "-c", KILLED, *arguments],
+        env=WITH_SUPPORT,
     )
     assert killed.returncode == -signal.SIGKILL
     assert len(list((tmp_path / "killed" / "detections").glob("*.partial/part-*.parquet"))) == parts_before

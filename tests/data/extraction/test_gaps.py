@@ -7,7 +7,7 @@ import pytest
 import simplejpeg
 from support.odd_clips import EYES_ON_THE_BLOCKS, number_in_crop
 
-from data.extraction.gaps import Filled, between, cut_gaps, find_gaps
+from data.extraction.gaps import Filled, cut_gaps, fill_gap, find_gaps
 from data.testing.numbered import numbered_clip
 from data.tracks.fragments import Face
 from data.tracks.people import Person
@@ -48,7 +48,7 @@ def test_a_gap_in_which_another_s_face_is_in_the_way_stays() -> None:
 
 def test_faces_between_lie_on_a_straight_line() -> None:
     landmarks = {0: np.zeros((5, 2)), 4: np.full((5, 2), 8.0)}
-    filled = between(face(0), face(4, x_px=108, size_px=48), landmarks)
+    filled = fill_gap(face(0), face(4, x_px=108, size_px=48), landmarks)
     assert sorted(filled) == [1, 2, 3]
     assert filled[1].box_4.tolist() == [81, 29.0, 42, 42]
     assert filled[3].landmarks_52.tolist() == [[6, 6]] * 5

@@ -8,8 +8,9 @@ import pytest
 import torch
 from support.clips import one_person
 
-from data.extraction.interpolation import agreement, between, confirmed, pairs
-from data.extraction.search import Search, Seen, search_frames
+from data.extraction.interpolation import agreement, confirmed, faces_between, pairs
+from data.extraction.search import Seen, search_frames
+from data.extraction.settings import Search
 from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.video.frames import Chunk
 
@@ -29,7 +30,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def knobs(every: int = 1, *, adaptive: bool = False) -> Search:
-    return Search(min_score=0.7, detection_size=320, jpeg_quality=95, detect_every=every, adaptive_size=adaptive)
+    return Search(detection_size=320, detect_every=every, adaptive_size=adaptive)
 
 
 def chunks(frames: Sequence[np.ndarray], undecoded: frozenset[int] = frozenset(), start: int = 0) -> Iterator[Chunk]:
@@ -188,7 +189,7 @@ def test_faces_agree_only_if_they_are_the_same_near_where_they_were() -> None:
 
 def test_a_face_between_two_is_on_the_straight_line() -> None:
     one, other = faces((0, 0, 100, 100), score=0.8), faces((10, 4, 100, 104), score=1.0)
-    middle = between(one, other, np.array([0]), 0.25)
+    middle = faces_between(one, other, np.array([0]), 0.25)
     assert middle.boxes_F4.tolist() == [[2.5, 1, 100, 101]]
     assert middle.landmarks_F52[0, 4].tolist() == [102.5, 102]
     assert middle.scores_F == pytest.approx([0.85])

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.clips import one_person
-from support.zygote import KNOBS, PART_FRAMES, Zygote
+from support.extraction import extract
+from support.zygote import PART_FRAMES, Zygote
 
 from data.extraction import detections
-from data.extraction.extract import extract_video
 from data.store.access import NoRoomError, check_store, hold, says_no_room
 from data.store.hashes import KNOWN_FILES, read_notes
 from data.store.shards import is_whole, whole_folders, write_file, write_folder, write_manifest
@@ -196,10 +196,6 @@ def test_a_folder_that_is_about_to_be_whole_is_not_listed(tmp_path: Path) -> Non
     assert whole_folders(tmp_path) == [tmp_path / "abc"]
 
 
-def extract(video: Path, store: Path, progress: Callable[[int], None] | None = None, **knobs: float) -> Path:
-    return extract_video(video, store, track_ids=[video.stem], progress=progress, **KNOBS, **knobs)  # type: ignore[arg-type]
-
-
 def inodes(store: Path) -> dict[str, tuple[int, int]]:
     """Of detections: which file lies where, and since when."""
     status = {path: path.stat() for path in (store / "detections").rglob("*")}
@@ -209,16 +205,16 @@ def inodes(store: Path) -> dict[str, tuple[int, int]]:
 def test_a_renamed_video_is_not_decoded_and_one_put_in_its_place_is(clips: list[Path], tmp_path: Path) -> None:
     store, video = tmp_path / "store", tmp_path / "107.mp4"
     video.write_bytes(clips[0].read_bytes())
-    first = extract(video, store)
+    first = extract(video, store, [video.stem])
     before, date_ns = inodes(store), video.stat().st_mtime_ns
     renamed = video.rename(tmp_path / "109.mp4")
     done: list[int] = []
-    assert extract(renamed, store, done.append) != first
+    assert extract(renamed, store, [renamed.stem], progress=done.append) != first
     assert (done, inodes(store)) == ([], before)
     video.write_bytes(clips[1].read_bytes())
     assert video.stat().st_size == renamed.stat().st_size
     os.utime(video, ns=(date_ns, date_ns))
-    assert extract(video, store, done.append) != first
+    assert extract(video, store, [video.stem], progress=done.append) != first
     assert sum(done) == 20
     assert before.items() < inodes(store).items()
 
@@ -254,8 +250,8 @@ def test_a_video_that_changes_while_it_is_read_is_named_and_nothing_of_it_kept(
 
     happened: list[None] = []
     with pytest.raises(ValueError, match=rf"107\.mp4: {says} it was read.*run the same again"):
-        extract(video, store, progress)
+        extract(video, store, [video.stem], progress=progress)
     assert [path.name for path in store.glob("detections/*/*")] == ["part-00000.parquet"]
     assert not list(store.glob("faces/*"))
     video.write_bytes(content)
-    assert is_whole(extract(video, store))
+    assert is_whole(extract(video, store, [video.stem]))

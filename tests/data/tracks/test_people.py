@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.bench_people import judge, total
+from support.extraction import extract
 
-from data.extraction.extract import extract_video
+from benchmarks.people import judge, total
 from data.sample.film import film_clip
 from data.sample.plan import Cast, plan_clip
 from data.store.shards import read_manifest
@@ -139,22 +139,12 @@ def test_what_a_hint_has_settled_is_not_doubtful() -> None:
 def test_on_rendered_people_who_cross_arrive_or_are_covered_the_faces_are_the_right_ones(
     index: int, tmp_path: Path
 ) -> None:
-    """Three short clips; `bench_people.py` has figures of many, long ones."""
+    """Three short clips; `benchmarks/people.py` measures many long ones."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     plan = plan_clip(index, seconds=1.6, seed=5, cast=Cast.PEOPLE)
     film_clip(plan, tmp_path, on_frame=lambda: None)
-    folder = extract_video(
-        tmp_path / "videos" / "batch1" / f"{plan.video_id}.mp4",
-        tmp_path / "store",
-        track_ids=plan.track_ids,
-        device="cpu",
-        decoder="auto",
-        min_score=0.7,
-        detection_size=320,
-        jpeg_quality=95,
-        threads=1,
-    )
+    folder = extract(tmp_path / "videos" / "batch1" / f"{plan.video_id}.mp4", tmp_path / "store", plan.track_ids)
     torch.set_num_threads(threads)
     verdicts = [judge(folder / f"{track_id}.parquet", tmp_path / "truth", plan) for track_id in plan.track_ids]
     assert all(verdict.right >= 0.99 * verdict.faces for verdict in verdicts), verdicts

@@ -15,24 +15,15 @@ import numpy as np
 import nvidia.dali.experimental.dynamic
 import pytest
 from support.clips import spoil
+from support.extraction import extract
 from support.odd_clips import hide_vp8, later, numbered_film, numbers, remux, stacked
 
-from data.extraction.extract import extract_video
 from data.store.shards import read_manifest
 from data.testing.numbered import numbered_clip
 from data.video.dali import failure
 from data.video.frames import Chunk, DaliError, Decoder, NotForDaliError, choose_decoder, probe, read_frames
 
 NUM_FRAMES = 30
-KNOBS: dict[str, Any] = {
-    "track_ids": None,
-    "device": "cpu",
-    "decoder": "dali",
-    "min_score": 0.7,
-    "detection_size": 160,
-    "jpeg_quality": 90,
-    "threads": 1,
-}
 
 
 def read(path: Path, decoder: Decoder) -> list[Chunk]:
@@ -183,14 +174,14 @@ def test_what_dali_fails_on_pyav_decodes_and_a_rerun_knows_it(tmp_path: Path) ->
     spoil(clip, 14)
     assert choose_decoder(probe(clip), device="cpu", decoder="dali")[0] == "dali-cpu"
     done: list[int] = []
-    folder = extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS)
+    folder = extract(clip, tmp_path / "store", decoder="dali", progress=done.append)
     manifest = read_manifest(folder)
     assert manifest["decoder"] == "pyav"
     assert manifest["decoder_reason"].startswith("DALI cannot decode it")
     assert (manifest["num_frames"], manifest["tracks"]["clip"]["decode_error"]) == (NUM_FRAMES, 10)
     assert [path.suffix for path in (tmp_path / "store" / "detections").iterdir()] == [""]
     decoded = sum(done)
-    assert extract_video(clip, tmp_path / "store", progress=done.append, **KNOBS) == folder
+    assert extract(clip, tmp_path / "store", decoder="dali", progress=done.append) == folder
     assert sum(done) == decoded
 
 
@@ -207,12 +198,12 @@ def test_what_dali_fails_on_for_now_pyav_decodes_in_this_run_only_and_says_so(
         patch.setattr(nvidia.dali.experimental.dynamic.experimental.readers, "Video", without_memory)
         with pytest.raises(DaliError, match=r"clip\.mp4: DALI cannot decode it: CUDA .* out of memory"):
             read(clip, "dali-cpu")
-        manifest = read_manifest(extract_video(clip, tmp_path / "store", **KNOBS))
+        manifest = read_manifest(extract(clip, tmp_path / "store", decoder="dali"))
     assert manifest["decoder"] == "pyav"
     assert manifest["decoder_reason"].startswith("DALI cannot decode it: CUDA")
     assert any("clip.mp4: DALI cannot decode it: CUDA" in said for said in caplog.messages)
     assert "out of memory" not in (tmp_path / "store" / "videos.json").read_text()
-    assert read_manifest(extract_video(clip, tmp_path / "store", **KNOBS))["decoder"] == "dali-cpu"
+    assert read_manifest(extract(clip, tmp_path / "store", decoder="dali"))["decoder"] == "dali-cpu"
 
 
 @pytest.mark.parametrize(

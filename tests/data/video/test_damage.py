@@ -17,12 +17,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.clips import spoil
+from support.extraction import extract
 from support.numbered_faces import number_in as number_in_face
 from support.numbered_faces import numbered_faces
 from support.odd_clips import film, numbered_film, remux
-from support.zygote import KNOBS
 
-from data.extraction.extract import extract_video
 from data.store.shards import read_manifest
 from data.testing.numbered import SIZE, number_in, numbered
 from data.video.damage import DisplayOrder, Picture
@@ -393,7 +392,7 @@ def test_faces_around_damage_keep_their_frames_and_no_gap_is_filled_from_lost_pi
         frame[:] = 90
     video = film(tmp_path / "107.mp4", frames)
     spoil(video, 20)
-    folder = extract_video(video, tmp_path / "store", **{**KNOBS, "track_ids": ["107"], "fill_gaps_s": 1.0})
+    folder = extract(video, tmp_path / "store", ["107"], fill_gaps_s=1.0)
     rows = pq.read_table(folder / "107.parquet", partitioning=None).to_pylist()
     assert [row["frame_index"] for row in rows] == list(range(40))
     lost = [row["frame_index"] for row in rows if row["status"] == "decode_error"]

@@ -91,11 +91,11 @@ def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
     """What extraction calls by that name is spoilt in the video that DALI decodes."""
     extract_video = videos.extract_video
 
-    def extract(*where: Path, **options: Any) -> Path:
+    def extract(*what: Any, **options: Any) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             if options["decoder"] == "dali":
                 patch.setattr(detections, name, partial(spoil, getattr(detections, name)))
-            return extract_video(*where, **options)
+            return extract_video(*what, **options)
 
     monkeypatch.setattr(videos, "extract_video", extract)
 

@@ -19,7 +19,7 @@ def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: 
         write_manifest(folders[name], {"doubts": doubts})
     (tmp_path / "crops").mkdir()
     write_manifest(tmp_path / "crops", {"video_id": "107"})
-    videos._tell_doubts({**folders, "crops": tmp_path / "crops"})
+    videos._warn_of_doubts({**folders, "crops": tmp_path / "crops"})
     assert isinstance(videos.log, logging.Logger)
     assert told[:2] == ["doubtful: v: doubt 0", "doubtful: v: doubt 1"]
-    assert told[20:] == ["doubtful: 3 more, in the manifests under faces"]
+    assert told[20:] == ["doubtful: 3 more; see the manifests under faces"]

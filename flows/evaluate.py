@@ -6,7 +6,7 @@ from prefect import flow
 
 from data.labels import Split
 from data.store.access import check_store
-from tasks.catalogue import read_catalogue
+from data.store.catalogue import read_catalogue
 from tasks.config import MachineConfig
 from tasks.scoring.champion import compare_with_champion
 from tasks.scoring.crossfit import cross_fit_answers

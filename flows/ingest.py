@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from data.store.access import check_store
-from tasks.catalogue import Dataset
+from data.store.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import align_labels, catalogue, discover
 from tasks.ingest.failures import refuse_failed

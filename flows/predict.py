@@ -8,7 +8,7 @@ from prefect import flow
 
 from data.annotations.discovery import discover_videos
 from data.store.access import check_store
-from tasks.catalogue import Dataset
+from data.store.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import catalogue
 from tasks.ingest.failures import refuse_failed

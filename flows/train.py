@@ -9,8 +9,8 @@ from prefect import flow, runtime
 
 from data.labels import Split
 from data.store.access import check_store
+from data.store.catalogue import Dataset
 from flows.ingest import ingest_aff_wild2
-from tasks.catalogue import Dataset
 from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
 from tasks.ingest.failures import FailedVideosError, warn_of_failed
 from tasks.ingest.sample import make_sample

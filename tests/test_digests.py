@@ -11,8 +11,8 @@ from data.annotations.discovery import discover
 from data.extraction.extract import detections_digest, faces_digest
 from data.extraction.settings import Casting, Search
 from data.labels import Edition
+from data.store.catalogue import Dataset, Video
 from data.warehouse.quality_rows import quality_folder
-from tasks.catalogue import Dataset, Video
 from tasks.config import SampleConfig, load_experiment
 from tasks.ingest.sample import sample_folder
 from tasks.scoring.evaluate import predictions_folder

@@ -191,16 +191,6 @@ def num_irregular_intervals(time_s_F: Floats) -> int:
     return int((np.abs(interval_s - usual_s) > INTERVAL_TOLERANCE * usual_s).sum())
 
 
-def totals(findings: Sequence[Finding]) -> dict[tuple[Task | None, Kind], int]:
-    """The counts over all tracks; of `longest_gap_frames` the longest."""
-    sums: dict[tuple[Task | None, Kind], int] = {}
-    for finding in findings:
-        key = (finding.task, finding.kind)
-        join = max if finding.kind is Kind.LONGEST_GAP_FRAMES else int.__add__
-        sums[key] = join(sums.get(key, 0), finding.count)
-    return sums
-
-
 def _has_face(frames: TrackFrames) -> Booleans:
     return np.isin(frames.status_F, [status.value for status in WITH_FACE])
 

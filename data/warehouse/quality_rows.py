@@ -1,8 +1,8 @@
-"""The rows of the table `quality`: found once for a data set and kept, so that whoever shows them only reads."""
+"""The rows of the table `quality`: computed once for a data set, then read from the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,60 +11,63 @@ from data.annotations.alignment import read_counts
 from data.annotations.findings import Kind
 from data.schema import VERSION
 from data.store.access import hold
-from data.store.shards import digest, is_whole, parquet_files, read_manifest, write_folder, write_manifest
+from data.store.catalogue import Dataset
+from data.store.shards import digest, is_whole, read_manifest, write_folder, write_manifest
 from data.warehouse.quality import dataset_findings
 
 STAGE_VERSION = 2
-"""Part of the digest: raised when the same shards give other findings."""
+"""Part of the digest: raised when the same shards give different findings."""
 
 Row = dict[str, Any]
 """`track_id`, `task`, `kind`, `count`, `file` and `note`, as in the table."""
 
 
 class VideoKind(StrEnum):
-    """What is counted beside the findings of labels and faces: it is known of the video."""
+    """What is counted per video, besides the findings about labels and faces."""
 
     DOUBTFUL_PERSON = "doubtful_person"
-    """A sentence of the row's `note`."""
+    """The row's `note` gives the reason."""
     DAMAGED_PACKETS = "damaged_packets"
-    """Of the video `file`; of no track, since all tracks of a video share them."""
+    """In the video `file`; without a track, since all tracks of a video share them."""
     PROMISED_FRAMES_MISSING = "promised_frames_missing"
-    """Of the video `file`, as damaged packets are."""
+    """In the video `file`; without a track as well."""
     FAILED_VIDEO = "failed_video"
-    """The video `file`; why, says the row's `note`."""
+    """The video `file`; the row's `note` gives the reason."""
     ROWS_WITHOUT_VIDEO = "rows_without_video"
-    """Of a task's labels for a track whose video `file` failed."""
+    """Label rows of a task for a track whose video `file` failed."""
 
 
 def quality_folder(store: Path, faces: Iterable[str], labels: str | None) -> Path:
-    """Where the findings of a data set lie, which is made of the faces and labels of these digests."""
+    """Where the findings about these faces and labels, given by their digests, are kept."""
     return store / "quality" / digest("quality", VERSION, STAGE_VERSION, sorted(faces), labels)
 
 
-def write_quality(store: Path, faces: Sequence[str], labels: str | None) -> list[Row]:
-    """The findings of a data set, looked for if they are not kept yet."""
-    folder = quality_folder(store, faces, labels)
+def quality_rows(dataset: Dataset, store: Path) -> list[Row]:
+    """All findings about a data set and its failed videos; computed the first time."""
+    folder = _folder_of(dataset, store)
     with hold(store, f"quality-{folder.name}", what="the quality of a data set"):
         if not is_whole(folder):
-            folders = [store / "faces" / name for name in faces]
-            files = [file for of_video in folders for file in parquet_files(of_video)]
-            findings = dataset_findings(files, store / "labels" / labels if labels else None)
+            findings = dataset_findings(dataset.faces_files(store), dataset.labels_folder(store))
             rows = [{**finding.as_row(), "note": None} for finding in findings]
-            rows += [row for of_video in folders for row in video_rows(read_manifest(of_video))]
+            rows += [row for faces in dataset.faces_folders(store) for row in video_rows(read_manifest(faces))]
             with write_folder(folder) as partial:
                 write_manifest(partial, {"rows": rows})
-    return read_quality(store, faces, labels)
+    return kept_rows(dataset, store)
 
 
-def read_quality(store: Path, faces: Iterable[str], labels: str | None) -> list[Row]:
-    """The findings that are kept of a data set; none if nobody has looked for them."""
-    folder = quality_folder(store, faces, labels)
+def kept_rows(dataset: Dataset, store: Path) -> list[Row]:
+    """The same, but only what was computed before."""
+    folder = _folder_of(dataset, store)
     rows: list[Row] = read_manifest(folder)["rows"] if is_whole(folder) else []
-    return rows
+    return [*rows, *_failed_rows(dataset, store)]
+
+
+def _folder_of(dataset: Dataset, store: Path) -> Path:
+    return quality_folder(store, [video.faces for video in dataset.videos], dataset.labels)
 
 
 def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
-    """What the manifest of a faces folder says of its video."""
+    """The findings in the manifest of a faces folder."""
     tracks = sorted((Path(name).stem for name in manifest["files"]), key=len, reverse=True)
     nothing: Row = {"track_id": None, "task": None, "file": None, "note": None}
     for doubt in manifest.get("doubts", ()):
@@ -81,18 +84,14 @@ def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
             yield {**nothing, "kind": kind.value, "count": number, "file": name}
 
 
-def failed_rows(failed: Mapping[str, Mapping[str, Any]], labels: Path | None) -> Iterator[Row]:
-    """A row for each video that failed, and one for each task of its tracks that has labels, which have no frames now.
-
-    Args:
-        failed: By video, as in the catalogue: `path`, `reason` and `tracks`.
-        labels: The labels folder.
-    """
-    counts = read_counts(labels) if labels and failed else {}
-    for video in failed.values():
-        about: Row = {"track_id": None, "task": None, "file": video["path"], "note": video["reason"]}
+def _failed_rows(dataset: Dataset, store: Path) -> Iterator[Row]:
+    """A row for each failed video, and one for each task that labels its tracks, whose labels now have no frames."""
+    labels = dataset.labels_folder(store)
+    counts = read_counts(labels) if labels and dataset.failed else {}
+    for video in dataset.failed:
+        about: Row = {"track_id": None, "task": None, "file": video.path, "note": video.reason}
         yield {**about, "kind": VideoKind.FAILED_VIDEO.value, "count": 1}
         kind = VideoKind.ROWS_WITHOUT_VIDEO.value
-        for track_id in video["tracks"]:
+        for track_id in video.tracks:
             for task, of in counts.get(track_id, {}).items():
                 yield {**about, "track_id": track_id, "task": task, "kind": kind, "count": of[Kind.ROWS]}

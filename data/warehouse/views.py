@@ -1,13 +1,15 @@
-"""SQL over the shards: one DuckDB file that holds views and macros, and no frame of its own.
+"""SQL over the shards: a DuckDB file with views and macros; the frames stay in the shards.
 
-It is built aside and put in place at once, so a reader never sees half of it, and nobody holds it open for writing.
+It is built beside its place and then renamed, so a reader never sees half of it, and no process keeps it open for
+writing.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import pyarrow as pa
 from data.labels import ALL_EXPRESSIONS
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
+from data.store.catalogue import Dataset, read_catalogues
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.warehouse.macros import AGGREGATES, TABLES
-from data.warehouse.quality_rows import failed_rows, read_quality
+from data.warehouse.quality_rows import kept_rows
 
 VIDEOS = pa.schema(
     [
@@ -41,7 +44,7 @@ VIDEOS = pa.schema(
 )
 """A video of a data set; `faces` and `labels` are the digests of its shards.
 
-One that failed has no faces; `failure` says why, and is NULL for all others.
+A failed video has no faces, and its reason is in `failure`, which is NULL for all others.
 """
 
 RUNS = pa.schema(
@@ -58,7 +61,7 @@ RUNS = pa.schema(
         ("value", pa.float64()),
     ]
 )
-"""A score of a model version on a split of a data set, with what made the model."""
+"""A score of a model version on a split of a data set, with the code, settings and data that made the model."""
 
 SCORES = pa.schema(
     [
@@ -73,10 +76,10 @@ SCORES = pa.schema(
         ("high", pa.float64()),
     ]
 )
-"""A score as in `runs`, with the ends of its 95 % interval, and those of each video and subject (recording).
+"""A score as in `runs`, with the ends of its 95 % interval; also for each video and subject (recording).
 
-`kind`: `pooled` over all frames of the scope, as the official scores are, `batch_averaged`, as the paper's own figures
-are, or that of a `constant_guess`. `scope`: `all`, `video` or `subject`.
+`kind`: `pooled` over all frames of the scope, as in the official scores; `batch_averaged`, as in the paper; or the
+score of a `constant_guess`. `scope`: `all`, `video` or `subject`.
 """
 
 QUALITY = pa.schema(
@@ -90,26 +93,27 @@ QUALITY = pa.schema(
         ("note", pa.string()),
     ]
 )
-"""What is worth saying about a track, or, without `track_id`, about a file; what is not there was not found."""
+"""A finding about a track or, without `track_id`, about a file. Kinds that were not found have no row."""
 
 
 def publish(store: Path) -> Path:
-    """Builds `store/warehouse.duckdb` anew from the data sets, predictions and runs in the store; gives its path.
+    """Rebuilds `store/warehouse.duckdb` from the data sets, predictions and runs in the store; returns its path.
 
     Raises:
-        ValueError: Two data sets have a video of the same name, or a shard is not whole.
+        ValueError: Two data sets have a video of the same name, or a shard is incomplete.
     """
     path = store / "warehouse.duckdb"
-    # One after the other, each with all that is there by then: the last one to be done has what both added.
+    # Of two processes the second waits, then builds from everything that both have written.
     with hold(store, path.name, what="the warehouse"), says_no_room(path):
         _build(store, path)
     return path
 
 
 def _build(store: Path, path: Path) -> None:
-    catalogues = read_catalogues(store)
-    faces = {entry["faces"]: store / "faces" / entry["faces"] for _, entry in _videos_of(catalogues)}
-    labels = [store / "labels" / catalogue["labels"] for catalogue in catalogues.values() if catalogue.get("labels")]
+    datasets = read_catalogues(store)
+    _refuse_shared_videos(datasets)
+    faces = {video.faces: store / "faces" / video.faces for dataset in datasets for video in dataset.videos}
+    labels = [folder for dataset in datasets if (folder := dataset.labels_folder(store))]
     predictions = {folder: read_manifest(folder) for folder in whole_folders(store / "predictions")}
     current = [
         folder
@@ -117,18 +121,19 @@ def _build(store: Path, path: Path) -> None:
         if facts["faces"] in faces and facts.get("version") == PREDICTIONS_VERSION
     ]
     partial = path.with_name(path.name + PARTIAL)
-    partial.unlink(missing_ok=True)  # that of a killed run
+    partial.unlink(missing_ok=True)  # left by a killed run
     with duckdb.connect() as connection:
-        # Storage of 1.4, so that DuckDB's command line, which is older than the library, opens the file too.
+        # Storage of 1.4, so that DuckDB's command line, which is older than the library, can open the file.
         connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
         connection.execute(AGGREGATES)
         _create_view(connection, "frames", _files_in(faces.values()), FACES)
         _create_view(connection, "labels", _files_in(labels), LABELS)
         _create_view(connection, "predictions", _files_in(current), PREDICTIONS)
         _create_view(connection, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
-        _create_table(connection, "videos", _video_rows(store, catalogues), VIDEOS)
+        _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
         _create_table(connection, "runs", _run_rows(store), RUNS)
-        _create_table(connection, "quality", _quality_rows(store, catalogues), QUALITY)
+        quality = [{**row, "dataset": dataset.name} for dataset in datasets for row in kept_rows(dataset, store)]
+        _create_table(connection, "quality", quality, QUALITY)
         expressions = [{"expression": number, "name": name} for number, name in enumerate(ALL_EXPRESSIONS)]
         _create_table(
             connection, "expressions", expressions, pa.schema([("expression", pa.int8()), ("name", pa.string())])
@@ -138,76 +143,57 @@ def _build(store: Path, path: Path) -> None:
 
 
 def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes rows of the view `scores`; an existing file is replaced at once."""
+    """Writes rows of the view `scores`; replaces an existing file."""
     write_parquet(pa.Table.from_pylist(rows, schema=SCORES), path)
 
 
-def read_catalogues(store: Path) -> dict[str, dict[str, Any]]:
-    """What each data set in the store is made of, by its name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((store / "datasets").glob("*.json"))}
-
-
 def query(store: Path, sql: str) -> pa.Table:
-    """The answer to one SQL query over the store's warehouse.
+    """Runs one SQL query over the store's warehouse.
 
     Raises:
-        ValueError: There is no warehouse, another process holds it open for writing, or the query is wrong.
+        ValueError: There is no warehouse, another process has it open for writing, or the query is wrong.
     """
     path = store / "warehouse.duckdb"
     if not path.is_file():
-        raise ValueError(f"{path}: no warehouse yet; `mtanet ingest` or `mtanet train` makes it")
+        raise ValueError(f"{path}: no warehouse yet; run `mtanet ingest` or `mtanet train` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             return connection.sql(sql).to_arrow_table()
     except duckdb.IOException as error:
         if "could not set lock" not in str(error).lower():
-            raise ValueError(f"{path} or a shard cannot be read; `mtanet ingest` makes them again. {error}") from error
+            raise ValueError(
+                f"{path} or a shard cannot be read; run `mtanet ingest` to rebuild them. {error}"
+            ) from error
         raise ValueError(
-            f"{path} is locked: another program has it open for writing; close that program, or open it there with "
-            f"`duckdb -readonly {path}`. {error}"
+            f"{path} is locked: another program has it open for writing. Close that program, or open the file there "
+            f"with `duckdb -readonly {path}`. {error}"
         ) from error
     except duckdb.Error as error:
-        raise ValueError(f"the query was refused: {error}") from error
+        raise ValueError(f"the query is wrong: {error}") from error
 
 
-def _videos_of(catalogues: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def _refuse_shared_videos(datasets: Sequence[Dataset]) -> None:
     owners = defaultdict(list)
-    for name, catalogue in catalogues.items():
-        for video_id in {**catalogue["videos"], **catalogue.get("failed", {})}:
-            owners[video_id].append(name)
+    for dataset in datasets:
+        for video_id in dataset.video_ids:
+            owners[video_id].append(dataset.name)
     for video_id, names in owners.items():
         if len(names) > 1:
             raise ValueError(
-                f"video {video_id} is in the data sets {' and '.join(names)}, so its frames could not be told apart; "
-                f"remove one of them: its file in the store's datasets folder"
+                f"video {video_id} is in the data sets {' and '.join(names)}, so SQL could not tell its frames apart; "
+                f"remove one of the data sets: delete its file in the store's folder `datasets`"
             )
-    return [
-        (name, {"video_id": video_id, **entry})
-        for name, catalogue in catalogues.items()
-        for video_id, entry in sorted(catalogue["videos"].items())
-    ]
 
 
-def _video_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _video_rows(store: Path, datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
     rows = []
-    for name, entry in _videos_of(catalogues):
-        facts = read_manifest(store / "faces" / entry["faces"])
-        known = {field.name: facts.get(field.name) for field in VIDEOS}
-        rows.append({**known, **entry, "dataset": name, "labels": catalogues[name].get("labels")})
-    for name, catalogue in catalogues.items():
-        for video_id, entry in sorted(catalogue.get("failed", {}).items()):
-            known = {"video_id": video_id, "dataset": name, "labels": catalogue.get("labels")}
-            rows.append({**known, **entry, "failure": entry["reason"]})
-    return rows
-
-
-def _quality_rows(store: Path, catalogues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    rows = []
-    for name, catalogue in catalogues.items():
-        faces, labels = [entry["faces"] for entry in catalogue["videos"].values()], catalogue.get("labels")
-        found = read_quality(store, faces, labels)
-        found += failed_rows(catalogue.get("failed", {}), store / "labels" / labels if labels else None)
-        rows += [{**row, "dataset": name} for row in found]
+    for dataset in datasets:
+        about = {"dataset": dataset.name, "labels": dataset.labels}
+        for video in dataset.videos:
+            facts = read_manifest(store / "faces" / video.faces)
+            known = {field.name: facts.get(field.name) for field in VIDEOS}
+            rows.append({**known, **asdict(video), **about})
+        rows += [{**asdict(video), **about, "failure": video.reason} for video in dataset.failed]
     return rows
 
 
@@ -227,11 +213,11 @@ def _files_in(folders: Iterable[Path]) -> list[Path]:
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[Path], schema: pa.Schema) -> None:
-    """A view over files, by their absolute paths: the warehouse is published again after a move."""
+    """A view over files by their absolute paths, so the warehouse must be published again after a move."""
     if not files:
         _create_table(connection, name, [], schema)
         return
-    # Without hive_partitioning = false a folder called `video=107` would turn into a column of numbers.
+    # Without hive_partitioning = false, a folder called `video=107` would become a column.
     listed = ", ".join(map(_literal, files))
     connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
 

@@ -1,8 +1,8 @@
-"""What lies under a root, its labels, and what of it is usable."""
+"""Finds the files under a root, aligns their labels and writes the data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
 from data.labels import Task
+from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from data.store.shards import parquet_files, read_manifest
-from tasks.catalogue import Dataset, FailedVideo, Video, write_catalogue
+from data.warehouse.quality_rows import Row
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
 from tasks.progress import log
 from tasks.quality.page import track_counts
-from tasks.quality.report import quality_rows
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)
@@ -27,10 +27,10 @@ def discover(ingest: IngestConfig) -> discovery.AffWild2:
     """The videos and annotations under the root.
 
     Raises:
-        ValueError: No root is given, or what is there is not Aff-Wild2.
+        ValueError: No root is given, or its content does not look like Aff-Wild2.
     """
     if ingest.root is None:
-        raise ValueError("no data: give the folder of Aff-Wild2 as ingest.root (`--root`), or an experiment [sample]")
+        raise ValueError("no data: give the folder of Aff-Wild2 with --root, or an experiment with [sample]")
     tree = discovery.discover(ingest.root, ingest.edition, faces_from=ingest.faces_from, annotations=ingest.annotations)
     log.info(
         "%s: %d videos%s, %d annotation files, edition %s",
@@ -46,7 +46,7 @@ def discover(ingest: IngestConfig) -> discovery.AffWild2:
         known, unknown = len(tests.track_ids), tests.num_without_video
         log.info("%s: %d test tracks, %d more without a video", tests.path.name, known, unknown)
     if tree.unused:
-        log.warning("not used, though they look like annotations: %s", ", ".join(map(str, tree.unused[:10])))
+        log.warning("ignored files that look like annotations: %s", ", ".join(map(str, tree.unused[:10])))
     return tree
 
 
@@ -77,7 +77,7 @@ def catalogue(
     tree: discovery.AffWild2 | None = None,
     labels: Path | None = None,
 ) -> Dataset:
-    """Writes down what the data set is made of now, and what failed."""
+    """Writes the data set: its videos, labels and failed videos."""
     below = {
         video_id: path.relative_to(root).as_posix() if root.is_dir() else path.name for video_id, path in videos.items()
     }
@@ -101,15 +101,15 @@ def catalogue(
     return dataset
 
 
-def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
-    """Per track: frames by status, labelled rows by task, and how many rows the labels have beyond the last frame.
+def quality_table(dataset: Dataset, findings: Sequence[Row]) -> list[dict[str, Any]]:
+    """For each track: frames by status, labelled rows by task, and label rows beyond the last frame.
 
-    A video that failed has a row for each of its annotated tracks, or for itself, without frames.
+    A failed video has a row without frames for each of its annotated tracks, or one row if it has no tracks.
     """
-    counts = track_counts(quality_rows(dataset, store))
+    counts = track_counts(findings)
     failures = {track: video.reason for video in dataset.failed for track in video.tracks or (video.video_id,)}
     rows = []
-    for track in [*(file.stem for file in dataset.faces_files(store)), *failures]:
+    for track in [*(track for video in dataset.videos for track in video.tracks), *failures]:
         of = counts[track]
         beyond = [max(of[task, kind] for task in Task) for kind in (Kind.ONE_ROW_MORE, Kind.ROWS_BEYOND_VIDEO)]
         without_rows = [of[task, Kind.FRAMES_BEYOND_ROWS] for task in Task if of[task, Kind.ROWS]]
@@ -129,7 +129,7 @@ def quality_table(dataset: Dataset, store: Path) -> list[dict[str, Any]]:
 
 
 def quality_summary(rows: list[dict[str, Any]]) -> str:
-    """The table's totals as a sentence."""
+    """The totals of the table in one sentence."""
     sums = {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("track", "its video failed")}
     failed = [row["track"] for row in rows if row["its video failed"]]
     odd = [row["track"] for row in rows if row["label rows beyond the video"] > 1 or row["frames beyond the labels"]]
@@ -138,7 +138,11 @@ def quality_summary(rows: list[dict[str, Any]]) -> str:
         f"{sums['no_face']} without, {sums['decode_error']} damaged"
     )
     labels = ", ".join(f"{sums[f'{task} labels']} {task}" for task in Task)
-    # One row more than frames is how the data set is; anything else is worth a look.
+    # One extra row is normal in this data set; any other difference is worth a look.
     without_video = f"; tracks whose video failed: {', '.join(failed)}" if failed else ""
-    another_length = f"tracks with labels of another length: {', '.join(odd) or 'none'}"
-    return f"{frames}; labelled rows: {labels}; {another_length}{without_video}"
+    lengths = (
+        f"annotation files that do not match their video's length: {', '.join(odd)}"
+        if odd
+        else "every annotation file matches its video's length"
+    )
+    return f"{frames}; labelled rows: {labels}; {lengths}{without_video}"

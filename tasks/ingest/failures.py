@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.catalogue import Dataset
+from data.store.catalogue import Dataset
 from tasks.progress import log
 
 _SHOWN = 20

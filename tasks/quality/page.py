@@ -15,8 +15,8 @@ from data.annotations.findings import Kind
 from data.annotations.splits import Overlap
 from data.batches.face_samples import SampleFace
 from data.labels import Task
+from data.store.catalogue import FailedVideo
 from data.warehouse.quality_rows import Row, VideoKind
-from tasks.catalogue import FailedVideo
 from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, command_of, in_words, is_listable, query_of
 
 TEMPLATE = Path(__file__).with_name("page.html")

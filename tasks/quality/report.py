@@ -1,4 +1,4 @@
-"""What the quality report of a data set tells, gathered from the store, and its page on disk."""
+"""Gathers the quality report of a data set from the store, and writes its page."""
 
 from __future__ import annotations
 
@@ -12,35 +12,28 @@ from data.annotations.counts import count_labels
 from data.batches.face_samples import sample_faces
 from data.extraction.cropped import SOURCE
 from data.store.access import hold
+from data.store.catalogue import Dataset, read_catalogue
 from data.store.shards import digest, read_manifest, write_file
-from data.warehouse.quality_rows import Row, failed_rows, write_quality
+from data.warehouse.quality_rows import Row, quality_rows
 from data.warehouse.views import publish
-from tasks.catalogue import Dataset, read_catalogue
 from tasks.plots.figures import label_pictures, png
 from tasks.quality.page import TEMPLATE, PageFacts, TrackFacts, describe_choice, render
 from tasks.quality.queries import Scope
 
 PAGE_VERSION = 1
-"""Raised when the same findings give another page; what the template says counts by itself."""
+"""Raised when the same findings give a different page. The template is part of the digest anyway."""
 SHOWN_TRACKS = 200
 SHOWN_FACES = 8
 MARK_BYTES = 1000
-"""The page's mark is in so many bytes from its start."""
-
-
-def quality_rows(dataset: Dataset, store: Path) -> list[Row]:
-    """The findings of a data set, looked for once, and the videos that failed."""
-    rows = write_quality(store, [video.faces for video in dataset.videos], dataset.labels)
-    failed = {video.video_id: asdict(video) for video in dataset.failed}
-    return [*rows, *failed_rows(failed, dataset.labels_file(store).parent if dataset.labels else None)]
+"""The page's digest is within this many bytes from its start."""
 
 
 def report_path(dataset: Dataset, store: Path) -> Path:
     return store / "reports" / f"{dataset.name}.html"
 
 
-def write_report(dataset: Dataset, store: Path, out: Path | None = None) -> Path:
-    """Writes the page of a data set, by default to its place in the store; one that says the same stays."""
+def write_report(dataset: Dataset, rows: Sequence[Row], store: Path, out: Path | None = None) -> Path:
+    """Writes the page of a data set with these findings, by default into the store; an up-to-date page stays."""
     path = out or report_path(dataset, store)
     template = TEMPLATE.read_text()
     failed = [asdict(video) for video in dataset.failed]
@@ -49,30 +42,30 @@ def write_report(dataset: Dataset, store: Path, out: Path | None = None) -> Path
     if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = render(gather(dataset, store), mark)
+    page = render(gather(dataset, rows, store), mark)
     with hold(store, "reports", what="the reports"):
         write_file(path, page)
     return path
 
 
 def report_on(store: Path, name: str | None, out: Path | None = None) -> Path:
-    """Writes the page of a data set in the store, and sees to it that the warehouse answers the page's questions.
+    """Writes the page of a data set in the store, and updates the warehouse for the page's queries.
 
     Raises:
-        ValueError: There is no data set of that name, or no name is given and there is not just one.
+        ValueError: No data set has that name, or no name is given and there are several.
     """
     names = sorted(path.stem for path in (store / "datasets").glob("*.json"))
     if name is None and len(names) > 1:
-        raise ValueError(f"which data set? give --dataset, one of {', '.join(names)}")
+        raise ValueError(f"several data sets: choose one with --dataset: {', '.join(names)}")
     dataset = read_catalogue(store, name or next(iter(names), ""))
-    quality_rows(dataset, store)
+    rows = quality_rows(dataset, store)
     publish(store)
-    return write_report(dataset, store, out)
+    return write_report(dataset, rows, store, out)
 
 
-def gather(dataset: Dataset, store: Path) -> PageFacts:
-    """What the page tells; of the first tracks with some faces."""
-    labels = dataset.labels_file(store).parent if dataset.labels else None
+def gather(dataset: Dataset, rows: Sequence[Row], store: Path) -> PageFacts:
+    """The content of the page; the first `SHOWN_TRACKS` tracks have sample faces."""
+    labels = dataset.labels_folder(store)
     about = read_manifest(labels) if labels else {}
     manifests = [read_manifest(folder) for folder in dataset.faces_folders(store)]
     choices = {track_id: choice for manifest in manifests for track_id, choice in manifest.get("choices", {}).items()}
@@ -86,7 +79,7 @@ def gather(dataset: Dataset, store: Path) -> PageFacts:
         for index, file in enumerate(dataset.faces_files(store))
     ]
     tracks += [
-        TrackFacts(track_id, _split(about.get("split_of", {}).get(track_id, {})), person="none, for its video failed")
+        TrackFacts(track_id, _split(about.get("split_of", {}).get(track_id, {})), person="none: its video failed")
         for video in dataset.failed
         for track_id in video.tracks
     ]
@@ -98,7 +91,7 @@ def gather(dataset: Dataset, store: Path) -> PageFacts:
         is_synthetic=dataset.is_synthetic(store),
         num_videos=len(dataset.videos),
         tracks=tracks,
-        rows=quality_rows(dataset, store),
+        rows=rows,
         failed=dataset.failed,
         splits=about.get("splits", {}).get("rule", ""),
         evidence=[_evidence(row) for row in about.get("evidence", ())],
@@ -116,7 +109,7 @@ def _pictures(dataset: Dataset, store: Path) -> dict[str, bytes]:
 
 
 def _split(of: Mapping[str, Mapping[str, str]]) -> str:
-    """The split of a track, once if all its tasks are in the same."""
+    """The split of a track; stated once if all its tasks share it."""
     used = {task: splits["used"].replace("_", " ") for task, splits in sorted(of.items())}
     if len(set(used.values())) == 1:
         return f"{next(iter(used.values()))} ({', '.join(used)})"

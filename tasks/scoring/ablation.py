@@ -17,9 +17,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from data.store.access import hold
+from data.store.catalogue import Dataset
 from data.store.shards import digest, write_file
 from model.scores.intervals import Spread, paired, spread
-from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.progress import Stage, stage
 from tasks.tracking import runs as tracking

@@ -9,8 +9,8 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from data.store.catalogue import Dataset
 from model.scores.intervals import OFFICIAL_SUM, paired_differences
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.progress import log
 from tasks.scoring.evaluate import evaluate, predict_dataset

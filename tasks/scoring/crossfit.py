@@ -14,11 +14,11 @@ from prefect.cache_policies import NO_CACHE
 
 from data.batches.labelled_frames import Integers, frame_indices
 from data.labels import Split, Task
+from data.store.catalogue import Dataset
 from data.warehouse.predictions import read_predictions
 from model.postprocessing.crossfit import Trial, cross_fit
 from model.postprocessing.fitting import Arrays, value_columns
 from model.scores.tallies import OFFICIAL
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.progress import log
 from tasks.scoring.evaluate import check_edition, predictions_folder

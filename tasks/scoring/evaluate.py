@@ -14,6 +14,7 @@ from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
 from data.schema import PREDICTIONS_VERSION
 from data.store.access import hold
+from data.store.catalogue import Dataset, Video
 from data.store.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video.frames import resolve_device
 from data.warehouse.predictions import read_predictions, write_predictions
@@ -21,7 +22,6 @@ from model.finished import Finished, finished_columns, load_finished, predict_tr
 from model.inference import Predictions
 from model.scores.metrics import batch_averaged_scores, constant_guess, scores
 from model.scores.tallies import tally
-from tasks.catalogue import Dataset, Video
 from tasks.config import MachineConfig
 from tasks.progress import log, stage
 from tasks.scoring.pictures import log_pictures

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from data.store.catalogue import Dataset
+from data.warehouse.quality_rows import quality_rows
 from model.scores.tallies import OFFICIAL
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.ingest.annotations import quality_summary, quality_table
 from tasks.progress import log
 from tasks.quality.page import totals_markdown
-from tasks.quality.report import quality_rows, write_report
+from tasks.quality.report import write_report
 from tasks.scoring.result import Evaluation, Scores
 
 HEADLINES = {
@@ -29,13 +30,14 @@ HEADLINES = {
 
 
 def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
-    """Shows what was found in each track, says the totals, and writes the page of the quality report."""
-    rows = quality_table(dataset, machine.store)
-    summary = quality_summary(rows)
-    create_table_artifact(rows, key="quality", description=f"{dataset.name}: {summary}")
+    """Shows the findings of each track and their totals, and writes the page of the quality report."""
+    rows = quality_rows(dataset, machine.store)
+    table = quality_table(dataset, rows)
+    summary = quality_summary(table)
+    create_table_artifact(table, key="quality", description=f"{dataset.name}: {summary}")
     log.info("%s: %s", dataset.name, summary)
-    page = write_report(dataset, machine.store)
-    markdown = totals_markdown(dataset.name, page, quality_rows(dataset, machine.store))
+    page = write_report(dataset, rows, machine.store)
+    markdown = totals_markdown(dataset.name, page, rows)
     create_markdown_artifact(markdown, key="quality-report", description=dataset.name)
     log.info("quality report: %s", page)
 

@@ -14,6 +14,7 @@ from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Split
 from data.machine import num_cores
 from data.store.access import hold
+from data.store.catalogue import Dataset
 from data.store.hashes import file_hash
 from data.store.shards import digest
 from data.video.frames import resolve_device
@@ -22,7 +23,6 @@ from model.training.distributed import hear, tell
 from model.training.loop import Machine, Progress, Record, train
 from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig, TrainConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs as tracking

@@ -8,11 +8,11 @@ from pathlib import Path
 from data.annotations.splits import recording_of
 from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
+from data.store.catalogue import Dataset
 from data.video.frames import resolve_device
 from model.finished import FITTED, load_finished, predict_track, save_fits
 from model.postprocessing.crossfit import cross_fit, fit_kept, frames_to_fit
 from model.postprocessing.fitting import Arrays, TaskFrames
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.progress import log
 from tasks.training.epochs import cores

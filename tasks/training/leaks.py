@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from data.annotations.splits import Leak, find_leaks, training_videos
+from data.store.catalogue import Dataset
 from data.store.shards import read_manifest
-from tasks.catalogue import Dataset
 from tasks.progress import log
 from tasks.tracking import runs
 from tasks.tracking.registry import Version

@@ -10,6 +10,7 @@ import numpy as np
 from data.batches.labelled_frames import LabelledFrames
 from data.labels import Split
 from data.store.access import hold
+from data.store.catalogue import Dataset
 from data.store.shards import digest, parquet_files, write_file
 from data.video.frames import resolve_device
 from model.inference import place
@@ -23,7 +24,6 @@ from model.temporal.windows import labelled_tracks
 from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 from model.training.recipe import recipe_for
-from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs

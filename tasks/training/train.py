@@ -11,8 +11,8 @@ from prefect import runtime, task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
+from data.store.catalogue import Dataset
 from model.training.loop import MODEL
-from tasks.catalogue import Dataset
 from tasks.config import Experiment, MachineConfig
 from tasks.progress import log
 from tasks.tracking import naming, registry, runs

@@ -21,12 +21,12 @@ from support.odd_clips import film
 from support.trees import MakeTree
 
 from data.labels import Edition
+from data.store.catalogue import Dataset, FailedVideo, read_catalogue
 from data.store.shards import read_manifest, whole_folders
 from data.testing.numbered import write_clip
 from data.warehouse.views import query
 from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
-from tasks.catalogue import Dataset, FailedVideo, read_catalogue
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.failures import FailedVideosError, failures, reason_of, refuse_failed, warn_of_failed
 
@@ -155,7 +155,7 @@ def test_of_a_data_set_with_bad_videos_the_good_ones_are_done_and_each_bad_one_i
     assert query(store, "SELECT DISTINCT video_id FROM frames").num_rows == 2
     page = (store / "reports" / "mixed.html").read_text()
     assert all(f"videos/batch1/{name}.mp4</td>" in page and f'">{name}</' in page for name in MAKE)
-    assert "none, for its video failed" in page
+    assert "none: its video failed" in page
     with get_client(sync_client=True) as client:
         latest_last = reversed(client.read_artifacts(sort=ArtifactSort.UPDATED_DESC))
         newest = {artifact.key: artifact for artifact in latest_last}

@@ -13,6 +13,7 @@ import pytest
 from support.trees import TINY_FILE, MakeTree
 
 from data.labels import Edition, Split
+from data.store.catalogue import read_catalogue
 from data.store.shards import parquet_files, read_manifest, read_table
 from data.video.frames import resolve_device
 from data.warehouse.views import query
@@ -20,7 +21,6 @@ from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
 from flows.predict import predict_videos
 from flows.train import ExperimentName, Trained, train_mtanet
-from tasks.catalogue import read_catalogue
 from tasks.config import (
     EXPERIMENTS,
     Experiment,
@@ -224,7 +224,7 @@ def test_a_video_without_annotations_has_a_track_for_each_person(make_tree: Make
 
 
 def test_no_data_no_flow(machine: MachineConfig, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no data: give the folder of Aff-Wild2 as ingest\.root"):
+    with pytest.raises(ValueError, match=r"no data: give the folder of Aff-Wild2 with --root"):
         train_mtanet("paper", machine)
     with pytest.raises(ValueError, match="no videos in it or below"):
         ingest_aff_wild2(IngestConfig(root=tmp_path), machine)

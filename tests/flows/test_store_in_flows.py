@@ -15,10 +15,10 @@ from support.trees import MakeTree
 
 from data.labels import Edition
 from data.store.access import NoRoomError, StoreError
+from data.store.catalogue import Dataset
 from data.testing.numbered import write_clip
 from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
-from tasks.catalogue import Dataset
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest import videos
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from data.batches.labelled_frames import frame_indices
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.schema import PREDICTIONS_VERSION, Status
+from data.store.catalogue import Dataset, Video, write_catalogue
 from data.store.shards import parquet_files, write_folder, write_manifest
 from data.warehouse.predictions import write_predictions
 from model.training.checkpoint import MODEL
 from support.little_store import label, write_labels, write_track
-from tasks.catalogue import Dataset, Video, write_catalogue
 from tasks.scoring.evaluate import predictions_folder
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import NAME, SYNTHETIC, WEIGHTS, Version

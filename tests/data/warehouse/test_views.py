@@ -11,6 +11,7 @@ import pytest
 
 from data.annotations.splits import recording_of
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
+from data.store.catalogue import Dataset, Video, write_catalogue
 from data.store.shards import write_folder, write_manifest, write_parquet
 from data.warehouse.views import publish, query, write_scores
 
@@ -38,17 +39,16 @@ def store(tmp_path: Path) -> Path:
     write_shard(tmp_path / "predictions" / "p1", predictions, PREDICTIONS, {"faces": "f1", **now})
     write_shard(tmp_path / "predictions" / "p0", predictions, PREDICTIONS, {"faces": "of an earlier ingest", **now})
     write_shard(tmp_path / "predictions" / "p2", predictions, PREDICTIONS, {"faces": "f1", **before})
-    write_catalogue(tmp_path, "set-a")
+    write_data_set(tmp_path, "set-a")
     (tmp_path / "runs").mkdir()
     run = {"run_id": "r", "model_version": 1, "scores": {"ccc": 0.5, "total": 1.5}}
     (tmp_path / "runs" / "r.json").write_text(json.dumps(run))
     return tmp_path
 
 
-def write_catalogue(store: Path, name: str) -> None:
-    (store / "datasets").mkdir(exist_ok=True)
-    videos = {"107": {"faces": "f1", "sha256": "ab", "tracks": ["107"]}}
-    (store / "datasets" / f"{name}.json").write_text(json.dumps({"videos": videos, "labels": "l1"}))
+def write_data_set(store: Path, name: str) -> None:
+    video = Video("107", "107.mp4", "f1", "ab", ("107",))
+    write_catalogue(Dataset(name, "/data", (video,), labels="l1"), store)
 
 
 def test_views_join_by_track_and_frame(store: Path) -> None:
@@ -100,7 +100,7 @@ def test_f1_counts_what_was_found_missed_and_made_up(tmp_path: Path, pairs: str,
 
 
 def test_a_video_in_two_data_sets_is_refused(store: Path) -> None:
-    write_catalogue(store, "set-b")
+    write_data_set(store, "set-b")
     with pytest.raises(ValueError, match="video 107 is in the data sets set-a and set-b"):
         publish(store)
 
@@ -113,7 +113,7 @@ def test_a_store_without_a_warehouse_says_what_makes_one(tmp_path: Path) -> None
 @pytest.mark.parametrize("sql", ["SELECT nothing FROM frames", "CREATE TABLE mine (a INTEGER)"])
 def test_a_wrong_query_is_refused(store: Path, sql: str) -> None:
     publish(store)
-    with pytest.raises(ValueError, match="the query was refused"):
+    with pytest.raises(ValueError, match="the query is wrong"):
         query(store, sql)
 
 
@@ -130,7 +130,7 @@ def test_a_locked_warehouse_is_told_from_a_broken_one(store: Path) -> None:
         assert query(store, "FROM frames").num_rows == 3
         holder.communicate("\n")
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(ValueError, match="cannot be read; `mtanet ingest` makes them again"):
+    with pytest.raises(ValueError, match="cannot be read; run `mtanet ingest` to rebuild them"):
         query(store, "FROM frames")
 
 

@@ -85,7 +85,7 @@ def test_a_wrong_query_is_refused(
 ) -> None:
     code, _, err = run(monkeypatch, capsys, "sql", "SELECT nothing FROM runs", "--store", str(store))
     assert code == 1
-    assert "error: the query was refused" in err
+    assert "error: the query is wrong" in err
 
 
 def test_a_traceback_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,12 @@ from torch.nn import functional
 
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
+from data.store.catalogue import Dataset
 from model.architecture import Architecture
 from model.network import MTANet
 from model.training.learning import Learning
 from model.training.loop import train
 from model.training.pretrained import load_trunk
-from tasks.catalogue import Dataset
 from tasks.config import TrainConfig
 from tasks.training.epochs import training_digest
 

@@ -25,15 +25,24 @@ from data.annotations.findings import Kind
 from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
 from data.schema import FACES, Status
+from data.store.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from data.store.shards import write_folder, write_manifest, write_parquet
-from data.warehouse.quality_rows import VideoKind, quality_folder, read_quality, video_rows
+from data.warehouse.quality_rows import VideoKind, kept_rows, quality_folder, quality_rows, video_rows
 from data.warehouse.views import publish, query
-from tasks.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from tasks.plots.figures import label_pictures, png
 from tasks.quality import report as quality_report
-from tasks.quality.page import describe_choice, render, total_counts, totals, totals_markdown, track_columns, track_rows
+from tasks.quality.page import (
+    PageFacts,
+    describe_choice,
+    render,
+    total_counts,
+    totals,
+    totals_markdown,
+    track_columns,
+    track_rows,
+)
 from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, command_of, is_listable, query_of
-from tasks.quality.report import gather, quality_rows, report_on, report_path, write_report
+from tasks.quality.report import gather, report_on, report_path, write_report
 
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
 FACE = jpeg(face(80))
@@ -80,6 +89,14 @@ def make_data_set(
     dataset = Dataset(name, str(tree.root), tuple(videos), tree.edition, labels.name)
     write_catalogue(dataset, store)
     return dataset
+
+
+def report_of(dataset: Dataset, store: Path) -> Path:
+    return write_report(dataset, quality_rows(dataset, store), store)
+
+
+def facts_of(dataset: Dataset, store: Path) -> PageFacts:
+    return gather(dataset, quality_rows(dataset, store), store)
 
 
 def without_video(dataset: Dataset, store: Path, video_id: str) -> Dataset:
@@ -171,11 +188,11 @@ def test_labels_of_a_failed_video_are_counted_as_rows_without_a_video_and_as_not
 def test_a_page_is_written_anew_when_a_video_failed_or_was_mended(odd: tuple[Dataset, Path]) -> None:
     dataset, store = odd
     without = without_video(dataset, store, "107")
-    told = Page(write_report(without, store).read_text()).text
+    told = Page(report_of(without, store).read_text()).text
     assert "found 0 bytes; copy it again" in told
     other = replace(without.failed[0], reason="expected a video, found a pipe; move it away")
-    assert "found a pipe" in Page(write_report(replace(without, failed=(other,)), store).read_text()).text
-    assert "Videos that failed" not in Page(write_report(dataset, store).read_text()).text
+    assert "found a pipe" in Page(report_of(replace(without, failed=(other,)), store).read_text()).text
+    assert "Videos that failed" not in Page(report_of(dataset, store).read_text()).text
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[::4])
@@ -195,7 +212,7 @@ def test_queries_hold_for_multi_task_files(tmp_path: Path) -> None:
 def test_queries_hold_for_crops(make_tree: MakeTree, tmp_path: Path) -> None:
     tree = discover(make_tree({"VA_Set/Training_Set/107": ["0,0"] * 12, "AU_Set/Training_Set/107": ["0" + ",1" * 7]}))
     dataset = make_data_set(tree, tmp_path / "store", times_s={"107": [None] * 8}, about={"source": "crops"})
-    assert gather(dataset, tmp_path / "store").scope.is_crops
+    assert facts_of(dataset, tmp_path / "store").scope.is_crops
     kinds = assert_queries_give_the_counts(dataset, tmp_path / "store", is_crops=True)
     assert {Kind.ROWS_BEYOND_LAST_CROP, Kind.LABEL_WITHOUT_FACE} <= kinds
     assert not {Kind.ONE_ROW_MORE, Kind.ROWS_BEYOND_VIDEO, Kind.FRAMES_WITHOUT_TIME} & kinds
@@ -218,7 +235,7 @@ def test_publishing_only_reads_findings(odd: tuple[Dataset, Path]) -> None:
     written_ns = (folder / "manifest.json").stat().st_mtime_ns
     assert quality_rows(dataset, store) == rows
     assert (folder / "manifest.json").stat().st_mtime_ns == written_ns
-    assert read_quality(store, ["of another data set"], None) == []
+    assert kept_rows(replace(dataset, labels=None), store) == []
 
 
 def test_a_doubt_is_of_its_track_and_damage_of_its_video() -> None:
@@ -265,7 +282,7 @@ def test_the_page_has_each_total_and_track_and_needs_nothing_else(odd: tuple[Dat
     dataset, store = odd
     html = report_on(store, None).read_text()
     page = Page(html)
-    facts = gather(dataset, store)
+    facts = facts_of(dataset, store)
     for section, found in totals(facts).items():
         assert section in page.text
         for total in found:
@@ -293,14 +310,14 @@ def test_the_page_has_each_total_and_track_and_needs_nothing_else(odd: tuple[Dat
 def test_the_page_of_a_made_sample_calls_it_synthetic(odd: tuple[Dataset, Path]) -> None:
     dataset, store = odd
     made = replace(dataset, root=str(store / "sample" / "0123456789abcdef"))
-    assert gather(made, store).is_synthetic
-    assert not gather(dataset, store).is_synthetic
-    assert "<strong>synthetic</strong>" in render(gather(made, store))
+    assert facts_of(made, store).is_synthetic
+    assert not facts_of(dataset, store).is_synthetic
+    assert "<strong>synthetic</strong>" in render(facts_of(made, store))
 
 
 def test_counts_stand_under_their_kind_and_task(odd: tuple[Dataset, Path]) -> None:
     dataset, store = odd
-    facts = gather(dataset, store)
+    facts = facts_of(dataset, store)
     names = [(kind, task) for kind, tasks in track_columns(facts.rows).items() for task in tasks]
     cells = {track.track_id: dict(zip(names, track.cells, strict=True)) for track in track_rows(facts)}
     assert cells["107"][Kind.ROWS, Task.VA] == 5
@@ -333,20 +350,20 @@ def test_a_command_is_one_argument_for_any_shell() -> None:
 
 def test_a_page_that_says_the_same_stays(odd: tuple[Dataset, Path], tmp_path: Path) -> None:
     dataset, store = odd
-    path = write_report(dataset, store)
+    path = report_of(dataset, store)
     assert path == report_path(dataset, store)
     written_ns = path.stat().st_mtime_ns
-    assert write_report(dataset, store).stat().st_mtime_ns == written_ns
+    assert report_of(dataset, store).stat().st_mtime_ns == written_ns
     other = report_on(store, "set-a", tmp_path / "elsewhere" / "page.html")
     assert other.read_text() == path.read_text()
     path.write_text("damaged")
-    assert "<h2>Totals</h2>" in write_report(dataset, store).read_text()
+    assert "<h2>Totals</h2>" in report_of(dataset, store).read_text()
 
 
 def test_of_many_tracks_the_first_have_faces(odd: tuple[Dataset, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, store = odd
     monkeypatch.setattr(quality_report, "SHOWN_TRACKS", 1)
-    page = Page(write_report(dataset, store).read_text())
+    page = Page(report_of(dataset, store).read_text())
     assert "Of 3 more tracks none are shown." in page.text
     assert {"track-1", "track-2"} & page.ids == {"track-1"}
     assert page.links.count("#track-1") == 1
@@ -355,7 +372,7 @@ def test_of_many_tracks_the_first_have_faces(odd: tuple[Dataset, Path], monkeypa
 def test_an_unlabelled_data_set_has_a_page(odd: tuple[Dataset, Path]) -> None:
     dataset, store = odd
     unlabelled = Dataset("holiday", "videos", dataset.videos)
-    page = Page(write_report(unlabelled, store).read_text())
+    page = Page(report_of(unlabelled, store).read_text())
     assert "holiday" in page.text
     assert "expr" not in page.text
 
@@ -367,7 +384,7 @@ def test_an_unknown_data_set_is_refused(odd: tuple[Dataset, Path], tmp_path: Pat
     with pytest.raises(ValueError, match=r"no data set '' in .*: expected one of none yet"):
         report_on(tmp_path / "empty", None)
     write_catalogue(Dataset("set-b", "videos", ()), store)
-    with pytest.raises(ValueError, match=r"which data set\? give --dataset, one of set-a, set-b"):
+    with pytest.raises(ValueError, match=r"several data sets: choose one with --dataset: set-a, set-b"):
         report_on(store, None)
     assert read_catalogue(store, dataset.name) == dataset
 

@@ -11,9 +11,9 @@ import torch
 from support.little_store import learnable_store
 
 from data.labels import Edition
+from data.store.catalogue import Dataset, Video
 from data.store.shards import write_folder, write_manifest
 from model.scores.intervals import paired, spread
-from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.tracking import runs as tracking

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from data.labels import Edition, Split
 from data.store.access import NoRoomError
+from data.store.catalogue import Dataset
 from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
@@ -28,7 +29,6 @@ from model.network import build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.scoring import champion, evaluate
 from tasks.scoring.champion import PREVIOUS, roll_back

@@ -12,10 +12,10 @@ from support.scored_store import EDITION, VALIDATION, add_version, make_store, t
 
 from data.annotations.splits import recording_of
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
+from data.store.catalogue import Dataset
 from data.store.shards import parquet_files
 from data.warehouse.views import publish, query
 from model.scores.diagnostics import expression_reliability
-from tasks.catalogue import Dataset
 from tasks.config import MachineConfig
 from tasks.scoring import evaluate
 from tasks.scoring.reports import scores_markdown

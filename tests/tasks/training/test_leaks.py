@@ -23,9 +23,9 @@ from data.labels import Edition, Split, Task, action_unit_columns
 from data.sample.acting import perform
 from data.sample.annotations import TrackTruth, write_annotations
 from data.sample.plan import plan_clip
+from data.store.catalogue import Dataset, Video
 from data.store.shards import MANIFEST, read_table, write_parquet
 from model.scores.metrics import scores
-from tasks.catalogue import Dataset, Video
 from tasks.config import Experiment, MachineConfig
 from tasks.tracking import runs
 from tasks.training.leaks import refuse_leaks

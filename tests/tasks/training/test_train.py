@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data.labels import Edition
-from tasks.catalogue import Dataset
+from data.store.catalogue import Dataset
 from tasks.config import load_experiment
 from tasks.tracking.views import SERVER_ENDS
 from tasks.training.train import tags_of

@@ -1,4 +1,4 @@
-"""What a data set is made of now: `store/datasets/<name>.json`, replaced at once by each ingest."""
+"""What a data set consists of: `store/datasets/<name>.json`, which each ingest replaces."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Video:
 
 @dataclass(frozen=True)
 class FailedVideo:
-    """A video that is not in the data set, with its annotated tracks."""
+    """A video that could not be read, with its annotated tracks."""
 
     video_id: str
     path: str
     reason: str
-    """Why, and what to do."""
+    """What is wrong with it, and what to do."""
     tracks: tuple[str, ...]
 
 
@@ -48,19 +48,27 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """Names the faces and labels, whatever the data set is called and wherever it lies."""
+        """Names the faces and labels, independent of the data set's name and folder."""
         return digest("dataset", sorted(video.faces for video in self.videos), self.labels)
 
+    @property
+    def video_ids(self) -> list[str]:
+        """Of all videos, failed ones included."""
+        return [*(video.video_id for video in self.videos), *(video.video_id for video in self.failed)]
+
     def is_synthetic(self, store: Path) -> bool:
-        """Whether it is a sample that was made in this store: no real person's face."""
+        """Whether it is a sample rendered into this store, with no real person's face."""
         return Path(self.root).resolve().parent == (store / "sample").resolve()
 
     def faces_folders(self, store: Path) -> list[Path]:
         return [store / "faces" / video.faces for video in self.videos]
 
     def faces_files(self, store: Path) -> list[Path]:
-        """One file a track."""
+        """One file per track."""
         return [file for folder in self.faces_folders(store) for file in parquet_files(folder)]
+
+    def labels_folder(self, store: Path) -> Path | None:
+        return store / "labels" / self.labels if self.labels else None
 
     def labels_file(self, store: Path) -> Path:
         """The labels of all tracks.
@@ -68,9 +76,10 @@ class Dataset:
         Raises:
             ValueError: The data set has none.
         """
-        if self.labels is None:
+        folder = self.labels_folder(store)
+        if folder is None:
             raise ValueError(f"the data set {self.name} has no labels; ingest it with its annotations")
-        return store / "labels" / self.labels / "labels.parquet"
+        return folder / "labels.parquet"
 
 
 def catalogue_path(store: Path, name: str) -> Path:
@@ -78,7 +87,7 @@ def catalogue_path(store: Path, name: str) -> Path:
 
 
 def write_catalogue(dataset: Dataset, store: Path) -> None:
-    """Makes this what the data set is from now on."""
+    """Writes the data set's file, and replaces an earlier one."""
     path = catalogue_path(store, dataset.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -89,7 +98,7 @@ def write_catalogue(dataset: Dataset, store: Path) -> None:
         "failed": _by_id(dataset.failed),
     }
     content = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-    with hold(store, "datasets", what="what data sets are made of"):
+    with hold(store, "datasets", what="the data sets"):
         if not path.is_file() or path.read_text() != content:
             write_file(path, content)
 
@@ -98,7 +107,7 @@ def read_catalogue(store: Path, name: str) -> Dataset:
     """A data set by its name.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: No data set has that name.
     """
     path = catalogue_path(store, name)
     if not path.is_file():
@@ -113,6 +122,11 @@ def read_catalogue(store: Path, name: str) -> Dataset:
         labels=facts["labels"],
         failed=tuple(FailedVideo(**entry) for entry in _entries(facts.get("failed", {}))),
     )
+
+
+def read_catalogues(store: Path) -> list[Dataset]:
+    """All data sets in the store, by name."""
+    return [read_catalogue(store, path.stem) for path in sorted((store / "datasets").glob("*.json"))]
 
 
 def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:

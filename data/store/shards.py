@@ -79,7 +79,7 @@ def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
 
 def write_file(path: Path, content: bytes | str) -> None:
     """Writes a file whole or not at all; an existing one is replaced at once. For one writer at a time."""
-    with _aside(path) as partial:
+    with write_aside(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
@@ -93,15 +93,15 @@ def write_parquet(table: pa.Table, path: Path, *, rows_per_group: int = ROWS_PER
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A writer for a table that comes in pieces; the file gets its name when the block ends without an error."""
     with (
-        _aside(path) as partial,
+        write_aside(path) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer,
     ):
         yield writer
 
 
 @contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """Gives a place to write to, from which the file gets its name when the block ends without an error."""
+def write_aside(path: Path) -> Iterator[Path]:
+    """Gives a path to write to; the file gets its final name if the block ends without an error."""
     partial = path.with_name(path.name + PARTIAL)
     with says_no_room(path):
         try:

@@ -1,6 +1,7 @@
 """SQL over everything in the store.
 
-- `views`: connects, defines the views and runs queries
+- `views`: defines the views
+- `answers`: runs queries and writes their answers
 - `macros`: the scores as SQL macros
 - `predictions`: writes predictions as Parquet
 - `quality`: compares labels with faces

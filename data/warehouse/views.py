@@ -21,6 +21,7 @@ from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
 from data.store.catalogue import Dataset, read_catalogues
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
+from data.warehouse.answers import literal, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 
@@ -102,7 +103,7 @@ def publish(store: Path) -> Path:
     Raises:
         ValueError: Two data sets have a video of the same name, or a shard is incomplete.
     """
-    path = store / "warehouse.duckdb"
+    path = warehouse_path(store)
     # Of two processes the second waits, then builds from everything that both have written.
     with hold(store, path.name, what="the warehouse"), says_no_room(path):
         _build(store, path)
@@ -124,7 +125,7 @@ def _build(store: Path, path: Path) -> None:
     partial.unlink(missing_ok=True)  # left by a killed run
     with duckdb.connect() as connection:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, can open the file.
-        connection.execute(f"ATTACH {_literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
+        connection.execute(f"ATTACH {literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
         connection.execute(AGGREGATES)
         _create_view(connection, "frames", _files_in(faces.values()), FACES)
         _create_view(connection, "labels", _files_in(labels), LABELS)
@@ -145,31 +146,6 @@ def _build(store: Path, path: Path) -> None:
 def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes rows of the view `scores`; replaces an existing file."""
     write_parquet(pa.Table.from_pylist(rows, schema=SCORES), path)
-
-
-def query(store: Path, sql: str) -> pa.Table:
-    """Runs one SQL query over the store's warehouse.
-
-    Raises:
-        ValueError: There is no warehouse, another process has it open for writing, or the query is wrong.
-    """
-    path = store / "warehouse.duckdb"
-    if not path.is_file():
-        raise ValueError(f"{path}: no warehouse yet; run `mtanet ingest` or `mtanet train` first")
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            return connection.sql(sql).to_arrow_table()
-    except duckdb.IOException as error:
-        if "could not set lock" not in str(error).lower():
-            raise ValueError(
-                f"{path} or a shard cannot be read; run `mtanet ingest` to rebuild them. {error}"
-            ) from error
-        raise ValueError(
-            f"{path} is locked: another program has it open for writing. Close that program, or open the file there "
-            f"with `duckdb -readonly {path}`. {error}"
-        ) from error
-    except duckdb.Error as error:
-        raise ValueError(f"the query is wrong: {error}") from error
 
 
 def _refuse_shared_videos(datasets: Sequence[Dataset]) -> None:
@@ -204,10 +180,6 @@ def _run_rows(store: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path.resolve()).replace("'", "''") + "'"
-
-
 def _files_in(folders: Iterable[Path]) -> list[Path]:
     return [path for folder in folders for path in parquet_files(folder)]
 
@@ -218,7 +190,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[P
         _create_table(connection, name, [], schema)
         return
     # Without hive_partitioning = false, a folder called `video=107` would become a column.
-    listed = ", ".join(map(_literal, files))
+    listed = ", ".join(map(literal, files))
     connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
 
 

@@ -31,12 +31,11 @@ def sql(
     store: Store = STORE,
 ) -> None:
     """Ask the warehouse: frames, labels, predictions, videos, runs."""
-    from data.warehouse import views as warehouse
     from flows.command.show import VIEWS, write_answer
 
     if query is None and not list_:
-        raise ValueError('give a query, such as "SELECT * FROM runs", or --list for what there is')
-    write_answer(warehouse.query(store, query or VIEWS), format_, to, out)
+        raise ValueError('give a query, such as "SELECT * FROM runs", or --list to see the tables')
+    write_answer(store, query or VIEWS, format_.value, to, out)
 
 
 @app.command()

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data.store.shards import write_parquet
-from data.warehouse import views
+from data.warehouse.answers import query, save_answer
 
 if TYPE_CHECKING:
     from flows.train import Trained
     from tasks.scoring.result import Evaluation
 
+Style = Literal["table", "csv", "json", "parquet"]
 SHOWN_ROWS = 40
 VIEWS = (
     "SELECT table_name AS view, string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns "
@@ -32,51 +31,39 @@ FROM predictions p JOIN labels l USING (track_id, frame_index)
 WHERE p.model_version = {version} AND l.split_va = 'validation' GROUP BY 1 ORDER BY 1"""
 
 
-def write_answer(table: Any, style: str, to: Path | None, console: Console) -> None:
-    """Writes an Arrow table as `table`, `csv`, `json` or `parquet`, to a file or to standard output.
+def write_answer(store: Path, sql: str, style: Style, to: Path | None, console: Console) -> None:
+    """Answers a query as `table`, `csv`, `json` or `parquet`, in a file or on standard output.
 
     Raises:
-        ValueError: Parquet would go to a terminal.
+        ValueError: The query is wrong, or Parquet would go to a terminal.
     """
-    if style == "parquet":
-        _write_parquet(table, to)
-    elif to is not None:
-        with to.open("w", newline="") as file:
-            _write_text(table, style, file, Console(file=file, width=200))
-    else:
-        _write_text(table, style, sys.stdout, console)
-
-
-def _write_text(table: Any, style: str, file: TextIO, console: Console) -> None:
     if style == "table":
-        print_table(table, console)
-    elif style == "json":
-        json.dump(table.to_pylist(), file, indent=2, default=str)
-        file.write("\n")
+        table = query(store, sql)
+        if to is None:
+            print_table(table, console)
+        else:
+            with to.open("w") as file:
+                print_table(table, Console(file=file, width=200))
+    elif to is not None:
+        save_answer(store, sql, style, to)
     else:
-        writer = csv.writer(file)
-        writer.writerow(table.column_names)
-        writer.writerows(row.values() for row in table.to_pylist())
-
-
-def _write_parquet(table: Any, to: Path | None) -> None:
-    if to is not None:
-        write_parquet(table, to)
-        return
-    if sys.stdout.isatty():
-        raise ValueError("Parquet is no text for a terminal: give a file with --out, or pipe it on")
-    with tempfile.TemporaryDirectory() as folder:
-        write_parquet(table, Path(folder) / "answer.parquet")
-        sys.stdout.buffer.write((Path(folder) / "answer.parquet").read_bytes())
+        if style == "parquet" and sys.stdout.isatty():
+            raise ValueError("a terminal cannot show Parquet: name a file with --out, or pipe the output")
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "answer"
+            save_answer(store, sql, style, answer)
+            sys.stdout.flush()
+            with answer.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def store_option(store: Path) -> str:
-    """What a command needs to find the store: nothing if it is where it always is."""
+    """The option that names the store, or nothing if it is the default."""
     return "" if store == Path("store") else f" --store {store}"
 
 
 def print_table(table: Any, console: Console) -> None:
-    """The first rows of an Arrow table, and how many there are."""
+    """Prints the first rows of an Arrow table, and the number of all rows."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for field in table.schema:
         is_number = str(field.type).startswith(("int", "uint", "float", "double", "decimal"))
@@ -85,7 +72,7 @@ def print_table(table: Any, console: Console) -> None:
         shown.add_row(*(escape(_cell(value)) for value in row.values()))
     console.print(shown)
     if len(table) > SHOWN_ROWS:
-        console.print(f"... {len(table)} rows in all; --format csv or parquet gives every one")
+        console.print(f"... {len(table)} rows in all; use --format csv or parquet to get every one")
 
 
 def _cell(value: object) -> str:
@@ -115,29 +102,29 @@ def print_scores(evaluation: Evaluation, console: Console) -> None:
 
 
 def print_trained(trained: Trained, console: Console) -> None:
-    """The scores, and what became of the model."""
+    """Prints the scores, and whether the model became champion."""
     print_scores(trained.evaluation, console)
     console.print(f"\n{escape(trained.verdict)}")
 
 
 def print_demo(trained: Trained, store: Path, console: Console) -> None:
-    """The end of the demo: scores, version, an SQL answer, and how to go on."""
+    """Prints the end of the demo: scores, version, an SQL answer and next steps."""
     model = trained.model
-    query = DEMO_QUERY.format(version=model.number)
-    console.print("\n[bold]Scores on synthetic people that the model never saw[/bold]")
+    sql = DEMO_QUERY.format(version=model.number)
+    console.print("\n[bold]Scores on synthetic people that the model has never seen[/bold]")
     print_trained(trained, console)
     aliases = ", ".join(model.aliases) or "no alias"
     console.print(f"registered as {model} ({aliases}), MLflow run {model.run_id}")
-    console.print(f"\n[bold]SQL over its predictions[/bold]\n{escape(query)}\n")
-    print_table(views.query(store, query), console)
-    console.print("\n[bold]Go on with[/bold]")
+    console.print(f"\n[bold]SQL over its predictions[/bold]\n{escape(sql)}\n")
+    print_table(query(store, sql), console)
+    console.print("\n[bold]Next steps[/bold]")
     where = store_option(store)
     steps = {
         f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
-        f'mtanet sql{where} "SELECT * FROM runs"': "any question; `mtanet sql --list` says of what",
-        "prefect deployment run train-mtanet/nightly --watch": "the same flow by its deployment, once `up` is",
+        f'mtanet sql{where} "SELECT * FROM runs"': "query anything; `mtanet sql --list` shows the tables",
+        "prefect deployment run train-mtanet/nightly --watch": "the same flow as a deployment; needs `mtanet up`",
     }
     width = max(map(len, steps))
     for command, what in steps.items():
         console.print(f"  {command:{width}}   {what}")
-    console.print(f"Everything lies in {store}/: shards, models, MLflow's records, and {store}/warehouse.duckdb.")
+    console.print(f"Everything is in {store}/: shards, models, MLflow's records and {store}/warehouse.duckdb.")

@@ -24,7 +24,7 @@ from data.labels import Edition
 from data.store.catalogue import Dataset, FailedVideo, read_catalogue
 from data.store.shards import read_manifest, whole_folders
 from data.testing.numbered import write_clip
-from data.warehouse.views import query
+from data.warehouse.answers import query
 from flows.command.cli import main
 from flows.ingest import ingest_aff_wild2
 from tasks.config import IngestConfig, MachineConfig

@@ -16,7 +16,7 @@ from data.labels import Edition, Split
 from data.store.catalogue import read_catalogue
 from data.store.shards import parquet_files, read_manifest, read_table
 from data.video.frames import resolve_device
-from data.warehouse.views import query
+from data.warehouse.answers import query
 from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
 from flows.predict import predict_videos

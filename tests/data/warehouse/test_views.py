@@ -13,7 +13,8 @@ from data.annotations.splits import recording_of
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.catalogue import Dataset, Video, write_catalogue
 from data.store.shards import write_folder, write_manifest, write_parquet
-from data.warehouse.views import publish, query, write_scores
+from data.warehouse.answers import query
+from data.warehouse.views import publish, write_scores
 
 
 def write_shard(folder: Path, rows: list[dict[str, object]], schema: pa.Schema, facts: dict[str, object]) -> None:

@@ -27,8 +27,9 @@ from data.labels import Edition, Task
 from data.schema import FACES, Status
 from data.store.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from data.store.shards import write_folder, write_manifest, write_parquet
+from data.warehouse.answers import query
 from data.warehouse.quality_rows import VideoKind, kept_rows, quality_folder, quality_rows, video_rows
-from data.warehouse.views import publish, query
+from data.warehouse.views import publish
 from tasks.plots.figures import label_pictures, png
 from tasks.quality import report as quality_report
 from tasks.quality.page import (

@@ -14,7 +14,8 @@ from data.annotations.splits import recording_of
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.store.catalogue import Dataset
 from data.store.shards import parquet_files
-from data.warehouse.views import publish, query
+from data.warehouse.answers import query
+from data.warehouse.views import publish
 from model.scores.diagnostics import expression_reliability
 from tasks.config import MachineConfig
 from tasks.scoring import evaluate

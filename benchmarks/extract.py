@@ -39,6 +39,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -52,6 +53,7 @@ from data.extraction.settings import Casting, Search
 from data.faces.detector import FaceDetector
 from data.machine import Device
 from data.video import frames as video
+from data.video import pyav
 from data.video.dali import read_with_dali
 from data.video.media import Chunk
 
@@ -168,10 +170,10 @@ def _shares() -> Iterator[dict[str, float]]:
     Of frames that are searched the conversion to RGB counts as search, of other frames' faces as the rest.
     """
     shares = {"decode_cpu_s": 0.0, "search_cpu_s": 0.0}
-    read, look = video.read_with_pyav, FaceDetector.look
+    read, look = pyav.read_with_pyav, FaceDetector.look
 
-    def timed_read(*arguments: object) -> Generator[Chunk]:
-        chunks = read(*arguments)  # type: ignore[arg-type]
+    def timed_read(*arguments: Any) -> Generator[Chunk]:
+        chunks = read(*arguments)
         while True:
             start_s = time.thread_time()
             chunk = next(chunks, None)
@@ -187,11 +189,13 @@ def _shares() -> Iterator[dict[str, float]]:
         finally:
             shares["search_cpu_s"] += time.thread_time() - start_s
 
-    video.read_with_pyav, FaceDetector.look = timed_read, timed_look  # type: ignore[assignment, method-assign]
+    setattr(video, "read_with_pyav", timed_read)  # noqa: B010
+    setattr(FaceDetector, "look", timed_look)  # noqa: B010
     try:
         yield shares
     finally:
-        video.read_with_pyav, FaceDetector.look = read, look  # type: ignore[method-assign]
+        setattr(video, "read_with_pyav", read)  # noqa: B010
+        setattr(FaceDetector, "look", look)  # noqa: B010
 
 
 def in_own_process(name: str, path: Path, device: Device) -> Timing:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -46,11 +46,11 @@ from data.faces.retinaface import RetinaFace, read_weights
 from data.labels import Edition
 from data.machine import Device
 from data.testing.drawn import with_face
+from data.testing.numbered import write_faces
 from data.video.frames import probe, read_frames
 from data.video.nvdec import num_engines
 from model.architecture import Architecture
 from model.checks.agreement import check, trials
-from model.checks.faces import write_faces
 from model.inference import place
 from model.network import build_network
 from model.training.learning import Learning
@@ -171,7 +171,7 @@ def long_clips(clip: Path, folder: Path, num: int, seconds: float) -> list[Path]
     return files
 
 
-def in_threads(jobs: list[Callable[[], int]]) -> tuple[int, float]:
+def in_threads(jobs: Sequence[Callable[[], int]]) -> tuple[int, float]:
     """The frames of all jobs, and the seconds they took together."""
     counts: list[int] = []
     threads = [threading.Thread(target=lambda job=job: counts.append(job())) for job in jobs]
@@ -219,7 +219,7 @@ def dali_alone(clips: Path, folder: Path) -> Iterator[Result]:
                 video = fn.readers.video(device="gpu", filenames=[str(file)], sequence_length=20, name="r")
             pipe.set_outputs(video)
         pipe.build()
-        sequences = pipe.reader_meta("r")["epoch_size"]
+        sequences: int = pipe.reader_meta("r")["epoch_size"]
         for _ in range(sequences):
             pipe.run()
         return sequences * 20
@@ -275,7 +275,7 @@ def detector(_clips: Path, _folder: Path) -> Iterator[Result]:
         for precision in ("float32", "bfloat16", "float16"):
             dtype = getattr(torch, precision)
             with torch.inference_mode(), torch.autocast(TORCH_DEVICE, dtype, enabled=precision != "float32"):
-                s = seconds_of(lambda network=network, x=x: network(x, fine=True), at_least_s=0.3)
+                s = seconds_of(partial(network, x, fine=True), at_least_s=0.3)
             yield {"what": f"network {precision}", "frames_at_once": number, "frames_s": number / s}
 
 
@@ -307,7 +307,7 @@ def loader(_clips: Path, folder: Path) -> Iterator[Result]:
                     times: list[float] = []
                     for batch in batches(
                         frames, batch_size=size, device=device, shuffle=True, threads=threads, augment=augment
-                    ):  # type: ignore[arg-type]
+                    ):
                         batch.faces_BCHW.sum()
                         times.append(time.perf_counter())
                         if times[-1] - times[0] > 3:
@@ -372,7 +372,7 @@ def _train(layers: Architecture, size: int, precision: Any, channels_last: bool,
     if GPU:
         torch.cuda.reset_peak_memory_stats()
     network = place(build_network(Edition.ABAW_2020, layers), DEVICE).train()
-    network.to(memory_format=memory_format(learning))
+    network.to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     run = Run(network, make_optimiser(network, learning))
     if compiled:
         network.compile()
@@ -388,7 +388,7 @@ def prediction(_clips: Path, _folder: Path) -> Iterator[Result]:
         faces = make_batch(size, DEVICE).faces_BCHW.contiguous(memory_format=torch.channels_last)
         for precision in ("float32", "bfloat16"):
             with torch.inference_mode(), torch.autocast(TORCH_DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
-                s = seconds_of(lambda faces=faces: network(faces))
+                s = seconds_of(partial(network, faces))
             yield {"what": "predict", "batch": size, "precision": precision, "images_s": size / s}
 
 
@@ -432,7 +432,7 @@ def graphs(_clips: Path, _folder: Path) -> Iterator[Result]:
                         task_losses(Outputs(va.float(), au.float(), ex.float()), batch), network.log_sigma_T, "learned"
                     )
                     optimiser.zero_grad()
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
                     loss.item()
 

@@ -117,6 +117,7 @@ def test_the_run_has_its_knobs_losses_pictures_and_data(trained: Trained, machin
     pictures = [file.path for file in client.list_artifacts(run.info.run_id, "plots/sample-validation")]
     shown = ["action_units", "confusion", "reliability", "timelines", "valence_arousal", "worst_tracks"]
     assert [Path(path).stem for path in pictures] == shown
+    assert run.inputs is not None
     assert run.inputs.dataset_inputs[0].dataset.digest == read_catalogue(machine.store, "sample").digest
 
 

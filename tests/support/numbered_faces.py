@@ -6,8 +6,9 @@ import numpy as np
 import simplejpeg
 import torch
 
-from data.faces.crops import FACE_SIZE_PX, alignment
+from data.faces.crops import alignment
 from data.faces.detector import FaceDetector
+from data.schema import FACE_SIZE_PX
 from support.clips import one_person
 
 BAND_PX = 12

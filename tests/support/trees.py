@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 TINY_FILE = Path(__file__).parents[1] / "tiny.toml"
 
@@ -15,4 +16,7 @@ HEADERS = {
 }
 
 
-MakeTree = Callable[[Mapping[str, list[str]]], Path]
+class MakeTree(Protocol):
+    """Makes a root with empty videos and annotation files; see `make_tree`."""
+
+    def __call__(self, annotations: Mapping[str, list[str]], videos: tuple[str, ...] = ...) -> Path: ...

@@ -14,7 +14,7 @@ from data.annotations.findings import Kind
 from data.batches.labelled_frames import labelled_frames
 from data.batches.loader import batches
 from data.extraction.cropped import list_crops, take_crops
-from data.labels import Edition, Split
+from data.labels import Edition, Split, Task
 from data.store.shards import parquet_files, read_manifest
 from data.warehouse.quality import dataset_findings
 
@@ -69,9 +69,9 @@ def test_a_set_of_crops_is_a_data_set(tmp_path: Path) -> None:
     levels = [(expression, round((value + 1) * 12.75)) for expression, value in seen]
     assert levels == [(0, 1), (1, 2), (3, 4), (4, 5), (6, 2)]
     counts = {(of.track_id, of.task, of.kind): of.count for of in dataset_findings(files, labels)}
-    assert counts["video59", "expr", Kind.LABEL_WITHOUT_FACE] == 2
-    assert counts["video59", "expr", Kind.ROWS_BEYOND_LAST_CROP] == 1
-    assert counts["video59_right", "expr", Kind.FACE_WITHOUT_LABEL] == 1
+    assert counts["video59", Task.EXPR, Kind.LABEL_WITHOUT_FACE] == 2
+    assert counts["video59", Task.EXPR, Kind.ROWS_BEYOND_LAST_CROP] == 1
+    assert counts["video59_right", Task.EXPR, Kind.FACE_WITHOUT_LABEL] == 1
     assert not {kind for _, _, kind in counts} & {Kind.ONE_ROW_MORE, Kind.ROWS_BEYOND_VIDEO, Kind.FRAMES_WITHOUT_TIME}
 
 

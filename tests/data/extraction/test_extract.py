@@ -20,10 +20,10 @@ from support.numbered_faces import number_in, numbered_faces
 from data.extraction import detections
 from data.extraction.extract import detections_digest
 from data.extraction.settings import Search
-from data.faces.crops import FACE_SIZE_PX, alignment
+from data.faces.crops import alignment
 from data.faces.detector import FaceDetector
 from data.machine import Device
-from data.schema import FACES
+from data.schema import FACE_SIZE_PX, FACES
 from data.store.shards import file_sha256, read_manifest
 from data.testing.numbered import write_clip
 from data.tracks.hints import Hint

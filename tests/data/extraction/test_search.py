@@ -37,7 +37,7 @@ def chunks(frames: Sequence[np.ndarray], undecoded: frozenset[int] = frozenset()
     for first in range(start, len(frames), WINDOW):
         some = frames[first : first + WINDOW]
         indices = range(first, first + len(some))
-        yield Chunk(torch.from_numpy(np.stack(some)), indices, (None,) * len(some), 0, undecoded & set(indices))
+        yield Chunk(tuple(map(torch.from_numpy, some)), indices, (None,) * len(some), 0, undecoded & set(indices))
 
 
 def searched(

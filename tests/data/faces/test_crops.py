@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from data.faces.crops import (
     APPEARANCE_LENGTH,
-    FACE_SIZE_PX,
     TEMPLATE_52,
     _cut_by_dali,
     _cut_on_cpu,
@@ -19,6 +18,7 @@ from data.faces.crops import (
     cut_faces,
     encode_jpegs,
 )
+from data.schema import FACE_SIZE_PX
 from data.testing.numbered import SIZE, number_in, numbered
 
 
@@ -35,10 +35,10 @@ def landmarks_for(matrix_23: np.ndarray) -> np.ndarray:
     return landmarks_52
 
 
-def ramp(height: int, width: int) -> torch.Tensor:
-    """A frame whose red is x and whose green is y."""
+def ramp(height: int, width: int) -> tuple[torch.Tensor, ...]:
+    """One frame whose red is x and whose green is y."""
     rows, columns = np.mgrid[:height, :width]
-    return torch.from_numpy(np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8))[None]
+    return (torch.from_numpy(np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8)),)
 
 
 @given(st.floats(0.05, 8), st.floats(-180, 180), st.tuples(st.floats(-2000, 2000), st.floats(-2000, 2000)))
@@ -87,7 +87,7 @@ def test_a_face_partly_out_of_the_frame_goes_on_with_the_frames_edge() -> None:
     frame[..., 0] = 200
     frame[:, :, :3] = torch.tensor([10, 220, 30], dtype=torch.uint8)  # the edge on the left
     landmarks_N52 = TEMPLATE_52 + np.array([(-56, -20), (5000, 0)])[:, None]
-    crop, far_out = cut_faces(frame, [0, 0], landmarks_N52, device="cpu")
+    crop, far_out = cut_faces((frame[0],), [0, 0], landmarks_N52, device="cpu")
     assert np.abs(crop[:, :50].astype(int) - (10, 220, 30)).max() <= 2
     assert np.abs(crop[:, 65:].astype(int) - (200, 0, 0)).max() <= 2
     assert np.abs(far_out.astype(int) - (200, 0, 0)).max() <= 2

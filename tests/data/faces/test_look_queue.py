@@ -36,7 +36,7 @@ def test_callers_that_wait_with_the_same_key_are_served_together_and_get_their_o
 
 
 def test_a_call_has_no_more_items_than_are_allowed_unless_one_caller_brings_them() -> None:
-    looks = LookQueue(lambda items, _: [len(items)] * len(items), most=2)
+    looks: LookQueue[int, int, str] = LookQueue(lambda items, _: [len(items)] * len(items), most=2)
     assert looks([1, 2, 3], "a") == [3, 3, 3]
 
 

@@ -246,9 +246,10 @@ def test_a_video_that_changes_while_it_is_read_is_named_and_nothing_of_it_kept(
 
     def progress(_: int) -> None:
         if list(store.glob("detections/*/part-00000.parquet")) and not happened:
-            happened.append(happen(video))
+            happened.append(True)
+            happen(video)
 
-    happened: list[None] = []
+    happened: list[bool] = []
     with pytest.raises(ValueError, match=rf"107\.mp4: {says} it was read.*run the same again"):
         extract(video, store, [video.stem], progress=progress)
     assert [path.name for path in store.glob("detections/*/*")] == ["part-00000.parquet"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from people import judge, total
 from support.extraction import extract
 
-from benchmarks.people import judge, total
 from data.sample.film import film_clip
 from data.sample.plan import Cast, plan_clip
 from data.store.shards import read_manifest
@@ -26,7 +26,7 @@ HZ = 25
 
 def mixed(share: float) -> np.ndarray:
     """A look between two colours: 0 is the one, 1 the other."""
-    return np.sqrt(np.array([1 - share, share]))
+    return np.array([(1 - share) ** 0.5, share**0.5])
 
 
 def seen(stretches: Sequence[tuple[range, float, float]]) -> list[FrameFaces]:
@@ -51,7 +51,8 @@ def test_an_undisturbed_person_leaves_nothing_to_decide() -> None:
 
 def test_who_comes_back_in_the_same_place_with_the_same_look_has_the_whole_margin() -> None:
     (one,) = find_people(seen([(EARLY, 100, 0.5), (LATE, 100, 0.5)]))
-    assert (one.num_fragments, one.join_margin) == (2, pytest.approx(0.24))
+    assert one.num_fragments == 2
+    assert one.join_margin == pytest.approx(0.24)
 
 
 def test_who_comes_back_elsewhere_has_less_margin() -> None:

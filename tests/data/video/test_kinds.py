@@ -40,7 +40,9 @@ def look(path: Path, decoder: Decoder = "pyav") -> Seen:
         numbers += [number_in_crop(crop) for crop in cut_faces(chunk.frames_HWC, owners, landmarks_N52, device="cpu")]
         times_s += chunk.times_s
         undecoded |= chunk.undecoded
-        size = tuple(chunk.frames_HWC[0].shape[:2]) if owners else size
+        if owners:
+            height_px, width_px = chunk.frames_HWC[0].shape[:2]
+            size = (height_px, width_px)
         assert chunk.frame_indices.stop == len(numbers)
     return Seen(numbers, times_s, undecoded, size)
 

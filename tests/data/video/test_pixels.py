@@ -58,7 +58,7 @@ def rgb(picture: Picture) -> np.ndarray:
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p"])
 @pytest.mark.parametrize("colours", [{}, {"colorspace": 1, "color_range": 1}, {"colorspace": 9, "color_trc": 14}])
-def test_a_part_is_as_it_is_in_the_whole_frame(pixel_format: str, colours: dict[str, int]) -> None:
+def test_a_part_is_as_it_is_in_the_whole_frame(pixel_format: str, colours: dict[str, Any]) -> None:
     pictures = [noise(number, pixel_format=pixel_format, **colours) for number in range(2)]
     whole_HWC = rgb(pictures[1])
     late = frames_of(pictures, facts_of(pictures[0]))[1]

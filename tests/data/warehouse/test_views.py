@@ -27,7 +27,7 @@ def write_shard(folder: Path, rows: list[dict[str, object]], schema: pa.Schema, 
 def store(tmp_path: Path) -> Path:
     """One video of three frames with labels for two of them and predictions of model version 1."""
     identity = [{"track_id": "107", "video_id": "107", "frame_index": frame} for frame in range(3)]
-    faces = [{**row, "time_s": row["frame_index"] / 30, "status": "ok"} for row in identity]
+    faces = [{**row, "time_s": frame / 30, "status": "ok"} for frame, row in enumerate(identity)]
     write_shard(tmp_path / "faces" / "f1", faces, FACES, {"video_id": "107", "num_frames": 3, "codec": "vp9"})
     labels = [
         {**row, "valence": value, "au12": True, "edition": "2020"}

@@ -15,6 +15,7 @@ import torch
 from support.trials import checked
 
 from data.extraction import detections
+from data.extraction.extract import extract_video
 from data.testing.numbered import number_in
 from data.video.frames import NVDEC_CODECS, Chunk, choose_decoder, probe, read_frames
 from model.checks import videos
@@ -26,13 +27,19 @@ def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pyt
         for chunk in read_frames(path, **options):
             if options["decoder"] != "pyav" and 40 in chunk.frame_indices:
                 place = chunk.frame_indices.index(40)
-                chunk.frames_HWC[place].copy_(chunk.frames_HWC[place - 1])
+                tensors(chunk)[place].copy_(tensors(chunk)[place - 1])
             yield chunk
 
     monkeypatch.setattr(videos, "read_frames", stutter)
     found = checked("decode vp9", tmp_path)
     assert found.verdict is Verdict.DIFFERS
     assert found.found == "expected frames 0 to 129, found 130, the first wrong one at 40"
+
+
+def tensors(chunk: Chunk) -> list[torch.Tensor]:
+    """The frames, which are tensors when DALI decodes them."""
+    assert all(isinstance(frame_HWC, torch.Tensor) for frame_HWC in chunk.frames_HWC)
+    return list(chunk.frames_HWC)  # type: ignore[arg-type]
 
 
 def spoil_chunks(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Chunk], Chunk]) -> None:
@@ -51,17 +58,17 @@ def late(chunk: Chunk) -> Chunk:
 
 def with_a_red_frame(chunk: Chunk) -> Chunk:
     """The thirtieth, but for the blocks that spell its number."""
-    for frame_HWC in chunk.frames_HWC[30 - chunk.frame_indices.start :][: 30 in chunk.frame_indices]:
+    for frame_HWC in tensors(chunk)[30 - chunk.frame_indices.start :][: 30 in chunk.frame_indices]:
         frame_HWC[40:, :, 0] = 255
     return chunk
 
 
 def not_turned(chunk: Chunk) -> Chunk:
-    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(-1) for frame_HWC in chunk.frames_HWC))
+    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(-1) for frame_HWC in tensors(chunk)))
 
 
 def upside_down(chunk: Chunk) -> Chunk:
-    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(2) for frame_HWC in chunk.frames_HWC))
+    return replace(chunk, frames_HWC=tuple(frame_HWC.rot90(2) for frame_HWC in tensors(chunk)))
 
 
 def one_on(chunk: Chunk) -> Chunk:
@@ -89,7 +96,6 @@ def test_a_decoder_with_other_times_colours_turns_or_frames_differs(
 
 def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., Any]) -> None:
     """What extraction calls by that name is spoilt in the video that DALI decodes."""
-    extract_video = videos.extract_video
 
     def extract(*what: Any, **options: Any) -> Path:
         with pytest.MonkeyPatch.context() as patch:
@@ -102,7 +108,7 @@ def spoil_extraction(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
 
 def without_sight(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:
     for chunk in read(*where, **options):
-        yield replace(chunk, frames_HWC=tuple(map(torch.zeros_like, chunk.frames_HWC)))
+        yield replace(chunk, frames_HWC=tuple(map(torch.zeros_like, tensors(chunk))))
 
 
 def one_late(read: Callable[..., Iterator[Chunk]], *where: Path, **options: Any) -> Iterator[Chunk]:

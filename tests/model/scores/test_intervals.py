@@ -41,7 +41,7 @@ def frames_of(
 
 
 def rows(columns: Columns, row_N: Iterable[int] | NDArray[np.int64]) -> Columns:
-    return {name: column[row_N] for name, column in columns.items()}
+    return {name: column[np.asarray(row_N)] for name, column in columns.items()}
 
 
 @settings(max_examples=40)

@@ -7,11 +7,12 @@ import pytest
 
 from data.store.shards import write_manifest
 from tasks.ingest import videos
+from tasks.progress import log
 
 
 def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(videos.log, "warning", lambda line, *values: told.append(line % values))
+    monkeypatch.setattr(log, "warning", lambda line, *values: told.append(line % values))
     folders = {}
     for name, doubts in {"clear": [], "doubtful": [f"v: doubt {number}" for number in range(23)]}.items():
         folders[name] = tmp_path / name
@@ -20,6 +21,6 @@ def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: 
     (tmp_path / "crops").mkdir()
     write_manifest(tmp_path / "crops", {"video_id": "107"})
     videos._warn_of_doubts({**folders, "crops": tmp_path / "crops"})
-    assert isinstance(videos.log, logging.Logger)
+    assert isinstance(log, logging.Logger)
     assert told[:2] == ["doubtful: v: doubt 0", "doubtful: v: doubt 1"]
     assert told[20:] == ["doubtful: 3 more; see the manifests under faces"]

@@ -79,7 +79,9 @@ def test_the_scores_of_a_run_are_those_of_its_model_too(mlflow_store: Path) -> N
     assert runs.log_scores(mlflow_store, run_id, {"final/total": 1.5})
     assert not runs.log_scores(mlflow_store, run_id, {"final/total": 1.5})
     client = runs.connect(mlflow_store)
-    (score,) = client.get_logged_model(model_uri.rpartition("/")[2]).metrics
+    scores = client.get_logged_model(model_uri.rpartition("/")[2]).metrics
+    assert scores is not None
+    (score,) = scores
     assert (score.key, score.value) == ("final/total", 1.5)
     assert client.get_run(run_id).data.metrics["final/total"] == 1.5
 

@@ -72,6 +72,7 @@ def test_a_run_that_goes_on_stays_in_its_experiment_and_keeps_its_name(store: Pa
 def test_an_experiment_has_a_view_of_knobs_and_scores_that_exist(store: Path) -> None:
     start(store)
     experiment = tracking.connect(store).get_experiment_by_name("synthetic-2020")
+    assert experiment is not None
     view = json.loads(experiment.tags["mlflow.sharedViewState.scores"])
     assert (view["name"], view["createdAt"] > 0) == ("Settings and scores", True)
     shown = json.loads(view["state"])
@@ -128,7 +129,9 @@ def test_a_run_page_is_on_the_server_of_mtanet_up_and_opens_as_a_training(
 def test_the_data_of_a_run_are_noted_with_their_digest(store: Path) -> None:
     with open_run(store) as run_id:
         tracking.log_dataset(name="sample", path=store, digest="abc", context="training")
-    (noted,) = tracking.connect(store).get_run(run_id).inputs.dataset_inputs
+    inputs = tracking.connect(store).get_run(run_id).inputs
+    assert inputs is not None
+    (noted,) = inputs.dataset_inputs
     assert (noted.dataset.name, noted.dataset.digest) == ("sample", "abc")
 
 

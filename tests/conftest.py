@@ -95,11 +95,15 @@ def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a Prefect server are slow, and slow tests come last.
+    """Slow tests come after fast ones, and those that need a Prefect server, which are slow too, come last.
 
     Prefect's threads draw from `random`, and Hypothesis would blame its own tests for that.
     """
     for item in items:
-        if "prefect_api" in getattr(item, "fixturenames", ()):
+        if _needs_prefect(item):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, _needs_prefect(item)))
+
+
+def _needs_prefect(item: pytest.Item) -> bool:
+    return "prefect_api" in getattr(item, "fixturenames", ())

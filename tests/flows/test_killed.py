@@ -20,6 +20,8 @@ from support.zygote import PART_FRAMES, Zygote
 from data.store.shards import PARTIAL, file_sha256
 from data.testing.numbered import write_clip
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENT = """
 [sample]
 clips = 3

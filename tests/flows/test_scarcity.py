@@ -23,6 +23,8 @@ from model.scores.metrics import constant_guess
 from model.training.learning import ExpressionBalance, Learning
 from model.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 NAN = math.nan
 HUNDREDFOLD = Scarcity(missing=0.6, imbalance=100.0)
 

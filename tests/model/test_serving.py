@@ -33,7 +33,7 @@ from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from tasks.tracking import registry, runs
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
-pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")]
 
 ROOT = Path(__file__).parents[2]
 EDITION = Edition.ABAW_2020

@@ -29,6 +29,8 @@ from data.testing.numbered import write_clip
 from data.tracks.hints import Hint
 from data.video.frames import Decoder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def parts_of_16_frames(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from data.sample.film import film_clip
 from data.sample.make import make_sample
 from data.sample.plan import Cast, plan_clip
 
+pytestmark = pytest.mark.slow
+
 CLIPS, SECONDS, SEED = 4, 0.7, 3
 FOLDERS = {Task.VA: "VA_Set", Task.EXPR: "EXPR_Set", Task.AU: "AU_Set"}
 UNITS = (1, 2, 4, 6, 12, 15, 20, 25)

@@ -22,6 +22,8 @@ from data.store.hashes import KNOWN_FILES, read_notes
 from data.store.shards import is_whole, whole_folders, write_file, write_folder, write_manifest
 from data.testing.numbered import write_clip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:

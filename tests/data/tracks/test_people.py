@@ -136,6 +136,7 @@ def test_what_a_hint_has_settled_is_not_doubtful() -> None:
     assert doubts([MAIN], settled) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 7, 9])
 def test_on_rendered_people_who_cross_arrive_or_are_covered_the_faces_are_the_right_ones(
     index: int, tmp_path: Path

@@ -28,6 +28,8 @@ from data.video.damage import DisplayOrder, Picture
 from data.video.frames import probe, read_frames
 from data.video.pyav import read_with_pyav
 
+pytestmark = pytest.mark.slow
+
 EVERY_12 = {"libvpx": {"g": "12", "auto-alt-ref": "0"}}
 
 

@@ -25,6 +25,8 @@ from flows.servers.environment import ensure_prefect_server, free_port, is_free,
 from flows.servers.up import ROOT, check_ports, commands, up
 from tasks.tracking.views import SERVER_ENDS
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
 

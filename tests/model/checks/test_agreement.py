@@ -19,6 +19,8 @@ from model.checks import agreement, faces, videos
 from model.checks.agreement import Check, Verdict, compare_with_cpu, trials
 from model.training.step import Record, step
 
+pytestmark = pytest.mark.slow
+
 
 def few_trials(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves the doctor these only, and the CPU as its GPU."""

@@ -21,6 +21,8 @@ from data.video.frames import NVDEC_CODECS, Chunk, choose_decoder, probe, read_f
 from model.checks import videos
 from model.checks.agreement import Check, Verdict
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_decoder_that_repeats_a_frame_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stutter(path: Path, **options: Any) -> Iterator[Chunk]:

@@ -169,6 +169,7 @@ def test_a_class_that_is_never_said_gets_its_bias() -> None:
     assert steps == [("smoothing",), ("class bias",), ("smoothing", "class bias")]
 
 
+@pytest.mark.slow
 def test_on_noise_a_fit_flatters_where_it_was_fitted_and_not_where_it_was_not() -> None:
     in_sample, cross_fitted = [], []
     for seed in range(4):

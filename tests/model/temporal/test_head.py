@@ -27,6 +27,8 @@ from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.temporal.training import train_head
 from model.temporal.windows import LabelledTrack, labelled_tracks, mean_and_scale, read_windows, windows_of
 
+pytestmark = pytest.mark.slow
+
 EDITION = Edition.ABAW_2020
 NAN = float("nan")
 FEATURES = 16

@@ -38,6 +38,8 @@ from model.training.learning import Learning
 from model.training.loop import Record, train
 from model.training.resume import finished
 
+pytestmark = pytest.mark.slow
+
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.0)
 PAPER = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)
 STRONG = PAPER.but(optimiser="adamw", learning_rate=3e-4, balance=0.5, ema_decay=0.9, gradient_clip=1.0)

@@ -26,6 +26,8 @@ from model.training.learning import Learning, learning_rate
 from model.training.loop import Record, train
 from model.training.resume import best_epoch
 
+pytestmark = pytest.mark.slow
+
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
 QUICK = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)
 

@@ -243,6 +243,7 @@ def test_the_documented_conversion_reads_arrays_and_nothing_else(tmp_path: Path)
     assert "this ran" not in refused.stdout
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_trunk(tmp_path: Path) -> None:
     files, labels = learnable_store(tmp_path)
     sets = [

@@ -45,6 +45,8 @@ from tasks.quality.page import (
 from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, command_of, is_listable, query_of
 from tasks.quality.report import gather, report_on, report_path, write_report
 
+pytestmark = pytest.mark.slow
+
 STATUS = {".": Status.OK, "-": Status.NO_FACE, "i": Status.INTERPOLATED, "x": Status.DECODE_ERROR}
 FACE = jpeg(face(80))
 IRREGULAR_S = [0.0, 0.04, 0.08, 0.3, 0.34, None, 0.42, 0.46]

@@ -18,6 +18,8 @@ from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.tracking import runs as tracking
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
     found = spread([1.0, 2.0, 3.0])

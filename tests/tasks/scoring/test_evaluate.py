@@ -27,7 +27,7 @@ from tasks.tracking.registry import Version
 DOCS = Path(__file__).parents[3] / "docs" / "sql.md"
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported.
-pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")]
 
 Key = tuple[str | None, str | None, str]
 """Subject, video and metric."""

@@ -111,7 +111,7 @@ def load_fits(folder: Path) -> Fits:
     try:
         facts = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}; train again or restore it") from error
+        raise ValueError(f"{path}: not valid JSON: {error}; train again or restore the file") from error
     if facts["version"] != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
     return {Task(task): Fit(**fit) for task, fit in facts["fits"].items()}

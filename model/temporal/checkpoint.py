@@ -58,13 +58,13 @@ def load_head(path: Path) -> HeadCheckpoint:
         ValueError: There is no such file, it is damaged, or of another version.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such head")
+        raise ValueError(f"{path}: no such temporal head")
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
         tensors = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
+        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore the file") from error
     if facts["version"] != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
     edition = Edition(facts["edition"])

@@ -135,7 +135,7 @@ def _train_epoch(
             tracks = ", ".join(sorted({training[window.track].track_id for window in batch}))
             raise FloatingPointError(
                 f"the loss over time is {losses[-1]} in epoch {epoch}, batch {number}, at learning rate {rate:g}; "
-                f"lower the rate, or look at the faces and labels of these tracks: {tracks}"
+                f"lower the rate, or check the faces and labels of these tracks: {tracks}"
             )
         for group in run.optimiser.param_groups:
             group["lr"] = rate

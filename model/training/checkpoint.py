@@ -75,7 +75,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         tensors = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore it") from error
+        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore the file") from error
     architecture = Architecture.model_validate(facts["architecture"])
     edition = Edition(facts["edition"])
     with torch.random.fork_rng(devices=[]):
@@ -105,17 +105,21 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 def _read_facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such checkpoint")
+        raise ValueError(f"{path}: no such checkpoint")
     if not path.with_suffix(".json").is_file():
-        raise ValueError(f"{path}: half-written (no {path.stem}.json beside it); delete it and train again")
+        raise ValueError(f"{path}: incomplete (no {path.stem}.json beside it); delete it and train again")
     try:
         facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path.with_suffix('.json')}: not JSON: {error}; train again or restore it") from error
+        raise ValueError(
+            f"{path.with_suffix('.json')}: not valid JSON: {error}; train again or restore the file"
+        ) from error
     if facts.get("version") != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts.get('version')}; train again")
     if path.stat().st_size != facts["bytes"]:
-        raise ValueError(f"{path}: half-written: expected {facts['bytes']} bytes, found {path.stat().st_size}")
+        raise ValueError(
+            f"{path}: incomplete: expected {facts['bytes']} bytes, found {path.stat().st_size}; delete it and train again"
+        )
     return facts
 
 

@@ -74,7 +74,7 @@ def hear() -> Any:
     try:
         return of_first(None)
     except RuntimeError as error:
-        raise RuntimeError("the first process ended before its work was done, and says why") from error
+        raise RuntimeError("the first process failed; see its error") from error
 
 
 def of_first(value: Any) -> Any:
@@ -98,7 +98,7 @@ def check_alike(value: int, what: str) -> None:
     """
     found = _objects(value)
     if len(set(found)) > 1:
-        raise ValueError(f"{what} differ between the processes: {found}; all of them must see the same store")
+        raise ValueError(f"{what} differ between the processes: {found}; all processes must use the same store")
 
 
 def concatenated(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

@@ -189,5 +189,5 @@ def _not_finite(
     where = "; ".join(f"{track_id}: {sorted(indices)}" for track_id, indices in sorted(frames.items()))
     return (
         f"{name} is {value} in epoch {epoch}, batch {number}, at learning rate {rate:g}; "
-        f"lower the rate, or look at the faces and labels of these frames: {where}"
+        f"lower the rate, or check the faces and labels of these frames: {where}"
     )

@@ -109,16 +109,17 @@ def load_trunk(path: Path, architecture: Architecture) -> Trunk:
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors by name, without what wraps them in a checkpoint or in data parallel training."""
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file of pretrained weights")
+        raise ValueError(f"{path}: no such file with pretrained weights")
     found: object
     try:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (pickle.UnpicklingError, ModuleNotFoundError) as error:
         raise ValueError(
-            f"{path}: could only be read by running the code in it, so it is not read; docs/pretrained.md converts it"
+            f"{path}: refused, because reading it would run code stored in it; docs/pretrained.md shows how to"
+            " convert it"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path}: not a file of weights: {error}") from error
+        raise ValueError(f"{path}: not a weights file: {error}") from error
     state = found.get("state_dict", found) if isinstance(found, Mapping) else {}
     return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
 

@@ -101,7 +101,9 @@ def best_epoch(records: Sequence[Record]) -> int:
         ValueError: There are none of them.
     """
     if not any(name in records[0] for name in _OFFICIAL):
-        raise ValueError("the validation frames have no label to choose an epoch by; keep the last, without patience")
+        raise ValueError(
+            "the validation frames have no labels to choose the best epoch by; keep the last epoch, without patience"
+        )
     sums = [sum(record.get(name, 0.0) for name in _OFFICIAL) for record in records]
     return max(range(len(records)), key=lambda epoch: -math.inf if math.isnan(sums[epoch]) else sums[epoch])
 

@@ -102,7 +102,7 @@ def test_what_was_fitted_is_kept_and_applied(folder: Path, faces_file: Path) -> 
 
 def test_fits_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     (tmp_path / FITTED).write_text("{")
-    with pytest.raises(ValueError, match=r"fitted\.json: not JSON: .*; train again or restore it"):
+    with pytest.raises(ValueError, match=r"fitted\.json: not valid JSON: .*; train again or restore the file"):
         load_fits(tmp_path)
     (tmp_path / FITTED).write_text('{"version": 0}')
     with pytest.raises(ValueError, match="expected version 1, found 0; train again"):

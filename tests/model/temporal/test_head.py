@@ -218,7 +218,7 @@ def test_a_head_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_head_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     path = tmp_path / HEAD
-    with pytest.raises(ValueError, match="there is no such head"):
+    with pytest.raises(ValueError, match="no such temporal head"):
         load_head(path)
     path.write_bytes(b"half of it")
     with pytest.raises(ValueError, match="not a safetensors file"):

@@ -57,16 +57,16 @@ def test_the_newest_whole_checkpoint_is_taken(saved: Path) -> None:
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"model\.safetensors: there is no such checkpoint"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: no such checkpoint"):
         load_checkpoint(tmp_path / "model.safetensors")
 
 
-def test_a_half_written_checkpoint_is_refused(saved: Path) -> None:
+def test_an_incomplete_checkpoint_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"half-written: expected \d+ bytes, found \d+"):
+    with pytest.raises(ValueError, match=r"incomplete: expected \d+ bytes, found \d+"):
         load_checkpoint(saved)
     saved.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match=r"half-written \(no epoch-0002\.json beside it\)"):
+    with pytest.raises(ValueError, match=r"incomplete \(no epoch-0002\.json beside it\)"):
         load_checkpoint(saved)
 
 
@@ -78,7 +78,7 @@ def test_damaged_weights_are_refused(saved: Path) -> None:
 
 def test_a_damaged_json_is_refused(saved: Path) -> None:
     saved.with_suffix(".json").write_text("{")
-    with pytest.raises(ValueError, match="not JSON"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         load_checkpoint(saved)
 
 

@@ -273,7 +273,9 @@ def test_what_the_processes_say_to_each_other(two: tuple[dict[str, Any], dict[st
     for member in two:
         assert [gradient.tolist() for gradient in member["average"]] == [[[0.5, 0.5], [0.5, 0.5]], [2.0]]
         assert member["columns"]["valence"].tolist() == [0, 1, 1]
-        assert member["error"] == "the epochs differ between the processes: [0, 1]; all of them must see the same store"
+        assert (
+            member["error"] == "the epochs differ between the processes: [0, 1]; all processes must use the same store"
+        )
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(tmp_path: Path) -> None:

@@ -182,7 +182,9 @@ def test_the_best_epoch_is_kept_by_the_official_score_even_below_zero() -> None:
     assert best_epoch(records(-0.9, -0.2, -0.3)) == 1
     assert best_epoch(records(math.nan, -0.9)) == 1
     assert best_epoch(records(0.4, 0.4)) == 0
-    with pytest.raises(ValueError, match="no label to choose an epoch by; keep the last, without patience"):
+    with pytest.raises(
+        ValueError, match="no labels to choose the best epoch by; keep the last epoch, without patience"
+    ):
         best_epoch([{"validation/ccc_valence": 0.3}])
 
 

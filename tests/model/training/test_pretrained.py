@@ -207,18 +207,18 @@ def test_a_pickle_that_needs_code_is_refused(
     path = tmp_path / "weights.pkl"
     save({"conv1.weight": _Boom()}, path)
     with pytest.raises(
-        ValueError, match=r"weights\.pkl: could only be read by running the code in it, so it is not read"
+        ValueError, match=r"weights\.pkl: refused, because reading it would run code stored in it; docs/pretrained"
     ):
         load_trunk(path, SMALL)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
-def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="there is no such file of pretrained weights"):
+def test_a_file_without_weights_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="no such file with pretrained weights"):
         load_trunk(tmp_path / name, SMALL)
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(ValueError, match=f"{name}: not a file of weights"):
+    with pytest.raises(ValueError, match=f"{name}: not a weights file"):
         load_trunk(tmp_path / name, SMALL)
 
 

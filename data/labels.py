@@ -23,9 +23,9 @@ class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
-    """In a list of the challenge's test set: faces and predictions, but no labels."""
+    """In a list of the challenge's test set: has faces and predictions, but no labels."""
     HELD_OUT = "held_out"
-    """Officially training, but trains nothing here, because another task holds out the same video."""
+    """In the official training split, but trains nothing here, because another task holds out the same video."""
 
 
 _SEVEN = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")

@@ -1,4 +1,4 @@
-"""What this machine, or the container on it, has left for a program: cores and memory, as Linux says."""
+"""Cores and memory that this machine, or the container on it, has left for a program, as Linux reports them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DeviceChoice = Literal["auto", "cpu", "gpu"]
 
 
 def num_cores() -> int:
-    """The cores that this process may run on, which may be fewer than there are."""
+    """The number of cores that this process may use, which can be fewer than the machine has."""
     count: Callable[[], int | None] | None = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
     return (count and count()) or len(os.sched_getaffinity(0))
 
 
 def free_memory_bytes(system: Path = Path("/")) -> int:
-    """What programs may still take of the machine's memory, or of the container's; where nobody says, plenty."""
+    """Memory that programs may still take from the machine or the container; unlimited if Linux does not report it."""
     free_bytes = sys.maxsize
     meminfo = system / "proc/meminfo"
     if meminfo.is_file():
@@ -36,7 +36,7 @@ def free_memory_bytes(system: Path = Path("/")) -> int:
 
 
 def _used_bytes(cgroup: Path) -> int:
-    """What a container uses and cannot give back: not the copies of files that it holds while nobody needs the room."""
+    """Memory that a container uses and cannot give back. Cached files do not count, since Linux drops them when needed."""
     current, stat = cgroup / "memory.current", cgroup / "memory.stat"
     if not (current.is_file() and stat.is_file()):
         return 0
@@ -52,11 +52,11 @@ _LARGEST_KEPT_BYTES = 128 << 20
 
 
 def keep_freed_memory() -> None:
-    """From now on this process uses freed memory again, where it would give it back and ask for it anew.
+    """Makes this process keep freed memory and use it again, instead of returning it to the system.
 
-    A frame and what the detector makes of it are some megabytes that live for milliseconds: taking them from the system
-    each time, which clears every page, costs up to a quarter of the time that decoding and searching take. What is
-    kept, beyond what was once in use together, is bounded.
+    Frames and the detector's buffers are some megabytes that live for milliseconds. Taking them from the system each
+    time
+    clears every page, which costs up to a quarter of the time for decoding and searching. The memory kept is bounded.
     """
     malloc_options = ctypes.CDLL(None).mallopt
     malloc_options(_TRIM_THRESHOLD, _KEPT_BYTES)

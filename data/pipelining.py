@@ -1,4 +1,4 @@
-"""Steps of work on a stream that go on at the same time, each a little ahead of the next, with results in order."""
+"""Steps of work on a stream that run in parallel, each a little ahead of the next, with results in order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Result = TypeVar("Result")
 
 
 def ahead(items: Generator[Item], *, num: int, name: str) -> Generator[Item]:
-    """The same items, made in a thread of this name while the caller works on earlier ones; at most `num` wait.
+    """Yields the same items, computed in a named thread while the caller works on earlier ones; at most `num` wait.
 
-    An error in the making is raised to the caller in its turn. When the caller stops, or is done, the generator is
-    closed and the thread has ended.
+    An error in the thread is raised to the caller in its turn. When the caller stops early or finishes, the generator
+    is
+    closed and the thread ends.
     """
     waiting: queue.Queue[Item | _End] = queue.Queue(num)
     stopped = threading.Event()

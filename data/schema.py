@@ -1,4 +1,4 @@
-"""What a row of each shard is. Identity is `(track_id, frame_index)`; a missing value is null, never a sentinel."""
+"""The columns of each shard. Identity is `(track_id, frame_index)`; a missing value is null, never a sentinel."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ FACE_SIZE_PX = 112
 """Side of an aligned crop."""
 
 VERSION = 1
-"""Part of every digest: a change of meaning or of columns raises it, and the shards are made anew."""
+"""Part of every digest: raised when columns or their meaning change, so that shards are computed again."""
 
 
 class Status(StrEnum):
-    """What a frame of a track holds."""
+    """What is known about a track's person in a frame."""
 
     OK = "ok"
     NO_FACE = "no_face"
@@ -82,7 +82,7 @@ QUALITY = pa.schema(
         pa.field("file", pa.string()),
     ]
 )
-"""A finding of `data.warehouse.quality`: how often something is so, of a track, a task or an annotation file."""
+"""A finding of `data.warehouse.quality`: how often something occurs, for a track, a task or an annotation file."""
 
 PREDICTIONS = pa.schema(
     [
@@ -102,11 +102,11 @@ PREDICTIONS = pa.schema(
         *(pa.field(f"decided_{action_unit_column(unit)}", pa.bool_()) for unit in ALL_ACTION_UNITS),
     ]
 )
-"""A frame of a track and a model version; what the model's edition does not know is null.
+"""A frame of a track with the predictions of a model version; null for what the model's edition does not have.
 
-Up to the last unit's probability the columns are what the network says. `smoothed_` and `decided_` are what that
-becomes by the smoothing, class bias and thresholds that were fitted on validation videos and belong to the version.
+The columns up to the last unit's probability are the network's outputs. `smoothed_` and `decided_` columns apply the
+smoothing, class bias and thresholds that were fitted on validation videos and belong to the version.
 """
 
 PREDICTIONS_VERSION = 2
-"""Stands in the manifest of predictions: those of other columns are not published beside them."""
+"""Stored in the manifest of predictions; predictions of another version are not published."""

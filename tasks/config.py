@@ -114,7 +114,7 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if self.sample is not None and self.ingest.root is not None:
-            raise ValueError("both [sample] and ingest.root are given; the data come from one of them")
+            raise ValueError("both [sample] and ingest.root are given; give only one of them")
         return self
 
 

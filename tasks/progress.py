@@ -114,7 +114,7 @@ def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> I
     finally:
         shown.close()
     if counts_frames and shown.frames == 0:
-        log.info("%s: nothing new, %d %s are there", name, shown.done, unit)
+        log.info("%s: nothing new, %d %s already done", name, shown.done, unit)
     else:
         log.info("%s", shown)
 

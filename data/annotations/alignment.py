@@ -28,7 +28,7 @@ from data.store.hashes import file_hashes
 from data.store.shards import digest, is_whole, parquet_writer, read_manifest, write_folder, write_manifest
 
 STAGE_VERSION = 2
-"""Part of the digest: raised when the same files give other labels or another manifest than before."""
+"""Part of the digest: raised when the same files give different labels or a different manifest than before."""
 ROWS_PER_GROUP = 65_536
 
 
@@ -42,7 +42,7 @@ class TaskLabels:
 
 @dataclass(frozen=True)
 class Labels:
-    """All that the annotation files of a root say."""
+    """The content of all annotation files under a root."""
 
     tracks: dict[str, dict[Task, TaskLabels]] = field(default_factory=lambda: defaultdict(dict))
     findings: list[Finding] = field(default_factory=list)
@@ -57,22 +57,22 @@ def write_labels(
     validation_share: float = 0.2,
     mtl_conflicts: Conflicts = "error",
 ) -> Path:
-    """Writes every label under a root into `store/labels/<digest>/labels.parquet`; gives the folder.
+    """Writes all labels under a root into `store/labels/<digest>/labels.parquet`; returns the folder.
 
-    A track's rows are as many as its longest annotation file has, rows beyond the video's last frame included: what
-    has no frame joins with none. Of multi-task files, they are the frames that the files name. The manifest holds the
-    counts per track and task, what is odd about the files, the split of each track, and the overlap of the tasks.
+    A track has as many rows as its longest annotation file, including rows beyond the video's last frame, which join
+    with no frame. With multi-task files, it has the frames that the files name. The manifest holds the counts per track
+    and task, the oddities of the files, the split of each track, and the overlap between tasks.
 
     Args:
-        tree: What `discover` found.
-        store: Where shards lie.
-        splits: Who trains and who is held out; see `data.annotations.splits`.
-        split_seed: Of `subject_disjoint`.
-        validation_share: Of `subject_disjoint`.
-        mtl_conflicts: Whether a frame that multi-task files label in two ways is an error or has no labels.
+        tree: The result of `discover`.
+        store: The folder of all outputs.
+        splits: Which tracks train and which are held out; see `data.annotations.splits`.
+        split_seed: Seed of `subject_disjoint`.
+        validation_share: Share of validation recordings of `subject_disjoint`.
+        mtl_conflicts: Whether a frame with conflicting labels in multi-task files is an error or gets no labels.
 
     Raises:
-        ValueError: A file is not as it should be; the problems of all files are listed.
+        ValueError: A file is invalid; the problems of all files are listed.
     """
     files = [file.path for file in tree.annotations] + [file.path for file in tree.mtl]
     hashes = {path.relative_to(tree.root).as_posix(): sha256 for path, sha256 in file_hashes(files, store).items()}
@@ -106,7 +106,7 @@ def read_labels(tree: AffWild2, mtl_conflicts: Conflicts = "error") -> Labels:
     """All labels under a root.
 
     Raises:
-        ValueError: A file is not as it should be; the problems of all files are listed.
+        ValueError: A file is invalid; the problems of all files are listed.
     """
     labels, problems = Labels(), list[str]()
     for file in tree.annotations:
@@ -136,7 +136,7 @@ def read_labels(tree: AffWild2, mtl_conflicts: Conflicts = "error") -> Labels:
 def _notes(
     labels: Labels, text: Text, root: Path, path: Path, track_id: str | None, task: Task | None
 ) -> Iterator[str]:
-    """Adds what is odd about a file to the findings; gives what is wrong."""
+    """Adds the oddities of a file to the findings; returns its errors."""
     name = path.relative_to(root).as_posix()
     labels.findings.extend(Finding(track_id, task, kind, count, name) for kind, count in text.oddities.items() if count)
     return (f"{path}, {problem}" for problem in text.problems)
@@ -163,7 +163,7 @@ def read_overlap(labels: Path) -> list[Overlap]:
 
 
 def read_findings(labels: Path) -> list[Finding]:
-    """Counts per track and task, and what is odd about the files."""
+    """Counts per track and task, and the oddities of the files."""
     manifest = read_manifest(labels)
     counts = [
         Finding(track_id, Task(task), Kind(kind), count)

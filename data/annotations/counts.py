@@ -23,10 +23,12 @@ class LabelCounts:
     """Rows with both."""
     expressions: dict[str, int]
     action_units: dict[str, tuple[int, int]]
-    """Of each unit: rows where it is active, and rows where it is labelled."""
+    """For each unit: number of rows where it is active, and of rows where it is labelled."""
     together_UU: NDArray[np.float64]
-    """Of the rows where a unit (row) is active and the other (column) is labelled, the share where both are active;
-    NaN if there are none."""
+    """Co-occurrence: of the rows where one unit (row) is active and the other (column) is labelled, the share where
+    both
+    are active; NaN without such rows.
+    """
 
 
 def count_labels(labels_file: Path, edition: Edition) -> LabelCounts:

@@ -1,6 +1,6 @@
-"""Aff-Wild2 as it lies on a user's disk: which videos or crops, annotation files and test lists there are.
+"""Finds the files of an Aff-Wild2 data set: videos or crops, annotation files and test lists.
 
-What the rows of the files say is read in `data.annotations.alignment`.
+The rows of the files are read in `data.annotations.alignment`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class MtlFile:
 
 @dataclass(frozen=True)
 class AffWild2:
-    """What was found under a root."""
+    """The files found under a root."""
 
     root: Path
     edition: Edition
     evidence: tuple[Evidence, ...]
-    """What told the edition."""
+    """The files and folders that determined the edition."""
     videos: Mapping[str, Path]
     """Files, or in a set of crops the folder of one of the video's tracks."""
     crops: Mapping[str, Path]
@@ -60,7 +60,7 @@ class AffWild2:
     mtl: tuple[MtlFile, ...]
     tests: tuple[ListedTracks, ...]
     unused: tuple[Path, ...]
-    """Text files that look like annotations but lie in no folder of a task and a split, or were not asked for."""
+    """Text files that look like annotations but are not in a task and split folder, or were not selected."""
 
     def video_id(self, track_id: str) -> str:
         """The video that shows the track's person."""
@@ -93,7 +93,9 @@ def discover_videos(root: Path) -> dict[str, Path]:
     """
     listing = list_folder(root)
     if not listing.videos:
-        raise ValueError(f"{root}: no videos in it or below; expected files ending in {', '.join(VIDEO_SUFFIXES)}")
+        raise ValueError(
+            f"{root}: no videos in this folder or below; expected files ending in {', '.join(VIDEO_SUFFIXES)}"
+        )
     refuse(_repeated(listing.videos, "video"), str(root))
     return {video_id: paths[0] for video_id, paths in sorted(listing.videos.items())}
 
@@ -105,18 +107,17 @@ def discover(
     faces_from: Literal["auto", "videos", "crops"] = "auto",
     annotations: Literal["auto", "per_task", "mtl"] = "auto",
 ) -> AffWild2:
-    """The videos and annotation files under a root, whatever the case, spaces and underscores of its folders.
+    """Finds videos and annotation files under a root; case, spaces and underscores in folder names do not matter.
 
     Args:
-        root: Holds the annotations and the videos or crops, at any depth.
-        edition: Settles what the tree does not tell. Where a folder says that it holds this edition, files in folders
-            that say another are passed over.
-        faces_from: `auto` takes the videos where there are any, otherwise the folders of crops.
-        annotations: Which files count where there are both kinds: a file per track and task, or multi-task files.
+        root: Contains the annotations and the videos or crops, at any depth.
+        edition: Overrides recognition. If a folder names this edition, files in folders that name another are ignored.
+        faces_from: `auto` takes the videos if there are any, otherwise the folders of crops.
+        annotations: Which files to use if both kinds exist: one file per track and task, or multi-task files.
 
     Raises:
-        ValueError: No videos, no annotations, annotations without their video, two for the same labels, or an edition
-            that cannot be told; all problems are listed together.
+        ValueError: No videos, no annotations, annotations without their video, two files for the same labels, or an
+            unrecognised edition; all problems are listed together.
     """
     listing = list_folder(root)
     are_crops = faces_from == "crops" or (faces_from == "auto" and not listing.videos and bool(listing.crops))
@@ -145,16 +146,20 @@ def discover(
 
 
 def _videos_of_crops(listing: Listing) -> dict[str, Path]:
-    """The folder of the first track of each video; the others lie beside it."""
+    """The crops folder of the first track of each video; those of its other tracks are beside it."""
     if not listing.crops:
         hint = f"; {listing.unaligned[0].parent} holds crops that are not aligned" if listing.unaligned else ""
-        raise ValueError(f"{listing.root}: no crops in it or below; expected cropped_aligned/<track>/00001.jpg{hint}")
+        raise ValueError(
+            f"{listing.root}: no crops in this folder or below; expected cropped_aligned/<track>/00001.jpg{hint}"
+        )
     videos: dict[str, Path] = {}
     problems = _repeated(listing.crops, "the crops of track")
     for track_id, (path, *_) in sorted(listing.crops.items()):
         first = videos.setdefault(video_of(track_id, {}), path)
         if first.parent != path.parent:
-            problems.append(f"{path}: another person of the video is in {first}; put them into one folder")
+            problems.append(
+                f"{path}: the crops of another person in this video are in {first}; put both into one folder"
+            )
     refuse(problems, str(listing.root))
     return videos
 
@@ -170,14 +175,14 @@ def _repeated(found: Mapping[str, Sequence[Path]], what: str) -> list[str]:
 def _choose_annotations(
     listing: Listing, edition: Edition | None, annotations: Literal["auto", "per_task", "mtl"]
 ) -> tuple[list[AnnotationFile], list[MtlFile], list[Path]]:
-    """The annotations that count, of one kind, and what else looks like some."""
+    """The annotation files of the selected kind, and other files that look like annotations."""
     per_task, mtl, unused = _annotation_files(listing)
     per_task, others = _of_edition(listing.root, per_task, edition)
     unused += others
     if per_task and mtl and annotations == "auto":
         raise ValueError(
             f"{listing.root}: annotations per task ({len(per_task)} files, such as {per_task[0].path}) and multi-task "
-            f"files ({', '.join(str(file.path) for file in mtl)}); say which count: ingest.annotations = "
+            f"files ({', '.join(str(file.path) for file in mtl)}); choose one with ingest.annotations = "
             '"per_task" or "mtl"'
         )
     if annotations == "mtl":
@@ -212,7 +217,7 @@ def _annotation_files(listing: Listing) -> tuple[list[AnnotationFile], list[MtlF
 def _of_edition(
     root: Path, files: Sequence[AnnotationFile], edition: Edition | None
 ) -> tuple[list[AnnotationFile], list[Path]]:
-    """The files of the edition asked for where releases lie side by side, and the paths of the others."""
+    """The files of the requested edition if releases are side by side, and the paths of the others."""
     said = {file: {of for editions in folder_editions(root, file.path).values() for of in editions} for file in files}
     if edition is None or not any(edition in editions for editions in said.values()):
         return list(files), []
@@ -237,7 +242,7 @@ def _problems(
     for path, track_id in orphans:
         of = "" if path.stem == track_id else f" ({track_id})"
         problems.append(
-            f"{path}: annotates a video{of} that is not under {root}; add the video (or its crops) or remove the file"
+            f"{path}: no video{of} for this annotation under {root}; add the video or its crops, or remove the file"
         )
     claims += [(file.path, track_id, file.tasks) for file in tests for track_id in file.track_ids]
     for path, track_id, tasks in claims:

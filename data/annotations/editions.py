@@ -1,4 +1,4 @@
-"""Which edition of the annotations a tree holds: what its folders and headers say, and whether they agree."""
+"""Recognises the edition of the annotations from folders and headers, and checks that they agree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHALLENGE_FOLDER = re.compile(
 
 @dataclass(frozen=True)
 class Evidence:
-    """Something seen in a tree and the editions that it fits; it fits none if it is unknown."""
+    """Evidence for an edition, with the editions that it fits; none if it is unknown."""
 
     seen: str
     fits: tuple[Edition, ...]
@@ -89,22 +89,22 @@ def first_line(path: Path) -> str:
 
 
 def recognise(root: Path, files: Iterable[tuple[Path, FileKind]], given: Edition | None) -> Recognised:
-    """The edition of the annotation files under a root, with what tells it.
+    """The edition of the annotation files under a root, with its evidence.
 
     Args:
-        root: Its own name counts too.
-        files: Each annotation file and of what it is.
-        given: Settles it, whatever was seen.
+        root: The name of this folder counts as evidence too.
+        files: Each annotation file with its kind.
+        given: The edition to use, whatever the evidence.
 
     Raises:
-        ValueError: What was seen fits no edition or several, and none is given.
+        ValueError: The evidence fits no edition or several, and none is given.
     """
     evidence = _gather(root, files)
     telling = [row for row in evidence if row.fits]
     fitting = [edition for edition in Edition if telling and all(edition in row.fits for row in telling)]
     if given is None and len(fitting) != 1:
         raise ValueError(
-            f"{root}: the edition cannot be told: what was seen fits {', '.join(fitting) or 'no edition'}; say it with "
+            f"{root}: cannot recognise the edition: the files fit {', '.join(fitting) or 'no edition'}; say it with "
             f"ingest.edition, or give a folder with one edition only. Seen: {'; '.join(map(str, evidence))}"
         )
     return Recognised(given or fitting[0], evidence)

@@ -1,4 +1,4 @@
-"""What is worth saying about labels and faces: kinds of findings, counted, and how problems are told."""
+"""Kinds of findings about labels and faces, how they are counted, and how problems are reported."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SHOWN_PROBLEMS = 20
 
 
 class Kind(StrEnum):
-    """What is counted. Of a file, 1 says that it is so; rows, values, frames and lines are counted one by one."""
+    """A kind of finding. For a file, a count of 1 means yes; rows, values, frames and lines are counted individually."""
 
     ROWS = "rows"
-    """Of a task's labels for a track, repeated rows left out."""
+    """Label rows of a task for a track, without repeated rows."""
     LABELLED = "labelled"
     """Rows with at least one value."""
     MISSING_VALUES = "missing_values"
@@ -27,9 +27,9 @@ class Kind(StrEnum):
     """The file's lines end in CRLF or CR."""
     NO_LAST_NEWLINE = "no_last_newline"
     HEADER_SPELLING = "header_spelling"
-    """The header's names are right, but for case, spaces or quotes."""
+    """The header's names are correct except for case, spaces or quotes."""
     HEADER_OF_ANOTHER_EDITION = "header_of_another_edition"
-    """The header names the expressions of another edition than `ingest.edition` says."""
+    """The header names the expressions of an edition other than `ingest.edition`."""
     TRAILING_BLANK_LINES = "trailing_blank_lines"
     """Lines."""
     TRAILING_COMMAS = "trailing_commas"
@@ -39,11 +39,11 @@ class Kind(StrEnum):
     FLOATS = "floats"
     """Classes or units written with a point (`1.0`)."""
     REPEATED_ROWS = "repeated_rows"
-    """Rows of a multi-task file that say again what an earlier one says; left out."""
+    """Rows of a multi-task file that repeat an earlier row; skipped."""
     CONTRADICTORY_ROWS = "contradictory_rows"
-    """Rows of a multi-task file for one frame that differ; all left out."""
+    """Rows of a multi-task file that disagree about one frame; all are skipped."""
     TEST_TRACKS_WITHOUT_VIDEO = "test_tracks_without_video"
-    """Names in a test list whose video is not there."""
+    """Names in a test list without a video."""
 
     FRAMES = "frames"
     FACES = "faces"
@@ -65,11 +65,11 @@ class Kind(StrEnum):
     ROWS_BEYOND_VIDEO = "rows_beyond_video"
     """Two rows or more after the last frame."""
     ROWS_BEYOND_LAST_CROP = "rows_beyond_last_crop"
-    """Rows after the last crop, where there is no video that would say whether the frames exist."""
+    """Rows after the last crop. Without a video it is unknown whether their frames exist."""
     FRAMES_BEYOND_ROWS = "frames_beyond_rows"
     """Frames after the last row."""
     WRONG_RATE_IN_NAME = "wrong_rate_in_name"
-    """The name says another number of frames per second than the timestamps."""
+    """The frame rate in the name differs from that of the timestamps."""
     VARIABLE_RATE = "variable_rate"
     """Intervals between frames that differ from the usual one."""
     FRAMES_WITHOUT_TIME = "frames_without_time"
@@ -77,7 +77,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A row of the table `quality`. Without `track_id` it is about a file, without `task` about the track's frames."""
+    """A row of the table `quality`. Without `track_id` it is about a file; without `task`, about the track's frames."""
 
     track_id: str | None
     task: Task | None

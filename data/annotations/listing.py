@@ -1,4 +1,4 @@
-"""What lies under a folder: videos, text files and folders of crops, in one walk that does not look at every crop."""
+"""Lists videos, text files and folders of crops under a folder, in one walk that does not visit every crop."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """What lies under a folder at any depth; links are followed, hidden files and folders passed over.
+    """The files under a folder at any depth. Links are followed; hidden files and folders are ignored.
 
     Raises:
-        ValueError: There is no such folder.
+        ValueError: The folder does not exist.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; give the folder that holds the videos")
@@ -90,7 +90,7 @@ class ListedTracks:
     path: Path
     tasks: tuple[Task, ...]
     track_ids: tuple[str, ...]
-    """Those whose video is there."""
+    """The tracks whose video exists."""
     num_without_video: int
 
 
@@ -100,12 +100,12 @@ def video_of(track_id: str, videos: Mapping[str, Path]) -> str:
 
 
 def read_test_lists(texts: Iterable[Path], is_there: Callable[[str], bool], *, of_mtl: bool) -> list[ListedTracks]:
-    """The test lists of the annotations that count: those of other challenges divide the videos in another way.
+    """The test lists that belong to the selected annotations; those of other challenges split the videos differently.
 
     Args:
         texts: All text files.
-        is_there: Whether there are frames of a track.
-        of_mtl: Whether multi-task files count, or those per task.
+        is_there: Whether a track has frames.
+        of_mtl: Whether multi-task files are selected, or files per task.
     """
     lists = []
     for path in texts:
@@ -119,9 +119,9 @@ def read_test_lists(texts: Iterable[Path], is_there: Callable[[str], bool], *, o
 
 
 def _names_in(path: Path, is_there: Callable[[str], bool], *, is_release: bool) -> list[str]:
-    """The tracks of a list: of a line what stands before a comma, and of a picture's name the folder.
+    """The tracks in a list. A line's track is the text before a comma, or the folder of a picture's path.
 
-    Lists up to 2020 have a header, releases mostly not; every track's name has a digit, and no header does.
+    Lists up to 2020 have a header, later ones mostly not. Every track name has a digit, and no header does.
     """
     lines = path.read_bytes().decode("utf-8-sig", "replace").splitlines()
     names = [line.partition(",")[0].partition("/")[0].strip() for line in lines]

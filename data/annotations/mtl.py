@@ -41,15 +41,16 @@ class TrackRows:
 class MtlLabels:
     tracks: dict[str, TrackRows]
     text: Text
-    """With what is odd and wrong about the file as a whole."""
+    """The file, with its oddities and errors."""
     left_out: dict[tuple[str, Kind], int]
-    """Rows left out per track: repeated ones and, if so wished, contradictory ones."""
+    """Number of skipped rows per track: repeated ones and, if requested, conflicting ones."""
 
 
 def split_of(path: Path) -> Split | None:
-    """The split of a multi-task file, by its name (`train_set.txt`, `validation_set_annotations_22.txt`) or its header.
+    """The split of a multi-task file, from its name (`train_set.txt`, `validation_set_annotations_22.txt`) or its
+    header.
 
-    None if it is no such file. It is one by its name only where there is no folder of a task above it.
+    None for other files. The name counts only if the file is not inside a task folder.
     """
     name = plain(path.stem).rstrip("0123456789").removesuffix("annotations").removeprefix("mtl")
     if name in _NAME:
@@ -68,8 +69,8 @@ def tracks_in(path: Path) -> tuple[str, ...]:
 def parse_mtl(content: bytes, edition: Edition, conflicts: Conflicts) -> MtlLabels:
     """The labels in a multi-task file.
 
-    A frame that has several rows with the same labels counts once. If they differ it is a problem or, with `drop`, the
-    frame has no labels: none of the rows is more right than the others.
+    A frame that several rows label identically counts once. If they differ, that is an error or, with `drop`, the frame
+    gets no labels, since no row is more trustworthy than the others.
     """
     text = open_text(content, "mtl", edition)
     rows = read_rows(text, TASKS_C, edition, named=True)
@@ -99,7 +100,7 @@ def parse_mtl(content: bytes, edition: Edition, conflicts: Conflicts) -> MtlLabe
 
 
 def _pictures(rows: Rows, text: Text) -> tuple[pa.DictionaryArray, NDArray[np.int32]]:
-    """The track and frame of each row; what is not a picture's name is added to the problems."""
+    """The track and frame of each row; names that are not a picture's are added to the problems."""
     found = pc.extract_regex(rows.names, _PICTURE)
     assert rows.names is not None, "the rows of multi-task files are read with their names"
     numbers = pc.cast(pc.struct_field(found, "number"), pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)

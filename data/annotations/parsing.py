@@ -1,8 +1,8 @@
-"""The text of one label file: rows of numbers, NaN where one is missing, and all that is wrong or odd about it.
+"""Reads the text of one label file: rows of numbers, NaN for missing values, and all its errors and oddities.
 
-A strict, fast reader takes the files that are as they should be. What it refuses is read again line by line, which
-tolerates what is harmless and names the line of what is not. No row is left out in between: row n is row n.
-Letters: N rows, C columns.
+A strict, fast reader handles files in the expected format. Other files are read again line by line by a tolerant
+reader, which accepts harmless oddities and names the line of each error. No row is skipped in between: row n stays
+row n. Letters: N rows, C columns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Text:
-    """A label file without what does not matter, and notes on that."""
+    """A label file without its harmless oddities, and notes on them."""
 
     header: str
     body: bytes
@@ -38,17 +38,17 @@ class Text:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a file; those with a problem are left out, since a file with problems is refused as a whole."""
+    """The rows of a file, without those that have errors, because a file with errors is refused as a whole."""
 
     names: pa.StringArray | None
     """The texts in front of the values, if there are any."""
     values_NC: Floats
     lines_N: NDArray[np.int64]
-    """Where each row stands in the file, counted from 1."""
+    """The line of each row in the file, counted from 1."""
 
 
 def open_text(content: bytes, kind: FileKind, edition: Edition) -> Text:
-    """The header and rows of a file, whatever its line ends; says whether the header is the edition's."""
+    """The header and rows of a file with any line ends; notes whether the header is the edition's."""
     oddities: Counter[Kind] = Counter()
     if content.startswith(codecs.BOM_UTF8):
         oddities[Kind.BYTE_ORDER_MARK] = 1
@@ -89,13 +89,13 @@ def _check_header(text: Text, kind: FileKind, edition: Edition) -> None:
 
 
 def read_rows(text: Text, tasks: Sequence[Task], edition: Edition, *, named: bool = False) -> Rows:
-    """The rows of a file's body; what is odd or wrong about them is added to the text's notes.
+    """The rows of a file's body; their oddities and errors are added to the text's notes.
 
     Args:
-        text: What `open_text` gave.
-        tasks: Of each column, the task whose labels it holds.
-        edition: Says which values there are.
-        named: Rows have a text in front of their values.
+        text: The result of `open_text`.
+        tasks: For each column, the task that it labels.
+        edition: Determines which values are valid.
+        named: Whether rows have a name in front of their values.
     """
     allowed = [_allowed(task, edition) for task in tasks]
     rows = _read_strictly(text.body, len(tasks), named)
@@ -133,7 +133,7 @@ def _allowed(task: Task, edition: Edition) -> _Allowed:
 
 
 def _are_allowed(values_NC: Floats, allowed: Sequence[_Allowed]) -> NDArray[np.bool_]:
-    """As `_Allowed.has`, for all values; NaN is none."""
+    """Like `_Allowed.has`, for all values; NaN is not allowed."""
     lowest_C, highest_C, missing_C, is_whole_C = np.array(
         [(of.lowest, of.highest, of.missing, of.is_whole) for of in allowed]
     ).T
@@ -144,7 +144,7 @@ def _are_allowed(values_NC: Floats, allowed: Sequence[_Allowed]) -> NDArray[np.b
 
 
 def _read_strictly(body: bytes, num_columns: int, named: bool) -> Rows | None:
-    """None unless every row has its columns, every value is a number, and nothing stands around it."""
+    """None unless every row has all columns, every value is a number, and there are no other characters."""
     if not body or b" " in body or b"\t" in body:
         return None
     types = {**({"name": pa.string()} if named else {}), **{str(i): pa.float64() for i in range(num_columns)}}
@@ -193,7 +193,7 @@ def _problem_of(cells: Sequence[str], allowed: Sequence[_Allowed], named: bool) 
 
 
 def _is_number(cell: str) -> bool:
-    """Whether it is one as label files write it; Python alone would take `1_0` and other scripts' digits too."""
+    """Whether it is a number as in label files; Python alone would also accept `1_0` and digits of other scripts."""
     try:
         float(cell)
     except ValueError:

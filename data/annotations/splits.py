@@ -1,4 +1,4 @@
-"""Who trains and who is held out, from the names of tracks and the folders of their annotations."""
+"""Decides which tracks train and which are held out, from their names and the folders of their annotations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Overlap:
 
     @property
     def is_leak(self) -> bool:
-        """Whether one of the two trains on what the other holds out."""
+        """Whether one of the two trains on videos that the other holds out."""
         sides = {self.split, self.other_split}
         return Split.TRAIN in sides and bool(sides & {Split.VALIDATION, Split.TEST})
 
@@ -45,14 +45,14 @@ class Overlap:
 def choose_splits(
     official: Splits, video_ids: Mapping[str, str], rule: SplitRule, *, seed: int, validation_share: float
 ) -> Splits:
-    """The splits that a rule makes of the official ones.
+    """Applies a rule to the official splits.
 
     Args:
-        official: Each task's own split.
+        official: The official split of each track and task.
         video_ids: The video of every track.
-        rule: `official` leaves them as they are; see `guarded` and `subject_disjoint`.
-        seed: Of `subject_disjoint`.
-        validation_share: Of `subject_disjoint`.
+        rule: `official` keeps them; for the other rules see `guarded` and `subject_disjoint`.
+        seed: Seed of `subject_disjoint`.
+        validation_share: Share of validation recordings of `subject_disjoint`.
     """
     if rule == "official":
         return dict(official)
@@ -62,13 +62,14 @@ def choose_splits(
 
 
 def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
-    """The official splits, less the leak between tasks: a video that any task holds out trains no other task.
+    """The official splits without the leak between tasks: a video that any task holds out trains no other task.
 
-    The official splits differ per task: in edition 2020, 57 videos train VA and are EXPR's validation. Trained
-    jointly on them, a network has seen the faces it is scored on. Such labels get the split `held_out`.
+    The official splits differ per task: in edition 2020, 57 videos train VA and validate EXPR. A network trained
+    jointly
+    on them would be scored on faces it has seen. Such labels get the split `held_out`.
 
     Args:
-        official: Each task's own split.
+        official: The official split of each track and task.
         video_ids: The video of every track; all people of a video are held out together.
     """
     held_out = {video_ids[track_id] for (track_id, _), split in official.items() if split is not Split.TRAIN}
@@ -79,19 +80,19 @@ def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
 
 
 def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: int, validation_share: float) -> Splits:
-    """New splits in which all tracks and tasks of a recording are on one side, drawn anew for each seed.
+    """New random splits in which all tracks and tasks of a recording are on the same side.
 
-    Every combination of tasks is divided in about the same proportion. Recordings that some task has in its test set
-    stay there, and are `held_out` for the other tasks.
+    Every combination of tasks is divided in about the same proportion. Recordings that a task has in its test set stay
+    there and are `held_out` for the other tasks.
 
     Args:
-        official: Each task's own split.
+        official: The official split of each track and task.
         video_ids: The video of every track.
-        seed: Other seeds give other splits.
-        validation_share: Share of the recordings that validate, between 0 and 1; at least one does, and one trains.
+        seed: Different seeds give different splits.
+        validation_share: Share of the recordings that validate, between 0 and 1; at least one validates and one trains.
 
     Raises:
-        ValueError: There are fewer than two recordings to divide.
+        ValueError: There are fewer than two recordings.
     """
     tasks_of: dict[str, set[Task]] = defaultdict(set)
     for track_id, task in official:
@@ -99,7 +100,7 @@ def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: in
     tests = {recording_of(video_ids[track_id]) for (track_id, _), split in official.items() if split is Split.TEST}
     drawn = sorted(tasks_of.keys() - tests, key=lambda name: (sorted(tasks_of[name]), _draw(seed, name)))
     if len(drawn) < 2:
-        raise ValueError(f"subject_disjoint needs two recordings to divide, found {len(drawn)}; use another split")
+        raise ValueError(f"subject_disjoint needs at least two recordings, found {len(drawn)}; use another split")
     # Walking the combinations in turn, every (1 / share)-th one validates: each gets its share, to within one.
     steps = [math.floor(_draw(seed, "") + index * validation_share) for index in range(len(drawn) + 1)]
     validate = {name for index, name in enumerate(drawn) if steps[index + 1] > steps[index]}
@@ -117,7 +118,7 @@ def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: in
 
 
 def recording_of(video_id: str) -> str:
-    """What a video is a part of: `video45_1` to `video45_7`, or `2-30-640x360-1` and `-2`, show the same people."""
+    """The recording that a video belongs to: `video45_1` to `video45_7`, or `2-30-640x360-1` and `-2`, share people."""
     return re.sub(r"^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$", r"\1\2", video_id)
 
 
@@ -132,7 +133,7 @@ def overlap(splits: Splits, video_ids: Mapping[str, str]) -> list[Overlap]:
 
 
 def _draw(seed: int, name: str) -> float:
-    """A number in [0, 1) for a name, the same on every machine and whatever other names there are."""
+    """A pseudo-random number in [0, 1) for a name; the same on every machine and independent of other names."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6], "big") / 2**48
 
 
@@ -152,8 +153,8 @@ class Leak:
 def find_leaks(labels: Path, video_ids: Mapping[str, str]) -> list[Leak]:
     """One leak for each video that has any, by name.
 
-    Looked for in the rows themselves, so that what a rule promised, an edited shard or a wrong rule cannot hide it; and
-    in the test lists, which have no rows.
+    It is searched in the label rows themselves, so that a wrong rule or an edited shard cannot hide it, and in the test
+    lists, which have no rows.
 
     Args:
         labels: The folder of a labels shard.

@@ -38,7 +38,7 @@ class Augmentation(Settings):
 
     @property
     def moves(self) -> bool:
-        """Whether any face is another way round or at another place."""
+        """Whether any face is flipped or moved."""
         return self.flip > 0 or self.crop > 0
 
 
@@ -51,20 +51,20 @@ _COLOUR = 0.25
 """Brightness, contrast and saturation, either way."""
 _BLUR_PX = (0.5, 2.0)
 _NO_BLUR_PX = 0.01
-"""So narrow a blur gives the very pixels back; DALI takes 0 for a wish to choose the width itself."""
+"""A blur this narrow leaves the pixels unchanged. With 0, DALI would choose the width itself."""
 _ERASED_AREA = (0.02, 0.25)
-"""Of the face's; the paper's upper limit of 0.4 would cover what a unit is seen by too often."""
+"""As a share of the face's area; the paper's upper limit of 0.4 would often cover the evidence for a unit."""
 _LONGEST_ERASED = 1 / 0.3
 """Ratio of its sides, either way."""
 
 
 def draw(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> list[NDArray[np.float32]]:
-    """What is drawn for each face, in the order in which it is applied; of a change that is off nothing.
+    """The random changes of each face, in the order in which they are applied; nothing for changes that are off.
 
-    With `flip` or `crop` the matrix from output to input pixels; with `colour` the factors of brightness, contrast and
-    saturation; with `blur` its sigma in px; with `erase` the corner (y, x) and the size (h, w) in px of what is
-    covered, and its colour in 0..255: a size of 0 covers nothing. Pixels are counted from the corner of the first, so
-    that the centre of a face is at half its size.
+    With `flip` or `crop`, the matrix from output to input pixels; with `colour`, factors of brightness, contrast and
+    saturation; with `blur`, its sigma in px; with `erase`, the corner (y, x) and size (h, w) in px of the covered
+    rectangle and its colour in 0..255; size 0 covers nothing. Pixel coordinates start at the corner of the first pixel,
+    so that the centre of a face is at half its size.
     """
     drawn = [
         *([_moves(augment, rng, num_faces)] if augment.moves else []),
@@ -96,7 +96,7 @@ def _colours(augment: Augmentation, rng: np.random.Generator, num_faces: int) ->
 
 
 def _unchanged(probability: float, rng: np.random.Generator, num_faces: int) -> NDArray[np.bool_]:
-    """Which faces a change leaves out; draws nothing where it leaves out none."""
+    """Which faces a change applies to; draws no random numbers if it applies to all."""
     return rng.random(num_faces) >= probability if probability < 1 else np.zeros(num_faces, dtype=bool)
 
 

@@ -1,7 +1,7 @@
-"""How often each labelled frame is seen in an epoch, so that rare tasks, classes and videos are not drowned.
+"""How often each labelled frame is drawn in an epoch, so that rare tasks, classes and videos count enough.
 
-An epoch has as many frames as there are, whatever the balance: the rare ones come several times, and of the common
-ones some wait for another epoch. Letters: N labelled frames, M those that a task labels, P frames of a pool.
+An epoch always has as many draws as there are frames: rare frames are drawn several times, and some common ones are
+left for another epoch. Letters: N labelled frames, M frames labelled by a task, P frames of a pool.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from data.batches.labelled_frames import Integers, LabelledFrames
 Shares = NDArray[np.float64]
 
 MOST_DRAWS = 8.0
-"""So often at most is a frame seen in an epoch, however rare what it shows."""
+"""Upper bound on how often a frame is drawn in an epoch, however rare its content."""
 _CELLS = 5
-"""Of valence and of arousal, from -1 to 1: their plane is balanced as a class of each of its 25 cells would be."""
+"""Bins of valence and of arousal in [-1, 1]; each of the 25 cells of their plane is balanced like a class."""
 
 
 def draws(frames: LabelledFrames, balance: float) -> Shares:
-    """How often each frame is drawn in an epoch, on average (N); sums to N.
+    """Expected number of draws of each frame in an epoch (N); sums to N.
 
-    With a balance of 1 it is as if, for each draw, first a task were chosen, then a class of it, then a track that
-    shows that class, then one of its frames, each time with equal chances. A task, class or track that has n frames
-    is chosen by n^(1 - balance) otherwise. The classes of the action units are, of each unit, there and not there.
-    Balance 0 draws every frame once. No frame is drawn more than `MOST_DRAWS` times: what is above goes to the others.
+    With a balance of 1, each draw picks a task, then a class of it, then a track that shows that class, then one of its
+    frames, each with equal probability. With a smaller balance, a task, class or track with n frames is picked with
+    probability proportional to n^(1 - balance). The classes of an action unit are present and absent. Balance 0 draws
+    every frame once. No frame is drawn more than `MOST_DRAWS` times; the excess goes to the others.
     """
     num_frames = len(frames)
     if balance == 0:
@@ -42,10 +42,10 @@ def draws(frames: LabelledFrames, balance: float) -> Shares:
 
 
 def deal(draws_N: Shares, order: np.random.Generator) -> Integers:
-    """The positions of an epoch's frames, ascending, each as often as it is drawn: `draws_N` rounded up or down.
+    """The positions of an epoch's frames, ascending, each repeated `draws_N` times, rounded up or down.
 
-    Systematic sampling: one random number sets off equal strides along the frames, so that of a long stretch of
-    alike frames every other, third, ... is taken, from another one on in each epoch.
+    Systematic sampling: one random number offsets equal strides along the frames, so that a long stretch of similar
+    frames contributes every second, third, ... frame, with a new offset in each epoch.
     """
     until_N = np.cumsum(draws_N)
     until_N[-1] = len(draws_N)
@@ -54,7 +54,7 @@ def deal(draws_N: Shares, order: np.random.Generator) -> Integers:
 
 
 def spread(position_P: Integers, order: np.random.Generator) -> Integers:
-    """An order in which to take the frames of a pool: at random, and the m copies of one P/m places apart."""
+    """A random order of the frames of a pool in which the m copies of a frame are P/m positions apart."""
     num_frames = len(position_P)
     place_P = np.empty(num_frames)
     place_P[order.permutation(num_frames)] = np.arange(num_frames)
@@ -67,11 +67,11 @@ def spread(position_P: Integers, order: np.random.Generator) -> Integers:
 
 
 _Questions = list[tuple[Integers, Integers]]
-"""For each question that a task asks: which frames answer it, and with which class."""
+"""For each question of a task: the frames that answer it, and their classes."""
 
 
 def _tasks(frames: LabelledFrames) -> Iterator[tuple[Integers, _Questions]]:
-    """The frames that each task labels, and its questions; tasks without labels are left out."""
+    """The frames that each task labels, and its questions; tasks without labels are skipped."""
     cell_N2 = np.floor((np.nan_to_num(frames.valence_arousal_N2) + 1) / 2 * _CELLS).clip(0, _CELLS - 1).astype(np.int64)
     affect_N = np.where(np.isnan(frames.valence_arousal_N2).all(1), np.nan, cell_N2 @ [_CELLS, 1])
     for class_NQ in (affect_N[:, None], frames.expression_N[:, None], frames.action_units_NU):
@@ -102,7 +102,7 @@ def _share(class_M: Integers, track_index_M: Integers, power: float) -> Shares:
 
 
 def _at_most(draws_N: Shares, most: float) -> Shares:
-    """The same sum, with what is above the limit shared out among those below it."""
+    """Caps values at the limit and distributes the excess among the others, keeping the sum."""
     total = draws_N.sum()
     while draws_N.max() > most * (1 + 1e-9):
         full_N = draws_N >= most

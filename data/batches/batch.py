@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Aligned faces with their labels; a missing label is NaN, in every tensor of labels.
+    """Aligned faces with their labels; missing labels are NaN in every label tensor.
 
     `faces_BCHW` is float32 RGB in [-1, 1]; `expression_B` holds class numbers and `action_units_BU` 0 or 1, as float32;
-    `track_index_B` and `frame_index_B` (int64) say which frame of which track a face is.
+    `track_index_B` and `frame_index_B` (int64) identify the track and frame of each face.
     """
 
     faces_BCHW: Tensor

@@ -1,6 +1,6 @@
-"""From JPEGs to pixels: the one DALI graph for training and prediction, on the CPU and the GPU.
+"""JPEGs to pixels: the one DALI graph for training and prediction, on the CPU and the GPU.
 
-The graph has no state and no chance of its own: what is random comes in from `data.batches.augment.draw`.
+The graph is stateless and deterministic; random numbers come from `data.batches.augment.draw`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from data.machine import Device
 from data.schema import FACE_SIZE_PX
 
 _THREADS_A_CORE = 2
-"""Where a CPU decodes: a core goes on with the next faces while others finish the last ones of a batch."""
+"""Batches decoded in parallel on a CPU: a core starts the next faces while others finish a batch."""
 _BATCHES_AHEAD = 4
-"""With two, cores wait for a tenth of the time until the next batch is given to them."""
+"""With two, cores would be idle for a tenth of the time, until the next batch arrives."""
 
 
 def face_pipeline(
@@ -32,9 +32,9 @@ def face_pipeline(
     threads: int = 1,
     device_id: int | None = None,
 ) -> Pipeline:
-    """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or floats where `augment` changes colours, some of them beyond.
+    """JPEGs -> faces HWC, RGB from 0 to 255: bytes, or with changed colours floats, which may exceed the range.
 
-    `source` gives, per batch, the JPEGs and, with `augment`, what `data.batches.augment.draw` gives.
+    `source` gives, per batch, the JPEGs and, with `augment`, the result of `data.batches.augment.draw`.
     """
     if device == "cpu":
         threads *= _THREADS_A_CORE
@@ -52,7 +52,7 @@ def face_pipeline(
 
 
 def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Device) -> Any:
-    """Takes from `drawn` in the order in which `data.batches.augment.draw` gives."""
+    """Takes values from `drawn` in the order of `data.batches.augment.draw`."""
     if augment.moves:
         faces = _warped(faces, drawn.popleft(), device)
     if augment.colour:  # left as floats: rounding them here takes as long as the colours themselves
@@ -69,7 +69,7 @@ def _augmented(faces: Any, augment: Augmentation, drawn: deque[Any], device: Dev
 
 
 def _warped(faces: Any, matrix: Any, device: Device) -> Any:
-    """What lies beyond a crop's edge is the edge. The operators agree to a grey level; on a CPU one of them is slow."""
+    """Beyond a crop's edge, its edge pixels repeat. The operators agree within one grey level; one is slow on a CPU."""
     size = (FACE_SIZE_PX, FACE_SIZE_PX)
     if device == "gpu":
         return fn.warp_affine(faces, matrix=matrix, size=size)

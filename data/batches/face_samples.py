@@ -1,4 +1,4 @@
-"""A few faces of a track, to be looked at."""
+"""A few faces of a track, to show to people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SampleFace:
 
 
 def sample_faces(faces_file: Path, number: int) -> list[SampleFace]:
-    """At most so many `ok` faces of a track, evenly spaced from its first to its last; reads only their row groups."""
+    """At most `num` `ok` faces of a track, evenly spaced from first to last; reads only their row groups."""
     is_ok_F = pc.equal(read_table([faces_file], ["status"])["status"], Status.OK.value).to_numpy()
     ok = np.flatnonzero(is_ok_F)
     chosen = ok[np.linspace(0, len(ok) - 1, min(number, len(ok))).round().astype(int)] if len(ok) else ok
@@ -29,14 +29,14 @@ def sample_faces(faces_file: Path, number: int) -> list[SampleFace]:
 
 
 def faces_at(faces_file: Path, frame_indices: list[int]) -> list[SampleFace]:
-    """The faces of some frames of a track, in the order of the file; frames without a face are left out."""
+    """The faces of some frames of a track, in file order; frames without a face are skipped."""
     frame_index_F = read_table([faces_file], ["frame_index"])["frame_index"].to_numpy()
     found = _read(faces_file, np.flatnonzero(np.isin(frame_index_F, frame_indices)))
     return [face for face in found if face.face_jpeg is not None]
 
 
 def _read(faces_file: Path, row_N: NDArray[np.int64]) -> list[SampleFace]:
-    """The rows asked for, ascending, from their row groups only."""
+    """The requested rows, ascending; reads only their row groups."""
     samples = []
     with pq.ParquetFile(faces_file) as file:
         rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]

@@ -27,9 +27,10 @@ WITH_FACE = (Status.OK, Status.INTERPOLATED)
 
 @dataclass(frozen=True, eq=False)
 class LabelledFrames:
-    """Frames in the order of their files, and where the face of each lies. A missing label is NaN.
+    """Frames in file order, with the location of each face. Missing labels are NaN.
 
-    `track_index_N` counts `faces_files`, one per track; `group_N` and `row_N` are the row group in the file and the row
+    `track_index_N` indexes `faces_files`, one per track; `group_N` and `row_N` are the row group in the file and the
+    row
     in the group.
     """
 
@@ -51,7 +52,7 @@ class LabelledFrames:
         return tuple(file.stem for file in self.faces_files)
 
     def name(self, position: int) -> str:
-        """Track and frame, as errors say them."""
+        """Track and frame, for error messages."""
         return f"track {self.track_ids[self.track_index_N[position]]}, frame {self.frame_index_N[position]}"
 
     def take(self, position_P: Integers) -> LabelledFrames:
@@ -78,17 +79,17 @@ def labelled_frames(
     frame_step: int = 1,
     shuffle_labels_seed: int | None = None,
 ) -> LabelledFrames:
-    """The frames that have a face and, for at least one task that has their track in `split`, a label.
+    """The frames that have a face and a label of at least one task whose split for the track is `split`.
 
-    Labels of a task that has the track in another split are missing here.
+    Labels of tasks with another split for the track are missing in the result.
 
     Args:
-        faces_files: One file per track, `<track_id>.parquet`; tracks without labels are passed over.
+        faces_files: One file per track, `<track_id>.parquet`; tracks without labels are ignored.
         labels_file: The labels of all tracks.
-        split: The split asked for.
-        edition: Says which units and expressions there are; labels of another edition are not read.
-        frame_step: Takes the frames whose index is a multiple of it.
-        shuffle_labels_seed: Deals the labels out to the frames at random: nothing can be learned from them then.
+        split: The split to read.
+        edition: Determines units and expressions; labels of another edition are not read.
+        frame_step: Takes only frames whose index is a multiple of this.
+        shuffle_labels_seed: Shuffles the labels across frames, so that nothing can be learned from them.
 
     Raises:
         ValueError: No frame is left.
@@ -122,7 +123,7 @@ def frame_indices(faces_file: Path) -> Integers:
 
 
 def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Table]:
-    """The labels of each track that some task has in the split, with NaN for those of the tasks that do not."""
+    """The labels of each track with a task in the split; NaN for tasks that have it in another split."""
     in_split = [pc.field(f"split_{task}") == split.value for task in Task]
     table = pq.read_table(
         path,

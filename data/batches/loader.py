@@ -48,18 +48,18 @@ def batches(
     chosen: Integers | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """One pass over the frames, the same for the same (seed, epoch), on `device`; no frames, no batch.
+    """One pass over the frames on `device`, reproducible by (seed, epoch); no frames give no batches.
 
-    With `shuffle`, batches are mixed as `data.batches.mixing` says, in pools of `pool_batches` (by default those of
-    `POOL_FRAMES`), and the frames that fill no batch are left out (unless there is only one batch). Without, frames
-    come in order.
-    `chosen` are the positions of the frames to come, ascending, as often as they are to come. By default every frame
-    comes once.
-    With `part` = (k, n) and `shuffle`, of each batch only the k-th of n equal parts comes, changed as in the whole.
+    With `shuffle`, batches are mixed as described in `data.batches.mixing`, in pools of `pool_batches` (by default from
+    `POOL_FRAMES`), and frames that do not fill a batch are dropped, unless there is only one batch. Without, frames
+    keep
+    their order.
+    `chosen` are the positions of the frames to return, ascending, with repetitions. By default every frame comes once.
+    With `part` = (k, n) and `shuffle`, returns only the k-th of n equal parts of each batch, augmented as in the whole.
 
     Raises:
-        ValueError: A crop is missing, is not an image or is not 112 x 112 px; names track and frame. Or a batch cannot
-            be cut into equal parts.
+        ValueError: A crop is missing, is not an image or is not 112 x 112 px (the message names track and frame), or a
+            batch cannot be divided into equal parts.
     """
     chosen = np.arange(len(frames)) if chosen is None else chosen
     if not len(chosen):
@@ -88,10 +88,10 @@ def batches(
 def face_batches(
     faces_file: Path, *, batch_size: int, device: Device = "cpu", threads: int = 1
 ) -> Iterator[tuple[Integers, Tensor]]:
-    """The frame indices and faces of a track, in order; frames without a face are left out.
+    """The frame indices and faces of a track, in order; frames without a face are skipped.
 
     Raises:
-        ValueError: As `batches`.
+        ValueError: As for `batches`.
     """
 
     def name(frame_index: int) -> str:
@@ -155,7 +155,7 @@ def _normalised(faces_BHWC: Tensor) -> Tensor:
     """From 0..255 to float32 in [-1, 1]; what colours went beyond that is cut off."""
     if faces_BHWC.is_cuda:
         return faces_BHWC.float().mul_(1 / 127.5).sub_(1).clamp_(-1, 1)
-    # Not by PyTorch, whose threads wait for more work and keep DALI's from theirs; nor in the graph, at twice the time.
+    # Not by PyTorch, whose waiting threads would block DALI's; nor in the graph, which takes twice the time.
     pixels = faces_BHWC.numpy()
     floats = np.multiply(pixels, np.float32(1 / 127.5), dtype=np.float32)
     np.subtract(floats, np.float32(1), out=floats)
@@ -167,7 +167,7 @@ def _arrays(crops: Crops) -> list[NDArray[np.uint8]]:
 
 
 def _name_the_bad(in_flight: Iterable[Crops], name: Callable[[int], str]) -> None:
-    """The graph fails as a whole, so what it was given is decoded again, one crop at a time, until one fails."""
+    """The graph fails as a whole, so its input is decoded again, crop by crop, to find the broken one."""
     for crops in in_flight:
         for position, jpeg in zip(crops.position_B, _arrays(crops), strict=True):
             pipeline = face_pipeline(batch_size=1, device="cpu", augment=None, source=iter([[[jpeg]]]))

@@ -1,14 +1,14 @@
-"""The order of an epoch: every batch has frames of as many tracks as can be, and a pool of batches fits in memory.
+"""The order of an epoch: every batch has frames of as many tracks as possible, and a pool of batches fits in memory.
 
 All frames are laid end to end, track after track, and this line is cut into as many lanes of equal length as a batch
-has frames: batch k takes the k-th frame of each lane. A track that is not longer than a lane is then in any batch at
-most once, wherever it lies, and a longer one is in every batch. So no order could promise more tracks to every batch:
+has frames: batch k takes the k-th frame of each lane. A track no longer than a lane then occurs in a batch at most
+once, and a longer one occurs in every batch. No order can guarantee more tracks per batch:
 
     every batch has frames of at least floor(sum over the tracks of min(frames, batches) / batches) tracks,
 
-which is half a batch or more whenever the tracks allow it. The epoch is then cut into chunks of batches. In a chunk the
-frames that a lane has of a track change places at random, and chunks from anywhere in the epoch are shuffled into each
-other, as many as fit in a pool.
+which is half a batch or more whenever the tracks allow it. The epoch is then cut into chunks of batches. Within a
+chunk, the frames that a lane has of a track are shuffled, and as many chunks as fit in a pool, from anywhere in the
+epoch, are shuffled together.
 
 Letters: P frames of an epoch, S batches of a chunk or a pool, B frames of a batch, T tracks.
 
@@ -31,10 +31,11 @@ CHUNK_BATCHES = 384
 def mixed(
     position_P: Integers, track_index_P: Integers, *, batch_size: int, pool_batches: int, order: np.random.Generator
 ) -> Iterator[Integers]:
-    """The positions of an epoch's frames as pools (S, B) of batches; a column holds few tracks, which lie together.
+    """The positions of an epoch's frames as pools (S, B) of batches; a column holds few tracks, side by side.
 
-    Every frame comes as often as it stands in `position_P`, copies as far apart as their chunk allows; but for the
-    fewer than `batch_size` that do not fill a batch, drawn at random. Pools have about `pool_batches` batches, at most.
+    Every frame occurs as often as in `position_P`, with copies as far apart as their chunk allows, except that fewer
+    than
+    `batch_size` random frames that do not fill a batch are dropped. Pools have at most about `pool_batches` batches.
 
     Args:
         position_P: Ascending.
@@ -57,15 +58,15 @@ def mixed(
 
 
 def _into_each_other(chunks: list[Integers], order: np.random.Generator) -> Integers:
-    """Rows from all chunks, those of each in their order: what is far apart stays so."""
+    """Merges the rows of all chunks and keeps each chunk's order, so that distant rows stay distant."""
     places = [np.sort(order.random(len(chunk_SB))) for chunk_SB in chunks]
     return np.concatenate(chunks)[np.argsort(np.concatenate(places))]
 
 
 def _line(track_index_P: Integers, num_batches: int, order: np.random.Generator) -> Integers:
-    """Places of frames, track after track in random order; those that are in every batch come first.
+    """Positions of frames, track after track in random order; tracks that are in every batch come first.
 
-    Among the others there is then no gap, so that of them, too, all batches have as many, give or take one.
+    The others are then contiguous, so that all batches have the same number of them, plus or minus one.
     """
     _, track_P, frames_T = np.unique(track_index_P, return_inverse=True, return_counts=True)
     rank_T = order.permutation(len(frames_T)) + len(frames_T) * (frames_T < num_batches)

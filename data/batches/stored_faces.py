@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from data.batches.labelled_frames import WITH_FACE, Integers, LabelledFrames
 
 RowGroup = Callable[[Path, int], Any]
-"""Gives the column of crops of a row group."""
+"""Reads the column of crops of a row group."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Crops:
 
 
 def mixed_crops(frames: LabelledFrames, pools: Iterator[Integers]) -> Iterator[Crops]:
-    """The batches of pools (S, B). As those of a pool are given away, the next one is read: as much as one is held."""
-    # A lane often goes on in the row group that the one before it ends in.
+    """The batches of pools (S, B). The next pool is read while one is returned, so about one pool is in memory."""
+    # A lane often continues in the row group in which the previous lane ends.
     row_group = lru_cache(maxsize=1)(_row_group)
     pool_SB = next(pools, None)
     lanes = [_read_crops(frames, lane_S, row_group) for lane_S in pool_SB.T] if pool_SB is not None else []
@@ -53,13 +53,13 @@ def crops_in_order(frames: LabelledFrames, chosen_P: Integers) -> Iterator[Crops
 
 
 def _by_row_group(frames: LabelledFrames, position_P: Integers) -> list[Integers]:
-    """Cuts ascending positions into those of one row group each."""
+    """Splits ascending positions by row group."""
     where_2P = np.stack([frames.track_index_N[position_P], frames.group_N[position_P]])
     return np.split(position_P, np.flatnonzero(np.diff(where_2P).any(axis=0)) + 1)
 
 
 def _read_crops(frames: LabelledFrames, position_P: Integers, row_group: RowGroup) -> deque[bytes]:
-    """The JPEGs of frames, in the order given; row groups are read once."""
+    """The JPEGs of frames, in the order given; each row group is read once."""
     jpegs: dict[int, bytes] = {}
     for position_K in _by_row_group(frames, np.unique(position_P)):
         first = position_K[0]
@@ -88,14 +88,12 @@ def track_crops(faces_file: Path, name: Callable[[int], str]) -> Iterator[Crops]
 def _present(jpegs: list[bytes | None], position_P: Integers, name: Callable[[int], str]) -> list[bytes]:
     for position, jpeg in zip(position_P, jpegs, strict=True):
         if jpeg is None:
-            raise ValueError(
-                f"{name(int(position))}: the row says that there is a face but holds no crop; ingest again"
-            )
+            raise ValueError(f"{name(int(position))}: a row with a face has no crop; ingest again")
     return [jpeg for jpeg in jpegs if jpeg is not None]
 
 
 def batched(pools: Iterator[Crops], batch_size: int) -> Iterator[Crops]:
-    """Cuts pools into batches; what is left of one goes into the next, and the last batch may be short."""
+    """Cuts pools into batches; the rest of a pool goes into the next, and the last batch may be short."""
     position_P, jpegs = np.empty(0, dtype=np.int64), list[bytes]()
     for pool in pools:
         position_P, jpegs = np.concatenate([position_P, pool.position_B]), jpegs + pool.jpegs

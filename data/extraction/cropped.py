@@ -87,7 +87,7 @@ def list_crops(folder: Path) -> dict[int, Path]:
         if number < 1:
             problems.append(f"{path}: expected a frame's number from 00001 on; rename or remove it")
         elif crops.setdefault(number, path) != path:
-            problems.append(f"{path}: {crops[number].name} has the same number; keep one")
+            problems.append(f"{path}: {crops[number].name} has the same number; remove one")
     refuse(problems, str(folder))
     if not crops:
         raise ValueError(f"{folder}: expected crops such as 00001.jpg, found none")

@@ -112,5 +112,7 @@ def cut_gaps(
         if part.frame_indices.stop > wanted[-1][0]:
             break
     if len(jpegs) < len(wanted):
-        raise ValueError(f"{video}: ends before frame {wanted[-1][0]}, which it had; copy it again")
+        raise ValueError(
+            f"{video}: expected frame {wanted[-1][0]}, found an earlier end than before; copy the video again"
+        )
     return jpegs

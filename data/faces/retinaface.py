@@ -120,7 +120,8 @@ def weights_in(source: Path) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != WEIGHTS_SHA256:
         raise ValueError(
-            f"{source}: expected weights with sha256 {WEIGHTS_SHA256}, found {found}; install the locked requirements"
+            f"{source}: expected weights with sha256 {WEIGHTS_SHA256}, found {found}; install the packages of"
+            " requirements.lock"
         )
     return bytes(content)
 

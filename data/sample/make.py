@@ -44,7 +44,7 @@ def make_sample(
     if clips < 1 or seconds <= 0 or workers < 1:
         raise ValueError(f"clips, seconds and workers must be positive, got {clips}, {seconds} and {workers}")
     if any(out.iterdir()):
-        raise ValueError(f"{out}: not empty; the sample needs a folder of its own")
+        raise ValueError(f"{out}: not empty; the sample needs an empty folder")
     plans = [plan_clip(index, seconds=seconds, seed=seed, cast=cast, scarcity=scarcity) for index in range(clips)]
     num_frames = sum(plan.num_frames for plan in plans)
     done_frames = 0

@@ -53,8 +53,8 @@ def says_no_room(path: Path) -> Iterator[None]:
         there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
         free_mb = shutil.disk_usage(there).free / 1e6
         raise NoRoomError(
-            f"{path}: could not be written ({os.strerror(error.errno)}; {free_mb:.0f} MB of its disk are free); make "
-            "room, or move the store and name its new place with --store, and run the same again: what is done stays"
+            f"{path}: cannot be written ({os.strerror(error.errno)}; {free_mb:.0f} MB of its disk are free); make room,"
+            " or move the store and name its new place with --store, and run the command again: finished work is kept"
         ) from error
 
 
@@ -73,7 +73,8 @@ def check_store(store: Path) -> None:
     except OSError as error:
         reason = "it is a file" if store.is_file() else os.strerror(error.errno or 0)
         raise StoreError(
-            f"the store {store} cannot be written to: {reason}; make it a folder of yours, or name another with --store"
+            f"the store {store} cannot be written to: {reason}; make it writable for you, or choose another with"
+            " --store"
         ) from error
 
 
@@ -93,7 +94,7 @@ def hold(store: Path, name: str, *, what: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=_QUIET_S)
         except Timeout:
-            log.info("waiting for another run or file that is at work on %s in the store %s", what, store)
+            log.info("waiting for another run that is working on %s in the store %s", what, store)
             lock.acquire()
     try:
         yield
@@ -114,10 +115,8 @@ def check_file(path: Path, what: str = "file") -> None:
             path.open("rb").close()
             return
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ValueError(f"{path}: expected a {what}, found none; put it back and run the same again") from error
+        raise ValueError(f"{path}: expected a {what}, found none; put it back and run the command again") from error
     except PermissionError as error:
-        raise ValueError(
-            f"{path}: expected a {what}, found no permission to read it; give it to the user of this run with chmod"
-        ) from error
+        raise ValueError(f"{path}: expected a {what}, found no permission to read it; grant it with chmod") from error
     kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-    raise ValueError(f"{path}: expected a {what}, found {kind}; move it away")
+    raise ValueError(f"{path}: expected a {what}, found {kind}; remove it")

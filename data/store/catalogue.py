@@ -78,7 +78,7 @@ class Dataset:
         """
         folder = self.labels_folder(store)
         if folder is None:
-            raise ValueError(f"the data set {self.name} has no labels; ingest it with its annotations")
+            raise ValueError(f"the data set {self.name} has no labels; ingest it together with its annotations")
         return folder / "labels.parquet"
 
 
@@ -112,7 +112,7 @@ def read_catalogue(store: Path, name: str) -> Dataset:
     path = catalogue_path(store, name)
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
-        raise ValueError(f"no data set '{name}' in {store}: expected one of {known}; `mtanet ingest` makes one")
+        raise ValueError(f"no data set '{name}' in {store}: expected one of {known}; create one with `mtanet ingest`")
     facts = json.loads(path.read_text())
     return Dataset(
         name=name,

@@ -46,10 +46,12 @@ def check_unchanged(path: Path, before: Looks) -> None:
     """
     now = _looks(path.stat()) if path.exists() else None
     if now is None:
-        raise ValueError(f"{path}: vanished while it was read; put it back and run the same again")
+        raise ValueError(f"{path}: vanished while it was read; put it back and run the command again")
     if now != before:
         sizes = f"{before[0]} bytes before and {now[0]} now"
-        raise ValueError(f"{path}: changed while it was read ({sizes}); run the same again once it is still")
+        raise ValueError(
+            f"{path}: changed while it was read ({sizes}); run the command again once it no longer changes"
+        )
 
 
 def file_hash(path: Path, store: Path) -> str:

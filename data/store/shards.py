@@ -73,7 +73,7 @@ def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
         if not is_whole(partial):
-            raise RuntimeError(f"{partial}: no {MANIFEST} was written, so the folder is not whole")
+            raise RuntimeError(f"{partial}: no {MANIFEST} was written, so the folder is incomplete")
         partial.rename(folder)
 
 
@@ -132,7 +132,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ValueError: The folder is not whole.
     """
     if not is_whole(folder):
-        raise ValueError(f"{folder}: not a whole folder (no {MANIFEST}); delete it and run the stage again")
+        raise ValueError(f"{folder}: incomplete folder (no {MANIFEST}); delete it and run the stage again")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     return manifest
 

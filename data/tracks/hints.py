@@ -85,7 +85,9 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
     numbers = {track_id: _numbers(hint, people) for track_id, hint in hints.items()}
     for (one, ones), (other, others) in pairwise(numbers.items()):
         for number in sorted(set(ones) & set(others)):
-            raise ValueError(f"{hints[other].source}: person {number} is that of {one} already; a person has one track")
+            raise ValueError(
+                f"{hints[other].source}: person {number} already belongs to {one}; a person has only one track"
+            )
     return {
         track_id: _as_one([people[number - 1] for number in numbers[track_id]], hint)
         for track_id, hint in hints.items()
@@ -95,7 +97,7 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
 def _numbers(hint: Hint, people: Sequence[Person]) -> tuple[int, ...]:
     absent = [number for number in hint.people if not 1 <= number <= len(people)]
     if absent:
-        raise ValueError(f"{hint.source}: no person {absent[0]}; found were {_listed(people)}")
+        raise ValueError(f"{hint.source}: no person {absent[0]}; found {_listed(people)}")
     return hint.people if hint.point is None else (_at(hint, hint.point, people),)
 
 
@@ -125,7 +127,7 @@ def _as_one(people: Sequence[Person], hint: Hint) -> Person:
     faces = sorted((face for person in people for face in person.faces), key=lambda face: face.frame_index)
     for one, other in pairwise(faces):
         if one.frame_index == other.frame_index:
-            raise ValueError(f"{hint.source}: these people are seen together in frame {one.frame_index}; name one")
+            raise ValueError(f"{hint.source}: frame {one.frame_index} shows these people together; name only one")
     return Person(faces, sum(person.num_fragments for person in people))
 
 

@@ -70,7 +70,7 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
             numbers = np.asarray(frame_numbers.tensors[0].cpu()).ravel()
             numbers = numbers[numbers >= 0]  # the padding is numbered -1
             if numbers.tolist() != [*range(end, end + len(numbers))]:
-                raise NotForDaliError(f"{path}: DALI numbers frames {numbers.tolist()} after {end} frames")
+                raise NotForDaliError(f"{path}: DALI returned frame numbers {numbers.tolist()} after {end} frames")
             end += len(numbers)
             if len(numbers) and numbers[0] >= skip:
                 frames_FHWC = video.tensors[0].torch()[: len(numbers)]
@@ -82,7 +82,7 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
     except RuntimeError as error:
         raise failure(path, str(error).replace(str(alias), path.name)) from error
     if end != facts.num_packets:
-        raise NotForDaliError(f"{path}: DALI gave {end} frames of {facts.num_packets} packets")
+        raise NotForDaliError(f"{path}: DALI returned {end} frames for {facts.num_packets} packets")
 
 
 def failure(path: Path, said: str) -> DaliError:

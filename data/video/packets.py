@@ -47,14 +47,14 @@ def open_video(path: Path) -> av.container.InputContainer:
     try:
         container = av.open(str(path))
     except OSError as error:
-        raise OSError(f"{path}: opening it failed: {error.strerror}; is its disk still there?") from error
+        raise OSError(f"{path}: opening it failed: {error.strerror}; check that its disk is still connected") from error
     except av.error.FFmpegError as error:
-        raise ValueError(f"{path}: expected a video, found {error.strerror}; copy it again or move it away") from error
+        raise ValueError(f"{path}: expected a video, found {error.strerror}; copy it again or remove it") from error
     stream = container.streams.best("video")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic or _is_picture(container):
         kinds = sorted({"a picture" if stream.type == "video" else stream.type for stream in container.streams})
         container.close()
-        raise ValueError(f"{path}: expected a video stream, found {', '.join(kinds) or 'nothing'}; move it away")
+        raise ValueError(f"{path}: expected a video stream, found {', '.join(kinds) or 'nothing'}; remove it")
     if stream.codec_context is None:
         container.close()
         raise ValueError(f"{path}: expected a video that can be decoded, found an unknown codec; convert it")
@@ -102,7 +102,9 @@ def _readable(path: Path, container: av.container.InputContainer) -> Iterator[av
                 yield packet
             return
         except OSError as error:
-            raise OSError(f"{path}: reading it failed: {error.strerror}; is its disk still there?") from error
+            raise OSError(
+                f"{path}: reading it failed: {error.strerror}; check that its disk is still connected"
+            ) from error
         except av.error.FFmpegError:
             num_unreadable += 1
             yield Missing()

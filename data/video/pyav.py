@@ -49,7 +49,7 @@ def probe(path: Path) -> VideoFacts:
         stream = container.streams.best("video")
         frame = next((shown.frame for shown in _shown(path, container, DisplayOrder()) if shown.is_trusted), None)
         if frame is None:
-            raise ValueError(f"{path}: expected frames, found none that decodes; copy or download it again")
+            raise ValueError(f"{path}: expected frames, found none that can be decoded; copy or download it again")
         rotation_deg = round(frame.rotation / 90) * 90 % 360
         aspect = float(stream.sample_aspect_ratio or 1)
         aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0

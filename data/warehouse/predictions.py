@@ -52,6 +52,6 @@ def read_predictions(path: Path, names: list[str], frame_index_N: NDArray[np.int
     absent_N = (row_N == len(known_N)) | (known_N[np.minimum(row_N, len(known_N) - 1)] != frame_index_N)
     if absent_N.any():
         raise ValueError(
-            f"{path}: no prediction of frame {frame_index_N[absent_N][0]}; delete its folder, predict again"
+            f"{path}: no prediction for frame {frame_index_N[absent_N][0]}; delete the folder and predict again"
         )
     return {name: table[name].cast(pa.float32()).to_numpy()[row_N] for name in names}

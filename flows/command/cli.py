@@ -165,7 +165,7 @@ def predict(
         from flows.predict import predict_videos
 
         dataset = predict_videos(videos, model, machine_of(store, device, workers))
-    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted; ask for them with, for example,")
+    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted. Query them with, for example,")
     out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
 
 
@@ -183,7 +183,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from here")
+        err.print("Interrupted. Run the same command to resume")
         sys.exit(130)
     except EXPECTED as error:
         if is_verbose():

@@ -47,7 +47,7 @@ def print_gpu_verdict(console: Console) -> None:
     by_pyav = names[Verdict.PYAV]
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"
     others = f"; PyAV takes the place of the GPU in the others: {', '.join(by_pyav)}" if by_pyav else ""
-    console.print(f"verdict: the GPU does what the CPU does, in {agreeing} {num_checks} checks{others}", markup=False)
+    console.print(f"verdict: the GPU agrees with the CPU in {agreeing} {num_checks} checks{others}", markup=False)
 
 
 def facts(store: Path) -> dict[str, str]:

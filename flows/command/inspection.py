@@ -56,7 +56,7 @@ def report(
 def rollback(store: Store = STORE) -> None:
     """Make the version that was champion before the champion again."""
     if not store.is_dir():
-        raise ValueError(f"{store}: there is no store; name its folder with --store")
+        raise ValueError(f"{store}: no such store; give its folder with --store")
     set_environment(store, verbose=is_verbose())
     from tasks.scoring.champion import roll_back
 

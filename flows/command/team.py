@@ -23,13 +23,13 @@ def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
         return
     set_environment(machine.store, verbose=is_verbose())
     from data.video.frames import resolve_device
-    from model.training.distributed import joined, tell
+    from model.training.distributed import broadcast_job, join_process_group
 
-    with joined(resolve_device(machine.device)) as team:
-        if team.rank > 0:
+    with join_process_group(resolve_device(machine.device)) as group:
+        if group.rank > 0:
             from tasks.training.epochs import follow
 
             follow()
         else:
             work()
-            tell(None)
+            broadcast_job(None)

@@ -106,7 +106,7 @@ def ensure_prefect_server(store: Path) -> str:
     if answers(f"{prefect_api()}/health"):
         os.environ["PREFECT_API_URL"] = prefect_api()
         return prefect_api()
-    log.info("no Prefect server answers at %s; this run starts its own, which ends with it", prefect_api())
+    log.info("no Prefect server answers at %s; this run starts a temporary one", prefect_api())
     port = free_port()
     os.environ[SERVER_ENDS] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"

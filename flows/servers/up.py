@@ -35,7 +35,7 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
     for folder in (logs, store / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"starting a Prefect server, MLflow and a worker, which takes a minute the first time; logs in {logs}")
+    out.print(f"starting a Prefect server, MLflow and a worker (a minute the first time); logs in {logs}")
     manager = Manager(Printer(sys.stdout, width=len("worker")))
     for name, command in commands(store, prefect_port=prefect_port, mlflow_port=mlflow_port).items():
         # The servers talk of themselves all the time; the worker shows what its runs say.
@@ -43,7 +43,7 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
         manager.add_process(name, f"exec {shlex.join(command)}{to}", cwd=str(ROOT), env=_environment(name))
     manager.loop()
     if manager.returncode not in (ENDED_BY_CTRL_C, ENDED_BY_SIGTERM):
-        raise RuntimeError(f"one of them ended by itself, with exit code {manager.returncode}: see above, and {logs}")
+        raise RuntimeError(f"a server stopped unexpectedly with exit code {manager.returncode}; see above and {logs}")
 
 
 def check_ports(ports: dict[str, int]) -> None:

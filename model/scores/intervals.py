@@ -124,7 +124,7 @@ def _check_same_frames(ours: Tallies, theirs: Tallies) -> None:
             video = ours.groups[int(differ_G.argmax())]
             raise ValueError(
                 f"a paired comparison needs the same labelled frames, but those of {name} differ in video {video}: "
-                f"a prediction of one of the models is missing there"
+                f"one of the models has no prediction there"
             )
 
 

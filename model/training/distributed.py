@@ -26,107 +26,107 @@ from data.batches.batch import Batch
 from data.machine import Device
 from model.network import MTANet, Outputs
 
-_PATIENCE = timedelta(days=7)
+_TIMEOUT = timedelta(days=7)
 """The other processes wait while the first one makes the shards. One that fails is noticed by torchrun, not by this."""
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of a training, and which of them this is: `rank` counts from 0."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
 
-def team() -> Team:
+def process_group() -> ProcessGroup:
     if not distributed.is_initialized():
-        return Team()
-    return Team(distributed.get_rank(), distributed.get_world_size())
+        return ProcessGroup()
+    return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
 
 
 @contextmanager
-def joined(device: Device) -> Iterator[Team]:
+def join_process_group(device: Device) -> Iterator[ProcessGroup]:
     """The team that torchrun's environment describes; a team of one without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Team()
+        yield ProcessGroup()
         return
     if device == "gpu":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device == "gpu" else "gloo"
-    distributed.init_process_group(backend, timeout=_PATIENCE)
-    yield team()
+    distributed.init_process_group(backend, timeout=_TIMEOUT)
+    yield process_group()
     # After an error it is torchrun that ends the others: they may wait for this process, which would wait for them.
     distributed.destroy_process_group()
 
 
-def tell(job: Any) -> None:
+def broadcast_job(job: Any) -> None:
     """The first process says to the others what to take part in; None: that was all."""
-    if team().size > 1:
+    if process_group().world_size > 1:
         distributed.broadcast_object_list([job])
 
 
-def hear() -> Any:
+def receive_job() -> Any:
     """What the first process tells; waits until it does.
 
     Raises:
         RuntimeError: The first process has ended instead.
     """
     try:
-        return of_first(None)
+        return broadcast_from_first(None)
     except RuntimeError as error:
         raise RuntimeError("the first process failed; see its error") from error
 
 
-def of_first(value: Any) -> Any:
+def broadcast_from_first(value: Any) -> Any:
     """What the first process has here; what the others have does not count."""
     values = [value]
-    if team().size > 1:
+    if process_group().world_size > 1:
         distributed.broadcast_object_list(values)
     return values[0]
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Returns when every process of the team has come to this line."""
-    if team().size > 1:
+    if process_group().world_size > 1:
         distributed.barrier()
 
 
-def check_alike(value: int, what: str) -> None:
+def check_same_on_all_ranks(value: int, what: str) -> None:
     """
     Raises:
         ValueError: It differs between the processes, as where machines do not see the same store.
     """
-    found = _objects(value)
+    found = _all_gather_objects(value)
     if len(set(found)) > 1:
         raise ValueError(f"{what} differ between the processes: {found}; all processes must use the same store")
 
 
-def concatenated(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def all_gather_columns(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     """The columns of all processes, one below the other in the order of ranks."""
-    parts = _objects(dict(columns))
+    parts = _all_gather_objects(dict(columns))
     return {name: np.concatenate([part[name] for part in parts]) for name in columns}
 
 
-def with_all_labels(batch: Batch) -> Batch:
+def all_gather_labels(batch: Batch) -> Batch:
     """The labels, tracks and frames of the whole batch, beside the faces of this process's part."""
     labels = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "faces_BCHW"}
-    return replace(batch, **{name: _gathered(tensor) for name, tensor in labels.items()})
+    return replace(batch, **{name: _all_gather(tensor) for name, tensor in labels.items()})
 
 
-def of_all(outputs: Outputs) -> Outputs:
+def all_gather_outputs(outputs: Outputs) -> Outputs:
     """The outputs for the whole batch; the gradient that comes back is that of this part, times the team's size."""
-    if team().size == 1:
+    if process_group().world_size == 1:
         return outputs
-    return Outputs(*(_gathered_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
+    return Outputs(*(_all_gather_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
 
 
 def average(gradients: list[Tensor]) -> list[Tensor]:
     """Over the team."""
-    if team().size == 1 or not gradients:
+    if process_group().world_size == 1 or not gradients:
         return gradients
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    parts = torch.split(flat / team().size, [gradient.numel() for gradient in gradients])
+    parts = torch.split(flat / process_group().world_size, [gradient.numel() for gradient in gradients])
     return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
 
 
@@ -138,9 +138,9 @@ def average_gradients(network: MTANet) -> None:
         parameter.grad = gradient
 
 
-def synchronised(network: MTANet) -> MTANet:
+def synchronise_batch_norm(network: MTANet) -> MTANet:
     """The same network, but that in training it normalises by the moments of the whole batch."""
-    if team().size == 1:
+    if process_group().world_size == 1:
         return network
     if next(network.parameters()).is_cuda:
         converted: MTANet = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -162,10 +162,10 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         x_BCHW = input.to(torch.promote_types(input.dtype, torch.float32))
-        count = x_BCHW.numel() // x_BCHW.shape[1] * team().size
-        mean_C = _summed(x_BCHW.sum((0, 2, 3))) / count
+        count = x_BCHW.numel() // x_BCHW.shape[1] * process_group().world_size
+        mean_C = _all_reduce(x_BCHW.sum((0, 2, 3))) / count
         centred_BCHW = x_BCHW - mean_C[:, None, None]
-        variance_C = _summed(centred_BCHW.square().sum((0, 2, 3))) / count
+        variance_C = _all_reduce(centred_BCHW.square().sum((0, 2, 3))) / count
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean_C.detach(), self.momentum)
         self.running_var.lerp_(variance_C.detach() * (count / (count - 1)), self.momentum)
@@ -174,7 +174,7 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
         return normal_BCHW
 
 
-class _Sum(torch.autograd.Function):
+class _AllReduce(torch.autograd.Function):
     """Over the team; as every process has the sum, its gradient is the sum of theirs."""
 
     @staticmethod
@@ -190,38 +190,38 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, part_BK: Tensor) -> Tensor:
-        return _gathered(part_BK)
+        return _all_gather(part_BK)
 
     @staticmethod
     def backward(_: Any, gradient_BK: Tensor) -> Tensor:
         # The average over the team, which follows, is to be the sum of the parts' gradients.
-        return gradient_BK.chunk(team().size)[team().rank] * team().size
+        return gradient_BK.chunk(process_group().world_size)[process_group().rank] * process_group().world_size
 
 
-def _summed(part: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(part)  # type: ignore[no-untyped-call]
+def _all_reduce(part: Tensor) -> Tensor:
+    total: Tensor = _AllReduce.apply(part)  # type: ignore[no-untyped-call]
     return total
 
 
-def _gathered_with_gradient(part_BK: Tensor) -> Tensor:
-    whole_BK: Tensor = _Gather.apply(part_BK)  # type: ignore[no-untyped-call]
+def _all_gather_with_gradient(part_BK: Tensor) -> Tensor:
+    whole_BK: Tensor = _AllGather.apply(part_BK)  # type: ignore[no-untyped-call]
     return whole_BK
 
 
-def _gathered(part: Tensor) -> Tensor:
-    if team().size == 1:
+def _all_gather(part: Tensor) -> Tensor:
+    if process_group().world_size == 1:
         return part
-    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(team().size)]
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(process_group().world_size)]
     distributed.all_gather(parts, part.contiguous())
     return torch.cat(parts)
 
 
-def _objects(mine: Any) -> list[Any]:
-    if team().size == 1:
+def _all_gather_objects(mine: Any) -> list[Any]:
+    if process_group().world_size == 1:
         return [mine]
-    found: list[Any] = [None] * team().size
+    found: list[Any] = [None] * process_group().world_size
     distributed.all_gather_object(found, mine)
     return found

@@ -32,13 +32,13 @@ from model.network import MTANet
 from model.scores.metrics import scores
 from model.training.checkpoint import MODEL
 from model.training.distributed import (
-    check_alike,
-    concatenated,
-    of_first,
-    synchronised,
-    team,
-    wait_for_all,
-    with_all_labels,
+    all_gather_columns,
+    all_gather_labels,
+    barrier,
+    broadcast_from_first,
+    check_same_on_all_ranks,
+    process_group,
+    synchronise_batch_norm,
 )
 from model.training.learning import Learning, TaskWeights, learning_rate
 from model.training.recipe import Recipe, recipe_for
@@ -94,22 +94,22 @@ def train(
     plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
     folder.mkdir(parents=True, exist_ok=True)
     # One process looks for all: they must come to the same lines, whatever each would find.
-    done = of_first(finished(folder) if team().rank == 0 else None)
+    done = broadcast_from_first(finished(folder) if process_group().rank == 0 else None)
     if done is not None:
         yield from done
         return
     run = start(folder, plan, machine.device, trunk)
-    check_alike(len(run.records), f"{folder}: the epochs that are done")
-    run.network = synchronised(run.network)
+    check_same_on_all_ranks(len(run.records), f"{folder}: the epochs that are done")
+    run.network = synchronise_batch_norm(run.network)
     recipe = recipe_for(training, learning, machine.device)
     yield from run.records
     for epoch in range(len(run.records), learning.epochs):
         record = _train_epoch(run, training, learning, recipe, augment, machine, epoch, progress)
         run.records.append(record | _validate(run.scored, validation, learning, machine))
         is_last = epoch + 1 == learning.epochs or has_stalled(run.records, learning.patience)
-        if team().rank == 0:
+        if process_group().rank == 0:
             save(folder, run, plan, is_last=is_last)
-        wait_for_all()
+        barrier()
         yield run.records[-1]
         if is_last:
             return
@@ -126,7 +126,9 @@ def _train_epoch(
     progress: Progress | None,
 ) -> Record:
     # The parts of a batch drop out features of their own.
-    seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(team().rank,) if team().rank else ())
+    seeds = np.random.SeedSequence(
+        (learning.seed, epoch), spawn_key=(process_group().rank,) if process_group().rank else ()
+    )
     torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     num_batches = max(len(training) // learning.batch_size, 1)
@@ -143,9 +145,9 @@ def _train_epoch(
         epoch=epoch,
         augment=augment,
         chosen=deal(recipe.draws_N, order) if recipe.draws_N is not None else None,
-        part=(team().rank, team().size),
+        part=(process_group().rank, process_group().world_size),
     )
-    for number, batch in enumerate(map(with_all_labels, epoch_batches)):
+    for number, batch in enumerate(map(all_gather_labels, epoch_batches)):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
         steps = epoch * num_batches + number
         for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
@@ -165,11 +167,11 @@ def _train_epoch(
 
 
 def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
-    part = np.array_split(np.arange(len(validation)), team().size)[team().rank]
+    part = np.array_split(np.arange(len(validation)), process_group().world_size)[process_group().rank]
     predicted = predict_frames(
         network, validation.take(part), batch_size=learning.batch_size, device=machine.device, threads=machine.threads
     )
-    found = scores(concatenated(predicted), validation.truth(), validation.edition)
+    found = scores(all_gather_columns(predicted), validation.truth(), validation.edition)
     return {f"validation/{name}": value for name, value in found.items()}
 
 

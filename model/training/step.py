@@ -15,7 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from data.batches.batch import Batch
 from model.network import MTANet, Outputs
-from model.training.distributed import average_gradients, of_all
+from model.training.distributed import all_gather_outputs, average_gradients
 from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, weighted_losses
 from model.training.surgery import backward_with_surgery
@@ -45,7 +45,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     """
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-    losses = task_losses(of_all(_forward(run.network, batch, learning)), batch, emphasis)
+    losses = task_losses(all_gather_outputs(_forward(run.network, batch, learning)), batch, emphasis)
     weighted = list(weighted_losses(losses, run.network.log_sigma_T, learning.task_weights).values())
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()

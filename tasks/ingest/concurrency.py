@@ -51,7 +51,7 @@ class Places:
         """Waits until there is so much memory, or nobody else at work; gives the number of threads to work with."""
         with self._change:
             if not self._fits(num_bytes):
-                log.info("%s waits: it needs %.1f GB of memory, which others have", name, num_bytes / 1e9)
+                log.info("%s waits for %.1f GB of memory that other videos use", name, num_bytes / 1e9)
             self._num_begun -= 1  # who waits does not work
             self._change.wait_for(lambda: self._fits(num_bytes))
             self._num_begun += 1

@@ -28,7 +28,7 @@ def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
     folder = sample_folder(sample, machine.store)
     with hold(machine.store, f"sample-{folder.name}", what="the synthetic sample"):
         if is_whole(folder):
-            log.info("sample: nothing new, %d synthetic clips are there", sample.clips)
+            log.info("sample: nothing new, all %d synthetic clips exist", sample.clips)
             return folder
         with stage("sample", sample.clips, "synthetic frames") as shown, write_folder(folder) as partial:
             make.make_sample(

@@ -114,7 +114,7 @@ def run_ablation(
     """
     chosen = [variant for variant in chosen if variant.name == RECIPE or only in variant.name]
     if len(chosen) == 1:
-        raise ValueError(f"--only {only}: no variant is called so; without it the table has all of their names")
+        raise ValueError(f"--only {only}: no such variant; run without --only to list all names")
     refuse_leaks(dataset, machine.store)
     seeds = [experiment.train.seed + number for number in range(num_seeds)]
     trainings = [(variant, seed) for variant in chosen for seed in seeds]

@@ -102,11 +102,11 @@ def roll_back(store: Path) -> str:
     """
     champion = registry.champion(store)
     if champion is None:
-        raise ValueError("there is no champion to roll back; `mtanet train` makes the first")
+        raise ValueError("there is no champion to roll back; `mtanet train` creates the first one")
     previous = _before(champion, store)
     if not registry.has_weights(store, previous):
         raise ValueError(
-            f"{champion} stays champion: {previous}, which was before it, has no weights where MLflow keeps them; "
+            f"{champion} stays champion: MLflow has no weights of its predecessor {previous}; "
             f"restore them, or give the alias champion to another version on MLflow's page of {registry.NAME}"
         )
     time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -120,7 +120,7 @@ def _before(champion: Version, store: Path) -> Version:
     """The last version that was champion before this one and was not rolled back."""
     number, seen = champion.tags.get(PREVIOUS, ""), {str(champion.number)}
     if not number:
-        raise ValueError(f"{champion} is the champion, and none is known before it: there is nothing to go back to")
+        raise ValueError(f"{champion} is the first champion: there is no earlier version to roll back to")
     while number and number not in seen:
         seen.add(number)
         previous = registry.find_version(store, number)
@@ -128,5 +128,6 @@ def _before(champion: Version, store: Path) -> Version:
             return previous
         number = previous.tags.get(PREVIOUS, "")
     raise ValueError(
-        f"{champion} is the champion, and all that were before it were rolled back too: there is nothing to go back to"
+        f"{champion} is the champion, and all earlier champions were rolled back: there is no version left to roll"
+        " back to"
     )

@@ -64,7 +64,11 @@ def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 
 def _log(trials: list[Trial], model: Version, dataset: Dataset, split: Split, store: Path) -> None:
     if not trials:
-        log.info("cross-fitting: %s of %s has no two recordings with labels to part", split, dataset.name)
+        log.info(
+            "cross-fitting: %s of %s has fewer than two recordings with labels, so nothing can be cross-fitted",
+            split,
+            dataset.name,
+        )
         return
     rows = rows_of(trials)
     trained_on = runs.run_tags(store, model.run_id)["data_digest"]

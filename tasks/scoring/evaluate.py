@@ -51,7 +51,7 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
     folders = [predictions_folder(machine.store, model, video) for video in dataset.videos]
     missing = [video for video, folder in zip(dataset.videos, folders, strict=True) if not is_whole(folder)]
     if not missing:
-        log.info("predictions: nothing new, %s has all of %s", model, dataset.name)
+        log.info("predictions: nothing new, %s has predicted all of %s", model, dataset.name)
         return folders
     use_all_cores()
     finished = load_model(model, machine)
@@ -173,5 +173,5 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
     if silent_N.any():
         # A model must not gain by what it does not say: frames without a prediction do not count for a score.
         silent = frames.name(int(silent_N.argmax()))
-        raise CannotAnswerError(f"{model} says nothing of {silent}, which has a face and a label")
+        raise CannotAnswerError(f"no prediction by {model} for {silent}, which has a face and a label")
     return columns

@@ -149,7 +149,7 @@ def checkpoint_folder(store: Path, version: Version) -> Path:
     """
     where = _weights_uri(version)
     if not has_weights(store, version):
-        raise CannotAnswerError(f"{version} has no weights where MLflow keeps them ({where}); train it again")
+        raise CannotAnswerError(f"{version} has no weights in MLflow ({where}); train it again")
     return Path(mlflow.artifacts.download_artifacts(where))
 
 

@@ -19,7 +19,7 @@ from data.store.hashes import file_hash
 from data.store.shards import digest
 from data.video.frames import resolve_device
 from model.architecture import Architecture
-from model.training.distributed import hear, tell
+from model.training.distributed import broadcast_job, receive_job
 from model.training.loop import Machine, Progress, Record, train
 from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
@@ -68,7 +68,7 @@ def run_epochs(
         stage("training", knobs.epochs, "epochs") as shown,
     ):
         # Not before nobody else writes there: the others of a team begin at once.
-        tell((knobs, dataset, machine, key))
+        broadcast_job((knobs, dataset, machine, key))
         records: list[Record] = []
 
         def show(epoch: int, batch: int, batches: int) -> None:
@@ -86,7 +86,7 @@ def run_epochs(
 
 def follow() -> None:
     """Takes part in every training that the first process of a team runs (`model.training.distributed`)."""
-    while (job := hear()) is not None:
+    while (job := receive_job()) is not None:
         for _ in _epochs(*job):
             pass
 

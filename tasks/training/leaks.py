@@ -34,9 +34,9 @@ def refuse_leaks(dataset: Dataset, store: Path) -> list[Leak]:
     if rule != "official":
         raise ValueError(
             f"{dataset.name}: videos that a task holds out train another, though the splits are {rule}: {told}. "
-            f"Delete {folder} and ingest again; to train on the official splits, leak and all, say splits=official"
+            f"Delete {folder} and ingest again; to train on the official splits despite the leak, set splits=official"
         )
-    log.warning("%s: scores will flatter, for the official splits leak: %s", dataset.name, told)
+    log.warning("%s: scores will be too good, because the official splits leak: %s", dataset.name, told)
     return leaks
 
 

@@ -35,7 +35,7 @@ def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig
     key = model_digest(experiment, dataset, machine.store)
     run_id = runs.finished_run(machine.store, key)
     if run_id is not None:
-        log.info("training: nothing new, run %s has it", run_id)
+        log.info("training: nothing new, run %s is complete", run_id)
     else:
         run_id = _train(experiment, dataset, machine, key)
     known = runs.logged_model(machine.store, run_id)

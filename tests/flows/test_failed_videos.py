@@ -77,12 +77,12 @@ MAKE: dict[str, Callable[[Path, bytes], object]] = {
     "vanishing": lambda path, clip: path.write_bytes(clip + b"\0"),
 }
 SAID = {
-    "cut": "expected a video, found Invalid data found when processing input; copy it again or move it away",
+    "cut": "expected a video, found Invalid data found when processing input; copy it again or remove it",
     "empty": "expected a video, found 0 bytes; copy or download it again",
     "sound": "expected a video stream, found audio; move it away",
-    "black": "expected frames, found none that decodes; copy or download it again",
+    "black": "expected frames, found none that can be decoded; copy or download it again",
     "pipe": "expected a file, found a pipe or a device; move it away",
-    "dangling": "expected a file, found none; put it back and run the same again",
+    "dangling": "expected a file, found none; put it back and run the command again",
 }
 
 

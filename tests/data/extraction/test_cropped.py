@@ -120,7 +120,7 @@ def test_crops_without_a_number_of_their_own_are_refused(tmp_path: Path) -> None
     (path / "face.jpg").write_bytes(b"")
     message = (
         r"3 problems\n.*00000\.jpg: expected a frame's number from 00001 on; rename or remove it\n"
-        r".*1\.jpg: 00001\.jpg has the same number; keep one\n.*face\.jpg: expected a frame's number"
+        r".*1\.jpg: 00001\.jpg has the same number; remove one\n.*face\.jpg: expected a frame's number"
     )
     with pytest.raises(ValueError, match=message):
         list_crops(path)
@@ -156,7 +156,8 @@ def test_crops_that_are_not_aligned_are_not_taken(tmp_path: Path) -> None:
     write_crops(tmp_path, "107", [1], "cropped")
     write_expressions(tmp_path, "107", [1])
     message = (
-        r"no crops in it or below; expected cropped_aligned/<track>/00001\.jpg; .*cropped holds crops that are not"
+        r"no crops in this folder or below; expected cropped_aligned/<track>/00001\.jpg; .*cropped holds crops that"
+        r" are not"
     )
     with pytest.raises(ValueError, match=message):
         discover(tmp_path, Edition.ABAW_2020, faces_from="crops")

@@ -244,5 +244,5 @@ def test_numbers_that_make_nothing_are_refused(tmp_path: Path, clips: int, secon
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(ValueError, match="not empty; the sample needs a folder of its own"):
+    with pytest.raises(ValueError, match="not empty; the sample needs an empty folder"):
         make_sample(tmp_path, clips=3, seconds=1, seed=0, workers=1)

@@ -77,7 +77,7 @@ def test_the_second_run_says_that_it_waits_and_takes_what_the_first_made(
     first = zygote.start(clips[0], store=tmp_path, stop_after=PART_FRAMES)
     first.until("stopped")
     second = zygote.start(*clips, store=tmp_path)
-    waits = f"waiting for another run or file that is at work on 107.mp4 in the store {tmp_path}"
+    waits = f"waiting for another run that is working on 107.mp4 in the store {tmp_path}"
     second.until(waits)
     os.kill(first.pid, signal.SIGCONT)
     assert (zygote.wait(first), zygote.wait(second)) == (0, 0)
@@ -144,7 +144,7 @@ def test_a_full_disk_ends_a_run_with_one_error_and_the_same_command_goes_on_from
     (error,) = [line for line in full.said().splitlines() if "Error" in line]
     assert error.startswith(f"NoRoomError: {tmp_path}/detections/")
     assert "(File too large; " in error
-    assert " MB of its disk are free); make room, or move the store" in error
+    assert " MB free on its disk); make room, or move the store" in error
     assert whole_folders(tmp_path / "detections") == []
     assert [path.name for path in tmp_path.glob("detections/*/*")] == ["part-00000.parquet"]
     then = zygote.start(*clips, store=tmp_path)

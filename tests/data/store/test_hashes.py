@@ -123,7 +123,7 @@ def a_pipe(folder: Path) -> Path:
     return folder / "a.mp4"
 
 
-NO_PERMISSION = "found no permission to read it; give it to the user of this run with chmod"
+NO_PERMISSION = "found no permission to read it; grant it with chmod"
 
 
 @pytest.mark.parametrize("read", [file_sha256, open_video])
@@ -134,7 +134,7 @@ NO_PERMISSION = "found no permission to read it; give it to the user of this run
         (in_a_closed_folder, NO_PERMISSION),
         (a_folder, "found a folder; move it away"),
         (a_pipe, "found a pipe or a device; move it away"),
-        (lambda folder: folder / "gone.mp4", "found none; put it back and run the same again"),
+        (lambda folder: folder / "gone.mp4", "found none; put it back and run the command again"),
     ],
 )
 def test_what_cannot_be_read_as_a_file_is_said_in_one_sentence(

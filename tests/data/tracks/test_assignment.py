@@ -153,7 +153,9 @@ def test_left_and_right_are_told_apart_where_both_are_seen() -> None:
 
 @pytest.mark.parametrize("track_ids", [[], ["a", "b"], ["a_left", "b_left"], ["v", "v_left", "v_right"]])
 def test_names_that_do_not_say_who_is_who_are_refused(track_ids: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"expected one, or two of which one at least ends in _left or _right; rename"):
+    with pytest.raises(
+        ValueError, match=r"expected one track, or two of which at least one ends in _left or _right; rename"
+    ):
         assign_tracks(track_ids, [LEFT, RIGHT], 640)
 
 

@@ -174,16 +174,16 @@ def nothing_that_decodes(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (no_file, "expected a video, found none; put it back and run the same again"),
+        (no_file, "expected a video, found none; put it back and run the command again"),
         (empty, "expected a video, found 0 bytes; copy or download it again"),
-        (text, "expected a video, found Invalid data found when processing input; copy it again or move it away"),
+        (text, "expected a video, found Invalid data found when processing input; copy it again or remove it"),
         (sound, "expected a video stream, found audio; move it away"),
         (folder, "expected a video, found a folder; move it away"),
         (picture, "expected a video stream, found a picture; move it away"),
         (sound_with_a_cover, "expected a video stream, found a picture, audio; move it away"),
         (unknown_codec, "expected a video that can be decoded, found an unknown codec; convert it"),
         (without_its_end, "expected a video, found Invalid data found when processing input; copy it .*"),
-        (nothing_that_decodes, "expected frames, found none that decodes; copy or download it again"),
+        (nothing_that_decodes, "expected frames, found none that can be decoded; copy or download it again"),
     ],
 )
 def test_a_file_without_frames_is_refused_by_name(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:

@@ -67,7 +67,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
         (["train", "--root", "x"], "both [sample] and ingest.root are given"),
         (["evaluate", "--split", "dev"], "error: no split 'dev': expected one of train, validation"),
         (["sql"], 'error: give a query, such as "SELECT * FROM runs", or --list to see the tables'),
-        (["rollback", "--store", "nowhere"], "error: nowhere: there is no store; name its folder with --store"),
+        (["rollback", "--store", "nowhere"], "error: nowhere: no such store; give its folder with --store"),
         (["sql", "SELECT 1", "--store", "nowhere"], "error: nowhere/warehouse.duckdb: no warehouse yet"),
     ],
 )
@@ -101,7 +101,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr(cli, "app", interrupted)
     code, _, err = run(monkeypatch, capsys)
-    assert (code, err) == (130, "interrupted; the same command goes on from here")
+    assert (code, err) == (130, "Interrupted. Run the same command to resume")
 
 
 def test_answers_in_every_format(store: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     said = io.StringIO()
     print_gpu_verdict(Console(file=said, width=200))
     assert said.getvalue().startswith("agrees   crops: 0.00 levels apart")
-    assert said.getvalue().splitlines()[-1] == "verdict: the GPU does what the CPU does, in all 2 checks"
+    assert said.getvalue().splitlines()[-1] == "verdict: the GPU agrees with the CPU in all 2 checks"
     monkeypatch.setattr(faces, "_CROP_LEVELS", -1.0)
     with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 2 checks: crops; work with --device cpu"):
         print_gpu_verdict(Console(file=io.StringIO()))
@@ -95,6 +95,6 @@ def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypa
     print_gpu_verdict(Console(file=said, width=200))
     assert said.getvalue().splitlines()[::2] == [
         "not decoded by this GPU, PyAV will decode it  decode mjpeg: mjpeg-even-0.mp4: DALI cannot: unsupported",
-        "verdict: the GPU does what the CPU does, in 1 of 2 checks; "
+        "verdict: the GPU agrees with the CPU in 1 of 2 checks; "
         "PyAV takes the place of the GPU in the others: decode mjpeg",
     ]

@@ -24,15 +24,15 @@ from model.architecture import Architecture
 from model.training import distributed
 from model.training.checkpoint import MODEL, load_checkpoint
 from model.training.distributed import (
+    all_gather_columns,
     average,
-    check_alike,
-    concatenated,
-    hear,
-    joined,
-    synchronised,
-    team,
-    tell,
-    wait_for_all,
+    barrier,
+    broadcast_job,
+    check_same_on_all_ranks,
+    join_process_group,
+    process_group,
+    receive_job,
+    synchronise_batch_norm,
 )
 from model.training.learning import Learning
 from model.training.loop import Record, train
@@ -53,7 +53,7 @@ def _sets(folder: Path) -> tuple[LabelledFrames, LabelledFrames]:
 
     The pictures are coarse noise: where they are smooth, normalisation blows rounding errors up.
     """
-    folder = folder / f"data-{team().rank}"
+    folder = folder / f"data-{process_group().rank}"
     folder.mkdir(exist_ok=True)
     noise, files, rows = np.random.default_rng(0), list[Path](), list[Any]()
     for name in ("a", "b", "c"):
@@ -96,32 +96,32 @@ def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
 def _try_all(folder: Path) -> dict[str, Any]:
     """What each process of a team finds."""
     training, _ = sets = _sets(folder)
-    rank = team().rank
-    found: dict[str, Any] = {"team": team(), "records": _train_all(folder, "two")}
+    rank = process_group().rank
+    found: dict[str, Any] = {"team": process_group(), "records": _train_all(folder, "two")}
     shares = {"batch_size": 8, "shuffle": True, "augment": Augmentation(flip=0.5, crop=1, colour=1), "part": (rank, 2)}
     found["batches"] = [_named(batch) for batch in batches(training, **shares)]  # type: ignore[arg-type]
     found["average"] = average([torch.full((2, 2), float(rank)), torch.tensor([4.0 * rank])])
-    found["columns"] = concatenated({"valence": np.full(rank + 1, rank, np.float32)})
+    found["columns"] = all_gather_columns({"valence": np.full(rank + 1, rank, np.float32)})
     found["normalised"] = _normalised(_numbers().chunk(2)[rank])
-    found["error"] = _error(lambda: check_alike(rank, "the epochs"))
+    found["error"] = _error(lambda: check_same_on_all_ranks(rank, "the epochs"))
     found["records"]["again"] = _records(folder / "two" / "paper" if rank == 0 else folder / "nothing", sets, PAPER)
     found["left"] = _left_by_a_kill(folder / "two" / "surgery")
     if rank == 0:
-        tell("a job")
+        broadcast_job("a job")
     else:
-        found["heard"] = hear()
+        found["heard"] = receive_job()
     return found
 
 
 def _left_by_a_kill(folder: Path) -> bool:
     """Whether it is still there when the second process has looked at the folder."""
     left = folder / "epoch-0009.json.partial"
-    if team().rank == 0:
+    if process_group().rank == 0:
         left.touch()
-    wait_for_all()
-    if team().rank > 0:
+    barrier()
+    if process_group().rank > 0:
         finished(folder)
-    wait_for_all()
+    barrier()
     return left.exists()
 
 
@@ -137,7 +137,7 @@ def _numbers() -> Tensor:
 def _normalised(part_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The answer, its gradient for a loss of the whole, and the variance that is kept."""
     part_BCHW = part_BCHW.requires_grad_()
-    norm = synchronised(nn.Sequential(nn.BatchNorm2d(3)))  # type: ignore[arg-type]
+    norm = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)))  # type: ignore[arg-type]
     normal_BCHW = norm(part_BCHW)
     normal_BCHW.pow(3).sum().backward()
     assert part_BCHW.grad is not None
@@ -155,7 +155,7 @@ def _error(call: Callable[[], object]) -> str:
 def _process(rank: int, port: int, folder: Path, answers: Any) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
     os.environ["MASTER_PORT"] = str(port)
-    with joined("cpu"):
+    with join_process_group("cpu"):
         found = _try_all(folder)
     torch.save(found, answers)
 
@@ -268,7 +268,7 @@ def test_normalisation_and_its_gradient_are_those_of_the_whole_batch(
 
 
 def test_what_the_processes_say_to_each_other(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    assert [member["team"] for member in two] == [distributed.Team(0, 2), distributed.Team(1, 2)]
+    assert [member["team"] for member in two] == [distributed.ProcessGroup(0, 2), distributed.ProcessGroup(1, 2)]
     assert two[1]["heard"] == "a job"
     for member in two:
         assert [gradient.tolist() for gradient in member["average"]] == [[[0.5, 0.5], [0.5, 0.5]], [2.0]]
@@ -287,6 +287,6 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(tmp_path: Path) -> None
 
 
 def test_without_torchrun_there_is_a_team_of_one() -> None:
-    with joined("cpu") as found:
-        assert found == team() == distributed.Team(0, 1)
-        assert synchronised(nn.BatchNorm2d(3)).__class__ is nn.BatchNorm2d  # type: ignore[arg-type,comparison-overlap]
+    with join_process_group("cpu") as found:
+        assert found == process_group() == distributed.ProcessGroup(0, 1)
+        assert synchronise_batch_norm(nn.BatchNorm2d(3)).__class__ is nn.BatchNorm2d  # type: ignore[arg-type,comparison-overlap]

@@ -235,7 +235,7 @@ def champion_of(machine: MachineConfig) -> Version:
 def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_api: str) -> None:
     store = machine.store
     dataset = make_store(store)
-    with pytest.raises(ValueError, match="there is no champion to roll back; `mtanet train` makes the first"):
+    with pytest.raises(ValueError, match="there is no champion to roll back; `mtanet train` creates the first one"):
         roll_back(store)
     first = add_version(store, dataset, noise=0.5)
     choose(dataset, first, machine)
@@ -389,7 +389,7 @@ def test_a_champion_without_weights_or_of_another_edition_fails(machine: Machine
     reason = choose(dataset, second, machine)
     assert "mtanet v1 before it fails on" in reason
     assert "the weights of mtanet v1 cannot be used: " in reason
-    assert "half-written (no model.json beside it); delete it and train again" in reason
+    assert "incomplete (no model.json beside it); delete it and train again" in reason
     assert champion_of(machine).number == 2
 
     registry.promote(store, first)

@@ -91,7 +91,9 @@ def test_a_leak_of_the_official_splits_is_told(sample: Path, tmp_path: Path, cap
     video = plant_leak(sample)
     leaks = refuse_leaks(ingest(sample, tmp_path, "official"), tmp_path)
     assert [(leak.name, leak.trains, leak.split) for leak in leaks] == [(video, Task.EXPR, Split.VALIDATION)]
-    assert f"scores will flatter, for the official splits leak: {video} trains expr and is in the" in caplog.text
+    assert (
+        f"scores will be too good, because the official splits leak: {video} trains expr and is in the" in caplog.text
+    )
 
 
 def corrupt(labels_file: Path) -> str:

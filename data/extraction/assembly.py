@@ -1,4 +1,4 @@
-"""Detections of a video -> a file of faces per track, a row a frame, and a manifest of who was chosen and why."""
+"""Detections of a video -> a file of faces per track with a row per frame, and a manifest that explains each choice."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from data.tracks.people import Person, find_people
 ASSUMED_HZ = 25.0
 """Frame rate for following people where a file has no timestamps; it is not stored."""
 _DESCRIBED = 50
-"""So many people are in the manifest."""
+"""At most this many people are described in the manifest."""
 
 
 def write_tracks(
     video: Path, found: Path, folder: Path, casting: Casting, *, device: Device, check: Callable[[], None]
 ) -> None:
-    """Fills the folder with a file per track, from the whole folder of the video's detections.
+    """Fills the folder with a file per track, from the complete folder of the video's detections.
 
-    `check` is called after the video was read again for its gaps, and raises if it may be another by now.
+    `check` is called after the video is read again to fill gaps, and raises if the video may have changed.
 
     Raises:
-        ValueError: A hint does not fit, or the video cannot be read again for its gaps.
+        ValueError: A hint does not fit, or the video cannot be read again.
     """
     manifest, files = read_manifest(found), parquet_files(found)
     people = find_people(_frames(files))
@@ -90,7 +90,7 @@ def write_tracks(
 def _gaps(
     files: Sequence[Path], people: Sequence[Person], choices: Mapping[str, Choice], longest_s: float
 ) -> dict[str, dict[int, Filled]]:
-    """The faces to be put between others, by track and frame."""
+    """The faces that fill gaps, by track and frame."""
     pairs = {
         track_id: find_gaps(choice.person, people, longest_s=longest_s) if choice.person and longest_s else []
         for track_id, choice in choices.items()
@@ -153,7 +153,7 @@ def _explain(choice: Choice, people: Sequence[Person]) -> dict[str, Any]:
 
 
 def _rounded(number: float | None) -> float | None:
-    """JSON knows no infinity."""
+    """JSON has no infinity."""
     return None if number is None or math.isinf(number) else round(number, 3)
 
 
@@ -176,7 +176,7 @@ def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:
 
 @dataclass(frozen=True, eq=False)
 class _Patches:
-    """What a track's rows have in their gaps."""
+    """The filled rows of a track."""
 
     track_id: str
     faces: Mapping[int, Filled]
@@ -199,7 +199,7 @@ _OF_FACE = ("status", "box", "landmarks", "score", "face_jpeg")
 def _write_track(
     folder: Path, files: Sequence[Path], names: tuple[str, str], person: Person | None, patches: _Patches
 ) -> dict[str, int]:
-    """Writes a row for every frame, with the person's face where there is one; returns the rows by status."""
+    """Writes a row for every frame, with the person's face if found; returns the number of rows by status."""
     track_id, video_id = names
     row_of_frame = {face.frame_index: face.row for face in person.faces} if person else {}
     counts = dict.fromkeys((status.value for status in Status), 0)
@@ -228,13 +228,13 @@ def _write_track(
 
 
 def _without_face(statuses: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What each frame's status is to one who has no face in it: somebody else's face is none."""
+    """The status of a frame in which this track has no face, even if it shows other faces."""
     is_lost = pa.compute.equal(statuses, Status.DECODE_ERROR.value)
     return pa.compute.if_else(is_lost, Status.DECODE_ERROR.value, Status.NO_FACE.value)
 
 
 def _patched(faces: pa.Table, frame_indices: Sequence[int], patches: _Patches) -> pa.Table:
-    """The faces of a part with those of the gaps among them; frames that are in no gap keep theirs."""
+    """The faces of a part, with filled ones put into the gaps."""
     places = {index: place for place, index in enumerate(frame_indices) if index in patches.faces}
     if not places:
         return faces

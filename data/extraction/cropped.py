@@ -1,6 +1,6 @@
-"""The data set's own crops, `cropped_aligned/<track>/00001.jpg`, as face shards: for those who hold no raw video.
+"""The data set's own crops, `cropped_aligned/<track>/00001.jpg`, as face shards, for users without the raw videos.
 
-Crop n (counted from 1) shows frame n - 1; a number that is not there is a frame without a face.
+Crop n (counted from 1) shows frame n - 1; a missing number is a frame without a face.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from data.store.hashes import folder_hash
 from data.store.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
 
 SOURCE = "crops"
-"""Of a faces folder that was not made from a video."""
+"""The `source` of a faces folder that was made from crops."""
 VERSION = 1
-"""Part of the digest: raised when the same crops give other rows than before."""
+"""Part of the digest: raised when the same crops give different rows than before."""
 
 
 def take_crops(
     first: Path, store: Path, *, track_ids: Sequence[str], progress: Callable[[int], None] | None = None
 ) -> Path:
-    """The folder with a file of faces per track of a video, made of its crops if it is not there.
+    """The folder with a file of faces per track of a video, made from its crops if it is missing.
 
-    The crops are taken as they are. All tracks have a row for every number up to the largest one of the video; frames
-    after that are not known. A crop that does not decode has the status `decode_error`. There is no time, no box and
-    no score.
+    The crops are stored unchanged. All tracks have a row for every number up to the largest one of the video; later
+    frames are unknown. A crop that cannot be decoded gets the status `decode_error`. There are no times, boxes or
+    scores.
 
     Args:
-        first: The crops of one of the video's tracks; those of the others lie beside it.
-        store: The folder of all that is made.
-        track_ids: The tracks.
+        first: The crops of one of the video's tracks; those of the other tracks are beside it.
+        store: The folder of all outputs.
+        track_ids: The tracks of the video.
         progress: Called with the number of rows done since the last call.
 
     Raises:
-        ValueError: A folder is not there, or something in it is no crop of 112 x 112 px; all such files are told.
+        ValueError: A folder is missing, or contains files that are not crops of 112 x 112 px; all are listed.
     """
     video_id = video_of(first.name, {})
     crops = {track_id: list_crops(first.parent / track_id) for track_id in sorted(track_ids)}
@@ -72,10 +72,10 @@ def take_crops(
 
 
 def list_crops(folder: Path) -> dict[int, Path]:
-    """The crops of a track by their number, in order.
+    """The crops of a track by number, in order.
 
     Raises:
-        ValueError: There is no such folder, no crop in it, or a picture that has no number of its own.
+        ValueError: The folder is missing, contains no crops, or a picture has no number or a duplicate one.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected the crops of a track, found no such folder")
@@ -111,7 +111,7 @@ def _tables(
 
 
 def _read_crop(path: Path | None, problems: list[str]) -> tuple[Status, bytes | None]:
-    """A crop's bytes, unless it is missing or damaged; one of another kind is added to the problems."""
+    """The bytes of a crop unless it is missing or damaged; crops of the wrong kind are added to the problems."""
     if path is None:
         return Status.NO_FACE, None
     jpeg = path.read_bytes()

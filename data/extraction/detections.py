@@ -1,7 +1,7 @@
-"""A video -> every face in it, with its crop and its owner's look, in parts that outlive a killed run.
+"""A video -> every face in it, with its crop and a descriptor of its colours, in parts that outlive a killed run.
 
-A part holds `PART_FRAMES` frames and appears whole. A run that goes on decodes and drops the frames of the parts that
-are there; its chunks are the same as an unbroken run's, so its parts are too, byte for byte.
+A part holds `PART_FRAMES` frames and is written in one piece. A resumed run decodes but skips the frames of existing
+parts; its chunks are those of an unbroken run, so its parts are identical byte for byte.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from data.store.shards import read_table, write_folder, write_manifest, write_pa
 from data.video.frames import Chunk, Decoder, read_frames
 
 VERSION = 9
-"""Part of the digest: raised when the same video and settings give other detections than before."""
+"""Part of the digest: raised when the same video and settings give different detections than before."""
 PART_FRAMES = 1000
 _WINDOW_BYTES = 70_000_000
 _LONGEST_WINDOW = 25
@@ -45,10 +45,11 @@ _torch_threads: list[int] = []
 
 
 def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
-    """How many frames of this size are decoded and searched together, which is how long a look must hold.
+    """Number of frames of this size that are decoded and searched together: the window of `search`.
 
-    As many as fit some memory, of which about seven windows are in use at once, but `at_least` so many; a divisor of
-    the frames of a part.
+    As many as fit the memory (about seven windows are in use at once), but at least `at_least`; it divides the number
+    of
+    frames of a part.
     """
     assert at_least <= PART_FRAMES, f"{at_least} frames at once: expected {PART_FRAMES} at most, those of a part"
     longest = min(_LONGEST_WINDOW, PART_FRAMES // 2, _WINDOW_BYTES // (3 * width_px * height_px))
@@ -58,7 +59,7 @@ def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
 
 
 def memory_bytes(width_px: int, height_px: int, *, at_least: int = 1) -> int:
-    """What the frames take that are in memory at once while such a video is read."""
+    """Memory of the frames that are in use at once while such a video is read."""
     return _WINDOWS_IN_USE * window_frames(width_px, height_px, at_least=at_least) * 3 * width_px * height_px
 
 
@@ -76,8 +77,8 @@ def write_detections(
 ) -> None:
     """Fills the folder with parts; its manifest has `facts`, `num_frames` and `damaged_packets`.
 
-    Decoding, searching, cutting and writing go on at the same time. `check` is called before a part is kept, and raises
-    if the frames may not be those of the video any more.
+    Decoding, searching, cropping and writing run in parallel. `check` is called before a part is written, and raises if
+    the video may have changed.
 
     Raises:
         ValueError: The video cannot be read.
@@ -106,7 +107,7 @@ def write_detections(
 
 @dataclass(frozen=True)
 class _Done:
-    """What is kept of a chunk, without its pixels."""
+    """What is stored of a chunk, without its pixels."""
 
     frame_indices: range
     damaged_packets: int
@@ -141,7 +142,7 @@ def _table(found: tuple[Chunk, Sequence[Seen]], *, jpeg_quality: int, device: De
 
 
 def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, device: Device) -> pa.Table:
-    """What is stored of each face, frame by frame."""
+    """The stored columns of each face, frame by frame."""
     owners = [number for number, of_frame in enumerate(faces) for _ in of_frame.scores_F]
     boxes_N4, landmarks_N52, scores_N = (
         np.concatenate(parts)
@@ -168,7 +169,7 @@ def _lists(values_NK: np.ndarray) -> pa.ListArray:
 
 
 def _write_part(pending: list[pa.Table], folder: Path, number: int) -> None:
-    """Writes what is pending, if there is any, and empties it."""
+    """Writes the pending rows, if any, and clears them."""
     table = pa.concat_tables(pending, promote_options="none").combine_chunks() if pending else None
     if table is not None and len(table):
         write_parquet(table, folder / f"part-{number:05d}.parquet")
@@ -176,7 +177,7 @@ def _write_part(pending: list[pa.Table], folder: Path, number: int) -> None:
 
 
 def _num_whole_parts(folder: Path) -> int:
-    """How many parts need not be made again: those before the first that is missing or, as a video's last, short."""
+    """Number of complete parts, up to the first that is missing or, as the last of a video, short."""
     return next(number for number in count() if not _is_whole(folder / f"part-{number:05d}.parquet", number))
 
 
@@ -187,7 +188,7 @@ def _is_whole(part: Path, number: int) -> bool:
 
 @contextmanager
 def _searchers(threads: int) -> Iterator[Executor]:
-    """Threads in each of which PyTorch takes one core: threads that share a frame would wait for each other."""
+    """Threads that each use one core for PyTorch; threads that share a frame would wait for each other."""
     with _torch_lock:
         _torch_threads.append(_torch_threads[0] if _torch_threads else torch.get_num_threads())
     try:
@@ -197,7 +198,7 @@ def _searchers(threads: int) -> Iterator[Executor]:
         with _torch_lock:
             before = _torch_threads.pop()
             if not _torch_threads:
-                torch.set_num_threads(before)  # it is that of threads to come, too: several videos are searched at once
+                torch.set_num_threads(before)  # also for threads to come, since several videos are searched in parallel
 
 
 def _take_one_core() -> None:

@@ -34,9 +34,10 @@ class Filled:
 
 
 def find_gaps(person: Person, people: Sequence[Person], *, longest_s: float) -> list[tuple[Face, Face]]:
-    """The pairs of neighbouring faces with frames between them, at most so far apart, that can be filled.
+    """The pairs of neighbouring faces, at most `longest_s` apart, whose frames in between can be filled.
 
-    Between them the person neither leaps nor grows, and nobody else's face is in the way: the pixels would be theirs.
+    Between the two, the person neither jumps nor changes size much, and no other face is in the way, whose pixels would
+    be cut instead.
     """
     near = [
         (one, other)
@@ -57,7 +58,7 @@ def _is_steady(one: Face, other: Face) -> bool:
 
 
 def _is_in_the_way(one: Face, other: Face, others: Mapping[int, Sequence[Face]]) -> bool:
-    """Whether, in a frame between, somebody's face overlaps the box around both faces."""
+    """Whether, in a frame in between, another face overlaps the box around both faces."""
     boxes = [_box(one), _box(other)]
     left, top = (min(box[axis] for box in boxes) for axis in (0, 1))
     right, bottom = (max(box[axis] + box[axis + 2] for box in boxes) for axis in (0, 1))
@@ -70,7 +71,7 @@ def _box(face: Face) -> tuple[float, float, float, float]:
 
 
 def fill_gap(one: Face, other: Face, landmarks: Mapping[int, np.ndarray]) -> dict[int, Filled]:
-    """The faces of the frames between two, by frame, on straight lines; `landmarks` are those of the two, by row."""
+    """Interpolated faces for the frames between two faces, by frame; `landmarks` holds those of the two, by row."""
     start_4, end_4 = (np.array(_box(face)) for face in (one, other))
     filled = {}
     for frame_index in range(one.frame_index + 1, other.frame_index):
@@ -90,12 +91,12 @@ def cut_gaps(
     chunk: int,
     jpeg_quality: int,
 ) -> dict[tuple[str, int], bytes]:
-    """The crops of the gaps of each track, by track and frame, cut from the pixels of that very frame.
+    """The crops for the gaps of each track, by track and frame, cut from the pixels of their own frames.
 
-    The video is decoded from its start once more, up to the last gap; without gaps it is not opened.
+    Decodes the video again from its start up to the last gap; without gaps it is not opened.
 
     Raises:
-        ValueError: The video cannot be read any more, or ends before the last gap.
+        ValueError: The video can no longer be read, or ends before the last gap.
     """
     wanted = sorted((frame_index, track_id) for track_id, filled in gaps.items() for frame_index in filled)
     jpegs: dict[tuple[str, int], bytes] = {}

@@ -1,4 +1,4 @@
-"""Faces of frames between two searched ones, and two looks at one frame. Shapes: F and G faces."""
+"""Faces in the frames between two searched ones, and two detection passes over one frame. Shapes: F and G faces."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from data.faces.detector import LARGEST_OVERLAP, Faces, overlaps
 
 FARTHEST = 0.15
-"""By which share of its size a face's landmarks may have moved from one searched frame to the next, at most, so that
-those between need no search: what is interpolated is wrong by no more than that, even where the film is cut."""
+"""Largest move of a landmark between two searched frames, as a share of the face's size, for which the frames between
+are interpolated. The error of interpolation is no larger than that, even at a cut.
+"""
 GREATEST_GROWTH = 1.15
 
 
@@ -32,7 +33,7 @@ def agreement(one: Faces, other: Faces) -> np.ndarray | None:
 
 
 def faces_between(one: Faces, other: Faces, partner_F: np.ndarray, share: float) -> Faces:
-    """The faces at this share, in (0, 1), of the way from one frame to the other, on straight lines."""
+    """The faces at this share, in (0, 1), of the straight line from one frame to the other."""
     return Faces(
         between(one.boxes_F4, other.boxes_F4[partner_F], share),
         between(one.landmarks_F52, other.landmarks_F52[partner_F], share),
@@ -47,10 +48,12 @@ def between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
 
 
 def confirmed(full: Faces, small: Faces) -> Faces:
-    """The faces of a full look at a frame, each as a smaller look saw it, if it did.
+    """The faces of a full detection pass, each at the position that a smaller pass found, if it did.
 
-    Where a face is differs with the size at which it is seen, by some percent of the distance of the eyes; so that it
-    does not jump, a full look says which faces there are, and the looks that the frames around have say where.
+    The position of a face varies with the detection size, by some percent of the distance between the eyes. So that
+    faces
+    do not jump, the full pass decides which faces exist, and the smaller passes of this and other frames where they
+    are.
     """
     partner_F = pairs(full.boxes_F4, small.boxes_F4)
     seen_F = partner_F >= 0
@@ -62,7 +65,7 @@ def confirmed(full: Faces, small: Faces) -> Faces:
 
 
 def pairs(boxes_F4: np.ndarray, others_G4: np.ndarray) -> np.ndarray:
-    """For each box (x y w h) the number of the other that it overlaps most, if that overlaps it most too; else -1."""
+    """For each box (x y w h), the index of the other box that it overlaps most, if that is mutual; else -1."""
     if not len(boxes_F4) or not len(others_G4):
         return np.full(len(boxes_F4), -1)
     overlap_FG = overlaps(boxes_F4, others_G4)

@@ -1,12 +1,11 @@
-"""Which frames of a video are searched for faces, and how closely.
+"""Decides which frames of a video are searched for faces, and at what size.
 
-Frames come in windows. Of a window every k-th frame is searched, and its last. Where two searched frames agree those
-between get their faces by interpolation, and where not the one in their middle is searched, and so on. A look at a
-frame is a full one or, where all faces are large, one at a smaller size and for large faces only, which takes a
-fraction of the time. The last frame of a window always has a full look: if it shows more or fewer faces than that of
-the window before, the whole window is searched in full, and so is each frame in which a smaller look finds another
-number of faces. All of it depends on nothing but the frames since the start of a part. Shapes: H rows, W columns,
-C RGB.
+Frames come in windows. In a window, every k-th frame and the last one are searched. Where two searched frames agree,
+the faces between them are interpolated; otherwise the frame in the middle is searched, and so on. A detection pass is
+full or, if all faces are large, at a smaller size and for large faces only, which takes a fraction of the time. The
+last frame of a window always gets a full pass. If that shows more or fewer faces than the last full pass before, the
+whole window is searched in full, and so is each frame in which a smaller pass finds a different number of faces. The
+result depends only on the frames since the start of a part. Shapes: H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -23,17 +22,18 @@ from data.schema import Status
 from data.video.frames import Chunk, Frame
 
 SMALLEST_FACE_PX = 50
-"""Shorter side of the smallest face in a smaller look: as large a face is found as surely as at full size, and its
-landmarks are as steady and as near to their mean over sizes (docs/benchmarks.md)."""
+"""Shorter side of the smallest face in a smaller pass: faces this large are found as reliably as at full size, and
+their landmarks are as steady and as close to their mean over sizes (docs/benchmarks.md).
+"""
 _FACE_TO_SHRINK_PX = 60
 """At the smaller size a face must be this large for the size to fall: it should not change to and fro."""
 _SIZES = (*(sixteenths / 16 for sixteenths in range(4, 13)), 1.0)
-"""The sizes of looks, in terms of the full one."""
+"""The sizes of detection passes, relative to the full size."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is seen in a frame."""
+    """The faces found in a frame."""
 
     faces: Faces
     status: Status
@@ -41,19 +41,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the end of a window leaves to the next one."""
+    """State that the end of a window passes on to the next one."""
 
     faces: Faces | None
     """Of the last frame; None before the first one."""
     num_faces: int
-    """In a full look at it."""
+    """In the last full pass."""
     size_px: int
-    """At which the next frames are looked at."""
+    """Detection size for the next frames."""
 
 
 @dataclass(frozen=True)
 class _Window:
-    """The frames of a window and the looks at them."""
+    """The frames of a window and their detection passes."""
 
     frames_HWC: Sequence[Frame]
     detector: FaceDetector
@@ -65,7 +65,7 @@ class _Window:
         return self.detector.full_size_px(self.frames_HWC[0].shape[:2])
 
     def look(self, numbers: Sequence[int], size_px: int) -> Iterator[tuple[int, Faces]]:
-        """The faces of these frames, some frames in each thread of the pool; looking begins at once."""
+        """The faces of these frames; the pool's threads start at once, on some frames each."""
         some = self.detector.frames_at_once
         groups = [
             [self.frames_HWC[number] for number in numbers[at : at + some]] for at in range(0, len(numbers), some)
@@ -75,16 +75,16 @@ class _Window:
         return zip(numbers, (faces for group in found for faces in group), strict=True)
 
     def look_in_full(self, numbers: Sequence[int]) -> dict[int, Faces]:
-        """The faces of these frames at full size; no frame is looked at twice."""
+        """The faces of these frames at full size; no frame is searched twice."""
         self.full_looks.update(self.look_in_full_if_new(numbers))
         return {number: self.full_looks[number] for number in numbers}
 
     def look_in_full_if_new(self, numbers: Sequence[int]) -> Iterator[tuple[int, Faces]]:
-        """Full looks at those of these frames that had none yet; looking begins at once."""
+        """Full passes over those of these frames that had none yet; they start at once."""
         return self.look([number for number in numbers if number not in self.full_looks], self.full_px)
 
     def find(self, numbers: Sequence[int], size_px: int, num_faces: int | None) -> dict[int, Faces]:
-        """The faces of these frames, where so many are expected; without that, by a full look at each."""
+        """The faces of these frames; a full pass is made where their number is not the expected one or unknown."""
         if size_px == self.full_px:
             return self.look_in_full(numbers)
         return self.checked(dict(self.look(numbers, size_px)), num_faces)
@@ -92,17 +92,18 @@ class _Window:
     def find_and_check_last(
         self, numbers: Sequence[int], size_px: int, num_faces: int
     ) -> tuple[dict[int, Faces], int | None]:
-        """The same; and the number expected, or None if a full look at the last frame shows another."""
+        """The same, and the expected number of faces, or None if a full pass over the last frame finds a different
+        number."""
         if size_px == self.full_px:
             return self.look_in_full(numbers), num_faces
-        full = self.look_in_full_if_new(numbers[-1:])  # goes on with the others
+        full = self.look_in_full_if_new(numbers[-1:])  # runs in parallel with the others
         small = self.look(numbers, size_px)
         self.full_looks.update(full)
         expected = num_faces if len(self.full_looks[numbers[-1]].scores_F) == num_faces else None
         return self.checked(dict(small), expected), expected
 
     def checked(self, small: dict[int, Faces], num_faces: int | None) -> dict[int, Faces]:
-        """What smaller looks found, by full looks where it is doubtful."""
+        """The faces of smaller passes, replaced by those of full passes where doubtful."""
         doubtful = [
             number for number, faces in small.items() if len(faces.scores_F) != num_faces or number in self.full_looks
         ]
@@ -113,7 +114,7 @@ class _Window:
 def search_frames(
     chunks: Iterable[Chunk], detector: FaceDetector, search: Search, *, part_frames: int, pool: Executor
 ) -> Generator[tuple[Chunk, list[Seen]]]:
-    """Each chunk, which is a window, with what is seen in its frames; every part starts as if it were a video."""
+    """Each chunk, which is a window, with the faces of its frames; every part is searched independently of the others."""
     known = None
     for chunk in chunks:
         if chunk.frame_indices.start % part_frames == 0:
@@ -158,7 +159,7 @@ def _search_window(
 
 
 def _first_look(window: _Window, number: int, search: Search) -> _Known:
-    """What is known before the first frame of a part, and after frames that are unknown."""
+    """The initial state at the first frame of a part, and after frames that could not be decoded."""
     full = window.look_in_full([number])[number]
     return _Known(None, len(full.scores_F), _size_px(full, window, search, None))
 
@@ -169,9 +170,9 @@ def _keys(num_frames: int, every: int, *, is_first: bool) -> list[int]:
 
 
 def _between(found: dict[int, Faces], before: Faces | None) -> tuple[dict[int, Faces], list[int]]:
-    """The faces of the frames between searched ones that agree, and the middle frame between others.
+    """Interpolated faces between searched frames that agree, and the middle frame between those that do not.
 
-    `before` are the faces of the frame before the window, number -1.
+    `before` holds the faces of frame -1, the one before the window.
     """
     interpolated: dict[int, Faces] = {}
     open_frames: list[int] = []
@@ -190,7 +191,7 @@ def _between(found: dict[int, Faces], before: Faces | None) -> tuple[dict[int, F
 
 
 def _size_px(full: Faces, window: _Window, search: Search, current_px: int | None) -> int:
-    """The least size of a look at which all these faces are large enough."""
+    """The smallest detection size at which all these faces are large enough."""
     full_px = window.full_px
     if not search.adaptive_size or not len(full.scores_F):
         return full_px  # a face that comes into an empty picture may have any size

@@ -37,7 +37,7 @@ class Casting:
     track_ids: Sequence[str] | None = None
     """The annotated tracks of the video; None: one track for each person found."""
     hints: Mapping[str, Hint] = field(default_factory=dict)
-    """Which person belongs to a track, by track; those for tracks of other videos are ignored."""
+    """Which person belongs to a track, by track. Hints for tracks of other videos are ignored."""
     fill_gaps_s: float = 0.0
     """Fills gaps of at most this many seconds between two faces of a person with interpolated faces, where the person
     did not move far. They are cut from their own frame's pixels and marked `interpolated`. 0 fills none."""
@@ -48,6 +48,6 @@ class Casting:
 
     @property
     def key(self) -> list[Any]:
-        """What the result depends on."""
+        """Everything that the result depends on."""
         tracks = None if self.track_ids is None else sorted(self.track_ids)
         return [tracks, {track_id: hint.key for track_id, hint in self.own_hints.items()}, self.fill_gaps_s]

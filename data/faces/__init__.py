@@ -3,5 +3,5 @@
 - `retinaface`: the detector's network and weights
 - `detector`: boxes, landmarks and scores of the faces in frames
 - `look_queue`: one thread that runs the detector for all threads of a GPU
-- `crops`: alignment, crops, JPEG and the colour cue; does not know who is who
+- `crops`: alignment, crops, JPEG and the colour descriptor; knows nothing of identities
 """

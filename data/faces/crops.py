@@ -1,6 +1,6 @@
-"""Frame and landmarks -> an upright face of 112 x 112 px, as a JPEG, and a descriptor of how its owner looks.
+"""Frame and landmarks -> an upright face of 112 x 112 px as a JPEG, and a descriptor of the person's colours.
 
-Points are in px as the detector and OpenCV count them, pixel centres at whole numbers; DALI puts centres at halves.
+Points are in px as in the detector and OpenCV, with pixel centres at whole numbers; DALI has centres at halves.
 Shapes: N faces, H rows, W columns, C RGB.
 """
 
@@ -19,16 +19,17 @@ from data.video.frames import Frame
 from data.video.pixels import resized
 
 TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
-"""Where the five landmarks lie in a crop: the template of ArcFace, on which public face networks are trained."""
+"""Positions of the five landmarks in a crop: the template of ArcFace, on which public face networks are trained."""
 
 _REGION_PX = 192
-"""The face is shrunk to about this size with antialiasing, then turned: the turn alone samples too sparsely."""
+"""The face is first shrunk to about this size with antialiasing, then turned; the turn alone would sample too sparsely.
+"""
 _REGION_MARGIN = 1.04
 
 _LEVELS = 4
 _SAMPLES = 16
 _BESIDE_24 = np.array([(-0.2, -0.3, 1.4, 1.2), (-0.5, 1.1, 2.0, 1.0)])
-"""Head and shoulders: x y w h beside a face's box, in units of its width and height."""
+"""Head and shoulders: x y w h relative to a face's box, in units of its width and height."""
 APPEARANCE_LENGTH = len(_BESIDE_24) * _LEVELS**3
 
 
@@ -67,7 +68,7 @@ def cut_faces(
 ) -> np.ndarray:
     """The aligned faces, uint8 `(N, FACE_SIZE_PX, FACE_SIZE_PX, C)`; face n is cut from frame `owners[n]`.
 
-    Where a face reaches beyond its frame the frame's outermost pixels go on.
+    Where a face extends beyond its frame, the frame's edge pixels repeat.
     """
     if not len(owners):
         return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
@@ -86,7 +87,7 @@ def _cut_by_dali(
     *,
     device: Device,
 ) -> ndd.Batch:
-    """What a GPU does; on a CPU it runs as well, for tests."""
+    """The GPU's way; it runs on a CPU too, for tests."""
     regions = ndd.resize(
         ndd.as_batch([frame_HWC[:] for frame_HWC in frames_HWC], layout="HWC"),
         size=(_REGION_PX, _REGION_PX),
@@ -126,9 +127,9 @@ def encode_jpegs(faces_NHWC: np.ndarray, *, quality: int) -> list[bytes]:
 
 
 def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np.ndarray) -> np.ndarray:
-    """How the owner of each face looks: colours of the head and of the shoulders, float32 `(N, APPEARANCE_LENGTH)`.
+    """Colours of the head and the shoulders of each face, float32 `(N, APPEARANCE_LENGTH)`.
 
-    Two histograms, whose square roots have length 1 together: the scalar product of two descriptors is 1 for the same
+    The square roots of two histograms, with length 1 together: the dot product of two descriptors is 1 for identical
     colours and 0 for none in common.
     """
     if not len(owners):
@@ -138,20 +139,21 @@ def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np
         frames_HWC[owner][rows_2S1, columns_21S]
         for owner, rows_2S1, columns_21S in zip(owners, rows_N2S1, columns_N21S, strict=True)
     ]
-    pixels = torch.stack(grids_2SSC).cpu().numpy().reshape(-1, _SAMPLES**2, 3)  # those of both regions, face by face
+    pixels = torch.stack(grids_2SSC).cpu().numpy().reshape(-1, _SAMPLES**2, 3)  # both regions, face by face
     histograms_NL = _histograms(pixels).reshape(-1, APPEARANCE_LENGTH)
     looks_NL: np.ndarray = np.sqrt(histograms_NL / len(_BESIDE_24)).astype(np.float32)
     return looks_NL
 
 
 def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts of frames around crops: starts and ends (y, x) in px, and the matrices from them, resized, to crops.
+    """The regions of frames around crops: starts and ends (y, x) in px, and the matrices from resized regions to crops.
 
-    They end where the frame does, since DALI reads beyond the memory of a frame that it is told to resize more of; what
-    a crop shows beyond is then the edge, repeated when the region is turned.
+    They end at the frame's edge, because DALI reads beyond a frame's memory when the region is larger; beyond the edge,
+    a
+    crop shows the edge pixels repeated.
     """
     turns_N22 = matrices_N23[:, :, :2]
-    # pixel centres from whole numbers to halves
+    # moves pixel centres from whole numbers to halves
     shifts_N2 = matrices_N23[:, :, 2] + 0.5 - 0.5 * turns_N22.sum(2)
     corners_24 = np.array([[0, FACE_SIZE_PX, FACE_SIZE_PX, 0], [0, 0, FACE_SIZE_PX, FACE_SIZE_PX]])
     corners_N24 = np.linalg.solve(turns_N22, corners_24 - shifts_N2[:, :, None])
@@ -169,7 +171,7 @@ def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarr
 
 
 def _grids(boxes_N4: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the samples in both regions beside each face; beyond the frame its edge is repeated."""
+    """Rows and columns of the samples in both regions of each face; beyond the frame its edge repeats."""
     x_N11, y_N11, w_N11, h_N11 = np.split(boxes_N4[:, :, None], 4, axis=1)
     x_21, y_21, w_21, h_21 = np.split(_BESIDE_24, 4, axis=1)
     steps_S = (np.arange(_SAMPLES) + 0.5) / _SAMPLES

@@ -22,7 +22,7 @@ from data.video.frames import Frame
 from data.video.pixels import resized
 
 LARGEST_UPSCALING = 3.0
-"""A frame smaller than the detection size is enlarged, so that its small faces are found, but not beyond this."""
+"""A frame smaller than the detection size is enlarged to find small faces, but by no more than this factor."""
 
 _LEVELS = ((8, (16.0, 32.0)), (16, (64.0, 128.0)), (32, (256.0, 512.0)))
 """Of each of the three maps: px between its cells, and the sides in px of the two anchors in a cell."""
@@ -30,7 +30,7 @@ _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 LARGEST_OVERLAP = 0.4
 """Of two boxes of one frame: with more they are the same face, found twice."""
 _FRAMES_AT_ONCE: dict[Device, int] = {"cpu": 2, "gpu": 64}
-"""On a CPU more frames at once no longer fit its cache: 8 take 1.2 times as long a frame as 2."""
+"""On a CPU, more frames at once exceed its cache: with 8, a frame takes 1.2 times as long as with 2."""
 _BATCHES_ON_GPU = (1, 8, 32, 64)
 
 
@@ -56,9 +56,9 @@ class FaceDetector:
         self._min_score = min_score
         self._detection_size = detection_size
         self._device = device
-        _network(device)  # here, so that no thread waits for it, and wrong weights are an error at once
+        _network(device)  # made here, so that no thread waits for it and wrong weights fail at once
         self.frames_at_once = _FRAMES_AT_ONCE[device]
-        """So many are best given to `look` together."""
+        """Best number of frames per call of `look`."""
 
     def detect(self, frames_NHWC: Tensor) -> list[Faces]:
         """The faces of each frame (uint8 RGB on the detector's device)."""
@@ -74,11 +74,11 @@ class FaceDetector:
         return min(self._detection_size, round(LARGEST_UPSCALING * max(height_width)))
 
     def look(self, frames_HWC: Sequence[Frame], size_px: int, *, small_faces: bool = True) -> list[Faces]:
-        """The faces of each of a few frames of one size, seen with this longer side; from any thread.
+        """The faces in each of a few frames of one size, searched with this longer side. Thread-safe.
 
-        Without `small_faces` it takes half the time, and misses some of the faces of less than 50 px in what is seen.
+        Without `small_faces` it takes half the time, and misses some faces smaller than 50 px in the resized frame.
 
-        Frames given together can change each other's faces by rounding errors; on a GPU so can those of other threads.
+        Frames in one call can change each other's faces by rounding errors; on a GPU, frames of other threads can too.
         """
         height, width = frames_HWC[0].shape[:2]
         look = Look(self._device, height, width, size_px, small_faces, self._min_score)
@@ -89,7 +89,7 @@ class FaceDetector:
 
 @dataclass(frozen=True)
 class Look:
-    """How frames are looked at, which is the same for all that are looked at together."""
+    """Settings of a detection pass; frames with the same ones can be searched together."""
 
     device: Device
     height: int
@@ -101,9 +101,9 @@ class Look:
 
 
 def look_together(frames_HWC: Sequence[Tensor], look: Look) -> list[Faces]:
-    """The faces of each of up to `frames_at_once` frames of a GPU, as one batch of one of few sizes.
+    """The faces in each of up to `frames_at_once` frames on a GPU, as one batch with one of few sizes.
 
-    For every new size cuDNN plans all of its work anew.
+    cuDNN plans all its work again for every new size.
     """
     resized_NCHW = _resized(torch.stack(list(frames_HWC)), look)
     num_frames = next((size for size in _BATCHES_ON_GPU if size >= len(frames_HWC)), len(frames_HWC))
@@ -113,7 +113,7 @@ def look_together(frames_HWC: Sequence[Tensor], look: Look) -> list[Faces]:
 
 @cache
 def _network(device: Device) -> RetinaFace:
-    """One for all detectors of the process: it has no state."""
+    """One network for all detectors of the process; it has no state."""
     return RetinaFace(read_weights()).to("cuda" if device == "gpu" else "cpu")
 
 

@@ -1,6 +1,6 @@
-"""Looks that several threads ask for, done by one thread, those at frames of the same size together.
+"""Runs the detection passes that several threads request in one thread, and frames of the same size together.
 
-On a GPU a look at one frame takes as long as one at dozens, and cuDNN plans every convolution anew in every thread.
+On a GPU, a pass over one frame takes as long as over dozens, and cuDNN plans every convolution again in every thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Request(Generic[Item, Result, Key]):
 
 
 class LookQueue(Generic[Item, Result, Key]):
-    """Calls `work(items, key)` in a thread of its own, each time for all callers with the same key that are waiting.
+    """Calls `work(items, key)` in its own thread, each time for all waiting callers with the same key.
 
     A call has at most `most` items, unless a single caller brings more.
     """
@@ -61,7 +61,7 @@ class LookQueue(Generic[Item, Result, Key]):
                     request.answer.set_result(list(islice(results, len(request.items))))
 
     def _together(self, waiting: Sequence[_Request[Item, Result, Key]]) -> list[_Request[Item, Result, Key]]:
-        """The first request, and those with the same key that fit beside it."""
+        """The first request, and those with the same key that fit into the same call."""
         together, num_items = [waiting[0]], len(waiting[0].items)
         for request in waiting[1:]:
             if request.key == waiting[0].key and num_items + len(request.items) <= self._most:

@@ -1,12 +1,12 @@
-"""The folder of everything that is made: one writer at a time, and what to do where nothing can be written.
+"""The folder of all outputs: one writer at a time, and clear errors when nothing can be written.
 
     check_store(store)                                    # before any work
-    with hold(store, f"faces-{digest}", what="107.mp4"):  # whoever comes second, waits
-        if not is_whole(folder):                          # and finds that there is nothing left to do
+    with hold(store, f"faces-{digest}", what="107.mp4"):  # the second one waits
+        if not is_whole(folder):                          # and then finds the work done
             ...
 
-Locks are the kernel's, on files in `store/locks` that stay: they hold between threads as between processes, and one
-that is killed lets go of its own.
+The kernel holds the locks, on files in `store/locks` that stay: they work between threads and processes, and a killed
+process releases its own.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _QUIET_S = 0.2
-"""Who waits longer says so."""
+"""Seconds after which a waiting process logs that it waits."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger("mtanet.store")
 
 
 class NoRoomError(RuntimeError):
-    """The disk, or the writer's share of it, is full: another try in a moment is no help."""
+    """The disk or the user's quota is full, so a retry would fail too."""
 
 
 class StoreError(ValueError):
@@ -40,7 +40,7 @@ class StoreError(ValueError):
 
 @contextmanager
 def says_no_room(path: Path) -> Iterator[None]:
-    """Where a full disk ends the block, which writes below `path`, the error says so and what to do.
+    """Turns the error of a full disk in the block, which writes below `path`, into one that explains what to do.
 
     Raises:
         NoRoomError: The disk is full.
@@ -59,10 +59,10 @@ def says_no_room(path: Path) -> Iterator[None]:
 
 
 def check_store(store: Path) -> None:
-    """Makes the store if need be.
+    """Creates the store if it is missing, and checks that it can be written to.
 
     Raises:
-        StoreError: Nothing can be written there.
+        StoreError: It cannot be written to.
         NoRoomError: The disk is full.
     """
     try:
@@ -80,12 +80,12 @@ def check_store(store: Path) -> None:
 
 @contextmanager
 def hold(store: Path, name: str, *, what: str) -> Iterator[None]:
-    """Within the block nobody else holds this name in this store, in whatever thread or process; not re-entrant.
+    """Holds this name in this store exclusively, across threads and processes, while the block runs. Not re-entrant.
 
     Args:
-        store: Its folder; made if need be.
-        name: Of what is written: one folder, or a kind of files.
-        what: The same for a reader of the log, who is told if it takes time until the other one is done.
+        store: The store's folder; created if missing.
+        name: What is written: a folder or a kind of files.
+        what: The same in words, for the log of a process that waits.
     """
     path = store / "locks" / f"{name}.lock"
     with says_no_room(path):
@@ -103,10 +103,10 @@ def hold(store: Path, name: str, *, what: str) -> Iterator[None]:
 
 
 def check_file(path: Path, what: str = "file") -> None:
-    """Nothing, if it can be opened.
+    """Checks that a file or folder exists and can be read.
 
     Raises:
-        ValueError: It is not there, is none, such as a folder or a pipe, or this user may not read it.
+        ValueError: It is missing, of another kind, such as a pipe, or this user may not read it.
         OSError: The disk or the network fails.
     """
     try:

@@ -1,7 +1,7 @@
-"""What a file's content is, by its hash: read once, and again whenever the file looks otherwise.
+"""Content hashes of files; a file is read again only if it seems to have changed.
 
-A file looks as its size, its times of change and its inode say. The time of the last change of the inode is among them:
-nobody can set it, so a file replaced by another of the same name, size and date is still seen to be another.
+A file seems unchanged if its size, its times of change and its inode are the same. They include the time of the last
+change of the inode, which nobody can set, so a replaced file with the same name, size and date is noticed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Looks = list[int]
 
 
 def look_at(path: Path) -> Looks:
-    """How the file looks now: bytes, times of change of its content and of its inode (ns), and its inode.
+    """Size, times of change of content and inode (ns), and inode of a file.
 
     Raises:
-        ValueError: It is not there, this user may not look at it, or it is no file: reading a pipe would wait for ever.
+        ValueError: It is missing, this user may not read it, or it is not a file: reading a pipe would never end.
     """
     with suppress(FileNotFoundError, PermissionError):
         status = path.stat()
@@ -39,10 +39,10 @@ def look_at(path: Path) -> Looks:
 
 
 def check_unchanged(path: Path, before: Looks) -> None:
-    """Called after a file was read, with its looks from before that.
+    """Checks, after a file was read, that it is the same as before.
 
     Raises:
-        ValueError: It was written to, replaced or removed meanwhile.
+        ValueError: It was changed, replaced or removed in the meantime.
     """
     now = _looks(path.stat()) if path.exists() else None
     if now is None:
@@ -63,7 +63,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """The sha256 of each file.
 
     Raises:
-        ValueError: A file is not there, may not be read, or changed while it was read.
+        ValueError: A file is missing, cannot be read, or changed while it was read.
     """
     known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:
@@ -78,7 +78,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
 
 
 def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
-    """One sha256 of the names and contents of some files of a folder, which may be too many to be known one by one."""
+    """One sha256 over the names and contents of a folder's files, which can be too many to be listed individually."""
     paths = sorted(files)
     looks = digest([(path.name, look_at(path)) for path in paths])
     name = str(folder.resolve())
@@ -94,14 +94,14 @@ def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
 
 
 def read_notes(store: Path, name: str) -> dict[str, Any]:
-    """What is noted in a JSON file of the store."""
+    """The notes in a JSON file of the store."""
     path = store / name
     notes: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return notes
 
 
 def add_notes(store: Path, name: str, new: Mapping[str, Any]) -> None:
-    """Adds to them; what others note at the same time stays."""
+    """Adds notes to a JSON file of the store; notes that other processes add at the same time stay."""
     if not new:
         return
     with hold(store, name, what=name):

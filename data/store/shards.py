@@ -1,10 +1,10 @@
-"""Output folders that are whole or not there at all, found again by the digest of what made them.
+"""Output folders that are complete or do not exist, named by the digest of what made them.
 
     with write_folder(folder) as partial:          # a folder beside it, renamed when the block ends
         write_parquet(table, partial / "part-00000.parquet")
         write_manifest(partial, {...})             # counts of rows and hashes of files are added
 
-A folder with a manifest is whole: the manifest is written last, and the folder gets its name after that.
+A folder with a manifest is complete: the manifest is written last, and the folder is renamed after that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROWS_PER_GROUP = 512
 
 
 def digest(*parts: object) -> str:
-    """16 hexadecimal digits that name what the JSON-like parts make: same parts, same digest, on any machine."""
+    """16 hexadecimal digits that identify JSON-like parts: the same parts give the same digest on any machine."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -51,16 +51,16 @@ def is_whole(folder: Path) -> bool:
 
 
 def whole_folders(stage: Path) -> list[Path]:
-    """Those of a stage, by name; not one that is about to be whole."""
+    """The complete folders of a stage, by name."""
     return [path.parent for path in sorted(stage.glob(f"*/{MANIFEST}")) if path.parent.suffix != PARTIAL]
 
 
 @contextmanager
 def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
-    """Gives a folder to write into, `<folder>.partial`, which gets its name when the block ends without an error.
+    """Provides a folder to write into, `<folder>.partial`, which is renamed if the block ends without an error.
 
-    With `resume` what an earlier, killed writer left there stays; otherwise the folder starts empty. For one writer
-    at a time: `data.store.access.hold`.
+    With `resume`, files of an earlier, killed writer stay; otherwise the folder starts empty. For one writer at a time:
+    see `data.store.access.hold`.
 
     Raises:
         NoRoomError: The disk is full.
@@ -78,13 +78,13 @@ def write_folder(folder: Path, *, resume: bool = False) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Writes a file whole or not at all; an existing one is replaced at once. For one writer at a time."""
+    """Writes a file completely or not at all; an existing one is replaced atomically. For one writer at a time."""
     with write_aside(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_parquet(table: pa.Table, path: Path, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
-    """Writes a table whole or not at all, in groups of so many rows."""
+    """Writes a table completely or not at all, in row groups of this size."""
     with parquet_writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=rows_per_group)
 
@@ -101,7 +101,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """Gives a path to write to; the file gets its final name if the block ends without an error."""
+    """Provides a path to write to; the file gets its final name if the block ends without an error."""
     partial = path.with_name(path.name + PARTIAL)
     with says_no_room(path):
         try:
@@ -113,7 +113,7 @@ def write_aside(path: Path) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes the manifest: the facts given, and rows, bytes and hash of every Parquet file in the folder."""
+    """Writes the manifest: the given facts, and the rows, bytes and hash of every Parquet file in the folder."""
     files = {
         path.name: {
             "rows": pq.read_metadata(path).num_rows,
@@ -126,10 +126,10 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What made the folder and what is in it.
+    """The content of the manifest.
 
     Raises:
-        ValueError: The folder is not whole.
+        ValueError: The folder is incomplete.
     """
     if not is_whole(folder):
         raise ValueError(f"{folder}: incomplete folder (no {MANIFEST}); delete it and run the stage again")
@@ -138,10 +138,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The files that the manifest lists, by name.
+    """The files listed in the manifest, by name.
 
     Raises:
-        ValueError: The folder is not whole, or a file's size is not the manifest's.
+        ValueError: The folder is incomplete, or a file has a different size than in the manifest.
     """
     files = []
     for name, facts in sorted(read_manifest(folder)["files"].items()):

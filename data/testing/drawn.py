@@ -17,8 +17,9 @@ _PARTS = (
     (0.50, 0.0, 0.09, 0.27, 0.3, (170, 75, 75)),  # lips
     (0.50, 0.0, 0.018, 0.24, 0.5, (90, 35, 35)),  # between them
 )
-"""Ellipses from the back to the front, on both sides of the middle: how far down and how far out their centres lie,
-half their height and width, the share of that over which their edge fades, and RGB. A face is 2 high."""
+"""Ellipses from back to front, on both sides of the middle: distance of their centres down and outwards, half their
+height and width, the share of that over which their edge fades, and RGB. A face has height 2.
+"""
 
 
 def with_face(frame_HWC: np.ndarray, *, middle_xy: tuple[float, float], height_px: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Clips that carry their frame number in their pixels, so that what was decoded shows which frame it is; and crops."""
+"""Clips with the frame number in their pixels, so that a decoded frame identifies itself; and crops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENCODERS = {
     "mpeg4": "mpeg4",
     "mjpeg": "mjpeg",
 }
-"""What makes clips of each codec."""
+"""Encoder and options for each codec."""
 BITS = 8
 BLOCK_PX = 16
 SIZE = (96, 160)

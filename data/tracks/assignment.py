@@ -12,7 +12,7 @@ import numpy as np
 from data.tracks.people import Person
 
 _FEWEST_FACES = 12
-"""Who is seen in fewer frames has no track in a video without annotations, where others are seen in twice as many."""
+"""In a video without annotations, people with fewer frames than this get no track if others have twice as many."""
 _PERSON_SUFFIX = re.compile(r"_(left|right)$")
 
 
@@ -22,7 +22,7 @@ class Rule(StrEnum):
     MOST_PROMINENT = "most_prominent"
     SIDE = "side"
     OTHER_SIDE = "other_side"
-    """A track without suffix is whoever is left over when the one with a suffix has its person."""
+    """A track without suffix gets the person who is left when the track with a suffix has its person."""
     HALF_OF_FRAME = "half_of_frame"
     """Only one person was found for two tracks."""
     HINT = "hint"
@@ -31,7 +31,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True)
 class Choice:
-    """Whose a track is. A margin is 0 for a toss-up and 1 where there was nothing to choose; None if not asked for."""
+    """The person of a track. Margins are 0 for a toss-up and 1 without an alternative; None where not used."""
 
     person: Person | None
     rule: Rule
@@ -40,9 +40,12 @@ class Choice:
     prominence_margin: float | None = None
     """1 less the runner-up's prominence as a share of this person's."""
     side_margin: float | None = None
-    """Of the frames with both people, the share with this one on the track's side less the share with it on the other;
-    where no frame has both, their distance in faces, up to 1. For `half_of_frame` the distance from the middle as a
-    share of the half."""
+    """Of the frames with both people, the share with this one on the track's side minus the share on the other side; if
+    no
+    frame has both, their distance in face sizes, up to 1. For `half_of_frame`, the distance from the middle as a share
+    of
+    half the width.
+    """
 
 
 def assign_tracks(
@@ -53,13 +56,13 @@ def assign_tracks(
 ) -> dict[str, Choice]:
     """The person of each annotated track of a video.
 
-    One track is the most prominent person. Two tracks are the two most prominent; `_left` and `_right` are told apart
-    by their place in the frames that show both, and a track without suffix is the one that is left over. With only one
-    person found for two tracks, the half of the frame decides. What is `hinted` is taken as it is; the other track is
-    then the most prominent of those left.
+    A single track belongs to the most prominent person. Two tracks belong to the two most prominent people; `_left` and
+    `_right` are assigned by position in the frames that show both, and a track without suffix gets the other person. If
+    only one person is found for two tracks, the half of the frame decides. Hinted people are taken as given; the other
+    track then gets the most prominent remaining person.
 
     Raises:
-        ValueError: The names do not say who is who.
+        ValueError: The names of the tracks are ambiguous.
     """
     check_names(track_ids)
     hinted = hinted or {}
@@ -77,10 +80,10 @@ def assign_tracks(
 
 
 def check_names(track_ids: Sequence[str]) -> None:
-    """Whether the names of a video's tracks say who is who.
+    """Checks that the names of a video's tracks are unambiguous.
 
     Raises:
-        ValueError: They do not.
+        ValueError: They are ambiguous.
     """
     sides = [_side(track_id) for track_id in track_ids]
     if not 1 <= len(sides) <= 2 or len(set(sides)) != len(sides):
@@ -91,9 +94,9 @@ def check_names(track_ids: Sequence[str]) -> None:
 
 
 def name_people(video_id: str, people: Sequence[Person]) -> dict[str, Choice]:
-    """Tracks for a video without annotations: a person each, named by the video, numbered if there are several.
+    """Tracks for a video without annotations: one per person, named after the video, numbered if there are several.
 
-    Who is seen for a moment only is left out; a video without anybody has one empty track.
+    People who appear only briefly are skipped; a video without people has one empty track.
     """
     most = max((len(person.faces) for person in people), default=0)
     seen = [person for person in people if len(person.faces) >= min(_FEWEST_FACES, most / 2)]

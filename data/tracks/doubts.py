@@ -1,4 +1,4 @@
-"""What of the choice of people for tracks a user should look at, in sentences that say what to do."""
+"""Doubts about the people chosen for tracks, in sentences that say what to check."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from data.tracks.assignment import Choice, Rule
 from data.tracks.people import Person
 
 _PROMINENCE = 0.5
-"""Whoever has more than this share of a chosen person's prominence might have been chosen."""
+"""People with more than this share of a chosen person's prominence might have been the right choice."""
 _SIDE = 0.5
 """A side that holds in less than three of four frames."""
 _JOIN, _RIVAL, _SPLIT = 0.04, 0.04, 0.04
-"""Margins of looks and place, of which the limit for joining is 0.24: see `data.tracks.people.Person`."""
+"""Margins of appearance and position; the limit for joining is 0.24: see `data.tracks.people.Person`."""
 _NOTABLE = 0.1
-"""Who has less than this share of the most prominent person's prominence is not spoken of."""
+"""People with less than this share of the highest prominence are not mentioned."""
 _AS_LARGE = 0.7
 
 
 def doubts(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[str]:
-    """A sentence for everything that may be wrong; none is the normal case."""
+    """A sentence for each thing that may be wrong; normally none."""
     numbers = {person.faces[0].row: number for number, person in enumerate(people, start=1)}
     return [
         *(line for track_id, choice in choices.items() for line in _of_choice(track_id, choice, numbers)),
@@ -66,14 +66,14 @@ def _of_person(track_id: str, choice: Choice, people: Sequence[Person]) -> Itera
 
 
 def _may_be_same(person: Person, people: Sequence[Person]) -> bool:
-    """Whether the most similar person is hardly another one, and seen for long enough to matter."""
+    """Whether the most similar person may be the same one, and appears long enough to matter."""
     if person.most_similar is None or person.split_margin >= _SPLIT:
         return False
     return people[person.most_similar].prominence_px >= _NOTABLE * person.prominence_px
 
 
 def _left_over(people: Sequence[Person], choices: Mapping[str, Choice]) -> Iterator[str]:
-    """Who could fill the frames that a track lacks: as large, and never seen beside its person."""
+    """People who could fill the frames that a track lacks: as large, and never in a frame with its person."""
     taken = {face.row for choice in choices.values() if choice.person for face in choice.person.faces}
     for number, person in enumerate(people, start=1):
         frames = {face.frame_index for face in person.faces}

@@ -1,8 +1,7 @@
-"""Faces found in the frames of a video -> fragments: stretches of faces that follow each other.
+"""Faces in the frames of a video -> fragments: stretches of consecutive faces of one person.
 
-Each frame's faces are assigned to the fragments so far, as is best over all of them together. Lengths are in units of
-the face's own size, so that a video's resolution does not matter. Shapes: F faces of a frame, L length of the
-descriptor of looks.
+The faces of each frame are assigned to fragments at the lowest total cost. Lengths are in units of face size, so that
+resolution does not matter. Shapes: F faces of a frame, L length of the colour descriptor.
 """
 
 from __future__ import annotations
@@ -20,18 +19,19 @@ _LONGEST_GAP_S = 2.0
 _REACH, _REACH_PER_S = 1.0, 2.0
 """How far, in faces, a face can be from where its last speed takes it, and how much further per second without it."""
 _SPEED_OVER_S, _LONGEST_AHEAD_S = 0.06, 0.25
-"""From how long ago its speed is taken, at least, and for how long a face is expected to go on with it, at most."""
+"""Shortest time over which a face's speed is measured, and longest time for which it is extrapolated."""
 _GROWTH, _GROWTH_PER_S = 1.4, 0.5
 """By which factor its size can differ, and how much more so per second."""
 _SAME_LOOK_NEXT = 0.35
-"""Largest difference of looks within a fragment: measured 0.20 at most between a person's frames and their mean."""
+"""Largest difference of appearance within a fragment; measured: at most 0.20 between a person's frames and their mean.
+"""
 _MEMORY = 0.9
-"""Share of the remembered look that stays when the next face is added to a fragment."""
+"""Weight of the remembered appearance when the next face is added to a fragment."""
 _IMPOSSIBLE = 1e6
 
 
 class FrameFaces(NamedTuple):
-    """What is known of the faces of a frame."""
+    """The faces of a frame."""
 
     frame_index: int
     time_s: float
@@ -58,7 +58,7 @@ class Face(NamedTuple):
 
 @dataclass(frozen=True)
 class Fragment:
-    """Faces that follow each other."""
+    """Consecutive faces of one person."""
 
     faces: list[Face]
     recent_look_L: np.ndarray
@@ -94,7 +94,7 @@ def _extend(fragment: Fragment, face: Face, look_L: np.ndarray) -> None:
 
 
 def _partners(recent: Sequence[Fragment], faces: Sequence[Face], looks_FL: np.ndarray) -> dict[int, int]:
-    """Which fragment each face goes on with, by their numbers: the cheapest assignment, without those out of reach."""
+    """The fragment that each face continues, by index: the cheapest assignment, without those out of reach."""
     if not recent or not faces:
         return {}
     last = np.array([moment(fragment.faces[-1]) for fragment in recent])[:, None]
@@ -133,7 +133,7 @@ def moment(face: Face) -> tuple[float, float, float, float]:
 
 
 def difference(looks_NL: np.ndarray, others_ML: np.ndarray) -> np.ndarray:
-    """Hellinger distance of every pair of looks, in [0, 1]."""
+    """Hellinger distance of every pair of descriptors, in [0, 1]."""
     scale = np.linalg.norm(looks_NL, axis=1)[:, None] * np.linalg.norm(others_ML, axis=1)
     common: np.ndarray = looks_NL @ others_ML.T / scale
     difference: np.ndarray = np.sqrt((1 - common).clip(0))

@@ -1,7 +1,7 @@
-"""What a user says of whose a track is, where the choice made for it is wrong.
+"""A user's corrections of the people assigned to tracks.
 
-A TOML file with a table per track, which names people by their numbers in the manifest of the video's faces, or one of
-them by a point in a frame that only their face covers:
+A TOML file with a table per track, which names people by their numbers in the manifest of the video's faces, or one
+person by a point in a frame that only their face covers:
 
     [video55_left]
     people = [2]
@@ -39,7 +39,7 @@ class Hint:
 
     @property
     def key(self) -> list[Any]:
-        """What the result depends on."""
+        """Everything that the result depends on."""
         return [self.people, self.point]
 
 
@@ -47,8 +47,7 @@ def read_hints(path: Path, track_ids: Sequence[str]) -> dict[str, Hint]:
     """The hints of a file, by track.
 
     Raises:
-        ValueError: There is no such file, it is not TOML, what it says of a track is not a hint, or a track is not one
-            of `track_ids`.
+        ValueError: The file is missing or not TOML, an entry is not a hint, or a track is not one of `track_ids`.
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected a file with track hints, found none")
@@ -76,11 +75,11 @@ def _are_numbers(people: Any) -> bool:
 
 
 def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[str, Person]:
-    """The person of each hinted track; people who are said to be one become one.
+    """The person of each hinted track; several people in one hint become one person.
 
     Raises:
-        ValueError: There is nobody of that number or at that point, the people of a hint are seen together, or two
-            hints mean the same person.
+        ValueError: Nobody has that number or is at that point, the people of a hint appear in the same frame, or two
+            hints name the same person.
     """
     numbers = {track_id: _numbers(hint, people) for track_id, hint in hints.items()}
     for (one, ones), (other, others) in pairwise(numbers.items()):

@@ -1,7 +1,7 @@
 """Fragments of a video -> the people in it.
 
-Fragments that never share a moment, look alike and lie near become one person: who leaves and comes back is the same.
-Shapes: G groups of fragments.
+Fragments that never overlap in time, look alike and are close in position become one person, so that somebody who
+leaves and comes back is the same person. Shapes: G groups of fragments.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import numpy as np
 from data.tracks.fragments import Face, Fragment, FrameFaces, difference, link, moment
 
 _SAME_LOOK = 0.24
-"""Largest difference of looks, and of place, between fragments of one person: measured 0.11 at most within a person,
-0.31 and more between people whose faces are larger than 40 px."""
+"""Largest difference of appearance and position between fragments of one person; measured: at most 0.11 within a
+person, and at least 0.31 between people whose faces are larger than 40 px.
+"""
 _PLACE_WEIGHT, _LARGEST_PLACE = 0.04, 3.0
-"""What a face's size of distance between fragments adds to their difference of looks, up to how many sizes."""
+"""Difference that each face size of distance between fragments adds, and the distance up to which it counts."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person of a video, with at most one face in a frame.
+    """One person of a video, with at most one face per frame.
 
-    The margins are differences of looks and place, which go from 0 to about 1: how sure it is that these faces are of
-    one person, and all that there are of them. Infinite where nothing was to be decided.
+    The margins are differences of appearance and position, from 0 to about 1. They say how certain it is that these are
+    all faces of one person and nobody else's. Infinite if there was nothing to decide.
     """
 
     faces: list[Face] = field(repr=False)
@@ -36,11 +37,11 @@ class Person:
     join_margin: float = math.inf
     """By how much the most doubtful joint of fragments was below the limit for joining."""
     rival_margin: float = math.inf
-    """By how much a fragment was nearer to this person than to somebody else who could have been it, at the least."""
+    """Smallest amount by which a fragment was closer to this person than to anyone else it could have belonged to."""
     split_margin: float = math.inf
-    """By how much the most similar person who is never seen beside this one was above the limit for joining."""
+    """By how much the most similar person who never appears beside this one exceeded the limit for joining."""
     most_similar: int | None = None
-    """That person: a position in the list that `find_people` gives."""
+    """Index of that person in the list returned by `find_people`."""
 
     @property
     def x_px(self) -> float:
@@ -52,7 +53,7 @@ class Person:
 
     @property
     def prominence_px(self) -> float:
-        """Mean size times frames: who is seen for long, and large, is whom the video is about."""
+        """Mean size times number of frames: a video is about the people who are large and on screen for long."""
         return float(np.sum([face.size_px for face in self.faces]))
 
 
@@ -79,9 +80,9 @@ def find_people(frames: Iterable[FrameFaces]) -> list[Person]:
 
 
 def _merge(groups: dict[int, _Group]) -> np.ndarray:
-    """Again and again the two groups that differ least become one, until no two can be the same person.
+    """Repeatedly joins the two most similar groups, until no two can be the same person.
 
-    Returns how much those that are left differ, by their numbers: infinite where they were seen together.
+    Returns the differences of the remaining groups, by index: infinite for groups that appear together.
     """
     difference_GG = np.array([_differences(number, groups, len(groups)) for number in groups])
     while groups and (least := difference_GG.min()) <= _SAME_LOOK:
@@ -94,7 +95,7 @@ def _merge(groups: dict[int, _Group]) -> np.ndarray:
 
 
 def _least_rival(kept_G: np.ndarray, gone_G: np.ndarray, kept: int, gone: int) -> float:
-    """The least difference of one of two groups from a third that cannot be the other, having been seen with it."""
+    """The smallest difference of one of two groups from a third that appears together with the other."""
     others_G = np.ones(len(kept_G), bool)
     others_G[[kept, gone]] = False
     rivals = np.concatenate([gone_G[others_G & np.isinf(kept_G)], kept_G[others_G & np.isinf(gone_G)]])
@@ -102,7 +103,7 @@ def _least_rival(kept_G: np.ndarray, gone_G: np.ndarray, kept: int, gone: int) -
 
 
 def _differences(number: int, groups: dict[int, _Group], size: int) -> np.ndarray:
-    """How a group differs from each in looks and place; infinite from itself and from those seen beside it."""
+    """Difference of a group from each other one; infinite from itself and from those that appear together with it."""
     differences_G = np.full(size, np.inf)
     group = groups[number]
     others = {other: groups[other] for other in groups if other != number and not _seen_together(group, groups[other])}

@@ -1,6 +1,6 @@
-"""The SQL macros of the warehouse: the scores once more, from the views alone.
+"""The SQL macros of the warehouse: the scores, computed from the views alone.
 
-They are a second reading of the formulas, in another language; tests hold them to `model.scores.metrics` to 1e-9.
+They implement the formulas a second time, in another language; tests compare them with `model.scores.metrics` to 1e-9.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ CREATE MACRO f1_binary(truth, predicted) AS
 CREATE MACRO recording_of(video_id) AS
     regexp_replace(video_id, '^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$', '\1\2');
 """
-"""`ccc` is NULL where it is not defined; `f1_binary` where neither truth nor prediction has a positive. Pairs with a
-NULL are left out of both. `recording_of` is that of `data.annotations.splits`."""
+"""`ccc` is NULL where it is undefined, and `f1_binary` if neither truth nor prediction has a positive. Both ignore
+pairs with a NULL. `recording_of` matches `data.annotations.splits`.
+"""
 
 TABLES = r"""
 CREATE MACRO ccc_scores(version, in_dataset, in_split) AS TABLE
@@ -80,5 +81,6 @@ CREATE MACRO pooled_scores(version, in_dataset, in_split) AS TABLE
     SELECT subject, video_id, 'total', sum(value) FROM parts
     WHERE metric IN ('ccc', 'expression', 'action_units') GROUP BY ALL HAVING count(*) = 3;
 """
-"""Every score of a model version on a split of a data set: over all frames (no `subject`, no `video_id`), over those of
-each subject, and of each video. They read `predictions`, `labels`, and from `videos` which data set a video is of."""
+"""Every score of a model version on a split of a data set: over all frames (no `subject`, no `video_id`), for each
+subject, and for each video. They read `predictions`, `labels`, and from `videos` the data set of each video.
+"""

@@ -1,4 +1,4 @@
-"""What a model said of a track, as a shard: a row for every row of its faces file."""
+"""The predictions of a model for a track, as a shard with a row for every row of its faces file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_predictions(path: Path, faces_file: Path, columns: Mapping[str, NDArra
 
 
 def read_predictions(path: Path, names: list[str], frame_index_N: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    """Columns of a track's predictions at the frames asked for; NaN where there is none.
+    """Columns of a track's predictions at the given frames; NaN where there is no prediction.
 
     Raises:
         ValueError: A frame has no row.

@@ -1,4 +1,4 @@
-"""Labels beside faces, per track: what fits and what does not, counted. Rows for the table `quality`.
+"""Compares labels and faces of each track, and counts the findings. Rows for the table `quality`.
 
 Letters: F frames of a track, N rows of labels.
 """
@@ -32,7 +32,7 @@ COLUMNS = {
 }
 """Of the labels shard."""
 RATE_TOLERANCE_HZ = 0.5
-"""A name's whole number of frames per second may be rounded: 30 for 29.97, 24 for 23.976."""
+"""The whole number of frames per second in a name may be rounded: 30 for 29.97, 24 for 23.976."""
 INTERVAL_TOLERANCE = 0.25
 """An interval is irregular if it differs by more than this share of the median: containers round times to 1 ms."""
 
@@ -45,7 +45,7 @@ class TrackFrames:
     time_s_F: Floats
     """NaN where the file has no time."""
     is_video: bool = True
-    """Whether there are as many frames as in the video; crops say nothing of frames after the last one."""
+    """Whether all frames of the video are known. With crops, frames after the last crop are unknown."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class TaskRows:
 
     frame_index_N: Integers
     is_labelled_N: Booleans
-    """Whether at least one value is there."""
+    """Whether at least one value is present."""
     is_per_frame: bool = True
     """Whether the source has a row for every frame, as multi-task files have not."""
 
 
 def dataset_findings(faces_files: Sequence[Path], labels: Path | None) -> list[Finding]:
-    """All that is worth saying about the tracks of a data set.
+    """All findings about the tracks of a data set.
 
     Args:
         faces_files: One file per track, in folders with a manifest.
@@ -98,7 +98,7 @@ def read_task_rows(labels: Path) -> Iterator[tuple[str, dict[Task, TaskRows]]]:
         task: np.any([table[name].is_valid().to_numpy() for name in columns], axis=0)
         for task, columns in COLUMNS.items()
     }
-    starts = np.searchsorted(code_N, np.arange(len(track_ids) + 1))  # a track's rows stand together
+    starts = np.searchsorted(code_N, np.arange(len(track_ids) + 1))  # rows of a track are contiguous
     for track_id, first, end in zip(track_ids, starts[:-1], starts[1:], strict=True):
         own = {task: np.flatnonzero(is_row[task][first:end]) + first for task in Task}
         yield (
@@ -154,7 +154,7 @@ def label_findings(track_id: str, task: Task, frames: TrackFrames, rows: TaskRow
 
 
 def time_findings(track_id: str, video_id: str, frames: TrackFrames) -> list[Finding]:
-    """Whether the video's name tells its rate, and whether it has one. Nothing is said of crops."""
+    """Whether the frame rate in the video's name is right, and whether it is constant. Crops have no times."""
     if not frames.is_video:
         return []
     named_hz, real_hz = named_rate_hz(video_id), rate_hz(frames.time_s_F)
@@ -174,7 +174,7 @@ def named_rate_hz(video_id: str) -> int | None:
 
 
 def rate_hz(time_s_F: Floats) -> float | None:
-    """Frames per second from the first to the last frame that has a time; None if that cannot be told."""
+    """Frames per second from the first to the last frame with a time; None if unknown."""
     timed = np.flatnonzero(~np.isnan(time_s_F))
     if len(timed) < 2 or time_s_F[timed[-1]] <= time_s_F[timed[0]]:
         return None
@@ -196,7 +196,7 @@ def _has_face(frames: TrackFrames) -> Booleans:
 
 
 def _runs_without(has_face_F: Booleans) -> tuple[Integers, Integers]:
-    """Starts and ends of the runs without a face that stand between two faces."""
+    """Starts and ends of the runs of frames without a face between two faces."""
     faces = np.flatnonzero(has_face_F)
     is_before_gap = np.diff(faces) > 1
     return faces[:-1][is_before_gap] + 1, faces[1:][is_before_gap]

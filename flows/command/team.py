@@ -23,10 +23,10 @@ def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
         return
     set_environment(machine.store, verbose=is_verbose())
     from data.video.frames import resolve_device
-    from model.training.distributed import broadcast_job, join_process_group
+    from model.training.distributed import broadcast_job, join_process_group, rank
 
-    with join_process_group(resolve_device(machine.device)) as group:
-        if group.rank > 0:
+    with join_process_group(resolve_device(machine.device)):
+        if rank() > 0:
             from tasks.training.epochs import follow
 
             follow()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,38 +30,34 @@ _TIMEOUT = timedelta(days=7)
 """The other processes wait while the first one makes the shards. One that fails is noticed by torchrun, not by this."""
 
 
-@dataclass(frozen=True)
-class ProcessGroup:
-    """The processes of a training, and which of them this is: `rank` counts from 0."""
-
-    rank: int = 0
-    world_size: int = 1
+def rank() -> int:
+    """The number of this process, from 0; 0 without torchrun."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def process_group() -> ProcessGroup:
-    if not distributed.is_initialized():
-        return ProcessGroup()
-    return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
+def world_size() -> int:
+    """The number of processes that train together; 1 without torchrun."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 @contextmanager
-def join_process_group(device: Device) -> Iterator[ProcessGroup]:
-    """The team that torchrun's environment describes; a team of one without torchrun."""
+def join_process_group(device: Device) -> Iterator[None]:
+    """Joins the process group that torchrun's environment describes; does nothing without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield ProcessGroup()
+        yield
         return
     if device == "gpu":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device == "gpu" else "gloo"
     distributed.init_process_group(backend, timeout=_TIMEOUT)
-    yield process_group()
+    yield
     # After an error it is torchrun that ends the others: they may wait for this process, which would wait for them.
     distributed.destroy_process_group()
 
 
 def broadcast_job(job: Any) -> None:
     """The first process says to the others what to take part in; None: that was all."""
-    if process_group().world_size > 1:
+    if world_size() > 1:
         distributed.broadcast_object_list([job])
 
 
@@ -80,14 +76,14 @@ def receive_job() -> Any:
 def broadcast_from_first(value: Any) -> Any:
     """What the first process has here; what the others have does not count."""
     values = [value]
-    if process_group().world_size > 1:
+    if world_size() > 1:
         distributed.broadcast_object_list(values)
     return values[0]
 
 
 def barrier() -> None:
     """Returns when every process of the team has come to this line."""
-    if process_group().world_size > 1:
+    if world_size() > 1:
         distributed.barrier()
 
 
@@ -115,18 +111,18 @@ def all_gather_labels(batch: Batch) -> Batch:
 
 def all_gather_outputs(outputs: Outputs) -> Outputs:
     """The outputs for the whole batch; the gradient that comes back is that of this part, times the team's size."""
-    if process_group().world_size == 1:
+    if world_size() == 1:
         return outputs
     return Outputs(*(_all_gather_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
 
 
 def average(gradients: list[Tensor]) -> list[Tensor]:
     """Over the team."""
-    if process_group().world_size == 1 or not gradients:
+    if world_size() == 1 or not gradients:
         return gradients
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    parts = torch.split(flat / process_group().world_size, [gradient.numel() for gradient in gradients])
+    parts = torch.split(flat / world_size(), [gradient.numel() for gradient in gradients])
     return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
 
 
@@ -140,7 +136,7 @@ def average_gradients(network: MTANet) -> None:
 
 def synchronise_batch_norm(network: MTANet) -> MTANet:
     """The same network, but that in training it normalises by the moments of the whole batch."""
-    if process_group().world_size == 1:
+    if world_size() == 1:
         return network
     if next(network.parameters()).is_cuda:
         converted: MTANet = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -162,7 +158,7 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         x_BCHW = input.to(torch.promote_types(input.dtype, torch.float32))
-        count = x_BCHW.numel() // x_BCHW.shape[1] * process_group().world_size
+        count = x_BCHW.numel() // x_BCHW.shape[1] * world_size()
         mean_C = _all_reduce(x_BCHW.sum((0, 2, 3))) / count
         centred_BCHW = x_BCHW - mean_C[:, None, None]
         variance_C = _all_reduce(centred_BCHW.square().sum((0, 2, 3))) / count
@@ -198,7 +194,7 @@ class _AllGather(torch.autograd.Function):
     @staticmethod
     def backward(_: Any, gradient_BK: Tensor) -> Tensor:
         # The average over the team, which follows, is to be the sum of the parts' gradients.
-        return gradient_BK.chunk(process_group().world_size)[process_group().rank] * process_group().world_size
+        return gradient_BK.chunk(world_size())[rank()] * world_size()
 
 
 def _all_reduce(part: Tensor) -> Tensor:
@@ -212,16 +208,16 @@ def _all_gather_with_gradient(part_BK: Tensor) -> Tensor:
 
 
 def _all_gather(part: Tensor) -> Tensor:
-    if process_group().world_size == 1:
+    if world_size() == 1:
         return part
-    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(process_group().world_size)]
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(world_size())]
     distributed.all_gather(parts, part.contiguous())
     return torch.cat(parts)
 
 
 def _all_gather_objects(mine: Any) -> list[Any]:
-    if process_group().world_size == 1:
+    if world_size() == 1:
         return [mine]
-    found: list[Any] = [None] * process_group().world_size
+    found: list[Any] = [None] * world_size()
     distributed.all_gather_object(found, mine)
     return found

@@ -37,8 +37,9 @@ from model.training.distributed import (
     barrier,
     broadcast_from_first,
     check_same_on_all_ranks,
-    process_group,
+    rank,
     synchronise_batch_norm,
+    world_size,
 )
 from model.training.learning import Learning, TaskWeights, learning_rate
 from model.training.recipe import Recipe, recipe_for
@@ -94,7 +95,7 @@ def train(
     plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
     folder.mkdir(parents=True, exist_ok=True)
     # One process looks for all: they must come to the same lines, whatever each would find.
-    done = broadcast_from_first(finished(folder) if process_group().rank == 0 else None)
+    done = broadcast_from_first(finished(folder) if rank() == 0 else None)
     if done is not None:
         yield from done
         return
@@ -107,7 +108,7 @@ def train(
         record = _train_epoch(run, training, learning, recipe, augment, machine, epoch, progress)
         run.records.append(record | _validate(run.scored, validation, learning, machine))
         is_last = epoch + 1 == learning.epochs or has_stalled(run.records, learning.patience)
-        if process_group().rank == 0:
+        if rank() == 0:
             save(folder, run, plan, is_last=is_last)
         barrier()
         yield run.records[-1]
@@ -126,9 +127,7 @@ def _train_epoch(
     progress: Progress | None,
 ) -> Record:
     # The parts of a batch drop out features of their own.
-    seeds = np.random.SeedSequence(
-        (learning.seed, epoch), spawn_key=(process_group().rank,) if process_group().rank else ()
-    )
+    seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(rank(),) if rank() else ())
     torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     num_batches = max(len(training) // learning.batch_size, 1)
@@ -145,7 +144,7 @@ def _train_epoch(
         epoch=epoch,
         augment=augment,
         chosen=deal(recipe.draws_N, order) if recipe.draws_N is not None else None,
-        part=(process_group().rank, process_group().world_size),
+        part=(rank(), world_size()),
     )
     for number, batch in enumerate(map(all_gather_labels, epoch_batches)):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
@@ -167,7 +166,7 @@ def _train_epoch(
 
 
 def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
-    part = np.array_split(np.arange(len(validation)), process_group().world_size)[process_group().rank]
+    part = np.array_split(np.arange(len(validation)), world_size())[rank()]
     predicted = predict_frames(
         network, validation.take(part), batch_size=learning.batch_size, device=machine.device, threads=machine.threads
     )

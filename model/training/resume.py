@@ -20,7 +20,7 @@ from model.architecture import Architecture
 from model.inference import place
 from model.network import MTANet, build_network
 from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
-from model.training.distributed import process_group
+from model.training.distributed import rank
 from model.training.learning import Learning
 from model.training.step import Record, Run, make_optimiser, start_average
 
@@ -144,7 +144,7 @@ def _best_file(folder: Path, records: Sequence[Record], learning: Learning) -> l
 
 def _tidy(folder: Path, *keep: Path) -> None:
     """Removes what a killed run left half-written, and checkpoints that a newer one replaces. One of a team does so."""
-    if process_group().rank > 0:
+    if rank() > 0:
         return
     kept = {*keep, *(path.with_suffix(".json") for path in keep)}
     for path in (*folder.glob("*.partial"), *folder.glob("epoch-*"), *folder.glob("best-*"), *folder.glob(MODEL)):

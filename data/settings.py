@@ -12,7 +12,7 @@ AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
 class Settings(BaseModel):
-    """A frozen group of settings, given by keyword, with meaning and unit under each field. Unknown names are refused."""
+    """Frozen settings, given by keyword, with meaning and unit under each field. Unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

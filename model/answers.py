@@ -1,4 +1,4 @@
-"""What the network says, as columns: the one reading of its outputs, for shards and for served faces."""
+"""The network's outputs as named columns, for shards and for serving."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from model.network import MTANet, Outputs
 
 
 def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, Tensor]:
-    """`valence` and `arousal` in [-1, 1], `expression`, the number of the likeliest class, a probability `p_<name>`
+    """`valence` and `arousal` in [-1, 1], `expression`, the number of the most likely class, a probability `p_<name>`
     for each expression and `au<n>` for each unit of the edition; each of length B, on the device of the faces.
 
     Args:
         network: In eval mode.
-        faces_BCHW: RGB in [-1, 1], 112 x 112, as `data.batches.loader` gives them.
-        edition: The one that the network was built for.
+        faces_BCHW: RGB in [-1, 1], 112 x 112, as returned by `data.batches.loader`.
+        edition: The edition that the network was built for.
     """
     return as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
 
 
 def as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:
-    """The columns of `answer` from what the network gave."""
+    """The columns of `answer`, from the network's outputs."""
     valence_B, arousal_B = outputs.valence_arousal_B2.clamp(-1, 1).unbind(1)
     expressions = outputs.expression_BE.softmax(1).unbind(1)
     units = outputs.action_units_BU.sigmoid().unbind(1)

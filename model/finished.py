@@ -1,4 +1,4 @@
-"""All that a finished training says of a track: the network, what reads its features over time, and what was fitted.
+"""A finished model: the network, a head over time that reads its features, and fitted postprocessing.
 
 Letters: N rows of a faces file.
 """
@@ -28,10 +28,10 @@ from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 
 FITTED = "fitted.json"
-"""What is done to the answers afterwards, by task; without this file, nothing."""
+"""The fitted postprocessing, by task; without this file there is none."""
 VERSION = 1
 FILES = (MODEL, str(Path(MODEL).with_suffix(".json")), HEAD, FITTED)
-"""What a model is made of; the first two always are there."""
+"""The parts of a model; the first two always exist."""
 SMOOTHED = ("valence", "arousal")
 
 
@@ -62,12 +62,12 @@ def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
 def predict_track(
     model: Finished, faces_file: Path, *, device: Device = "cpu", threads: int = 1
 ) -> tuple[NDArray[np.int64], Predictions]:
-    """The frame index of every row of a faces file, and what the model says there, before anything is fitted.
+    """The frame index of every row of a faces file, and the model's answers there, before postprocessing.
 
     `threads` decode its crops.
 
     Raises:
-        ValueError: A crop cannot be read; names track and frame.
+        ValueError: A crop cannot be read; the message names track and frame.
     """
     if model.head is None:
         return predict(model.network, faces_file, model.edition, device=device, threads=threads)
@@ -81,8 +81,9 @@ def predict_track(
 def finished_columns(
     model: Finished, frame_index_N: NDArray[np.int64], predicted: Predictions
 ) -> dict[str, NDArray[Any]]:
-    """What was fitted, applied to one track: `smoothed_valence`, `smoothed_arousal`, `decided_expression` (a class
-    number) and `decided_au<n>` (0 or 1) for each unit of the edition; NaN where there is no face."""
+    """Applies fitted postprocessing to one track: `smoothed_valence`, `smoothed_arousal`, `decided_expression` (a class
+    number) and `decided_au<n>` (0 or 1) for each unit of the edition; NaN where there is no face.
+    """
     answers = finish(
         predicted,
         model.fits,
@@ -94,13 +95,13 @@ def finished_columns(
 
 
 def save_fits(folder: Path, fits: Fits, about: Mapping[str, Any]) -> None:
-    """Keeps with a model what was fitted; `about` says on what, JSON-like."""
+    """Saves fitted postprocessing with a model; `about` describes what it was fitted on, JSON-like."""
     facts = {"version": VERSION, "fits": {task: asdict(fit) for task, fit in fits.items()}, "about": about}
     write_file(folder / FITTED, json.dumps(facts, indent=2) + "\n")
 
 
 def load_fits(folder: Path) -> Fits:
-    """What was fitted for a model; nothing for one that has no such file.
+    """The fitted postprocessing of a model; empty if it has none.
 
     Raises:
         ValueError: The file is damaged, or of another version.

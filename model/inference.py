@@ -18,8 +18,9 @@ from model.answers import answer
 from model.network import MTANet
 
 Predictions = dict[str, NDArray[np.float32]]
-"""`valence` and `arousal` in [-1, 1]; `expression`, the number of the likeliest class; a probability `p_<name>` for
-each expression and `au<n>` for each unit of any edition. NaN where there is no face, or the edition knows no such."""
+"""`valence` and `arousal` in [-1, 1]; `expression`, the number of the most likely class; a probability `p_<name>` for
+each expression and `au<n>` for each unit of any edition. NaN without a face, or if the edition lacks it.
+"""
 
 COLUMNS = (
     "valence",

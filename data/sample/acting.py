@@ -1,7 +1,7 @@
-"""What a person's face does over time, and what it means: action units, expression, valence and arousal by frame.
+"""The movements of a synthetic face and their labels: action units, expression, valence and arousal per frame.
 
-The labels follow from the movements by a fixed convention, not from anybody's judgement: an expression is a set of
-action units after EMFACS; its valence and arousal are those of `VALENCE_AROUSAL` times its intensity; a unit counts as
+The labels follow from the movements by a fixed convention, not from human judgement: an expression is a set of
+action units after EMFACS; its valence and arousal are `VALENCE_AROUSAL` times its intensity; a unit counts as
 present, and an expression as shown, above `THRESHOLD`.
 
 Letters: F frames, U action units, E expressions.
@@ -72,7 +72,7 @@ class Performance:
 
     @property
     def expression(self) -> NDArray[np.int64]:
-        """The class number of the expression that is shown (F); neutral where none is."""
+        """The class number of the expression shown (F); neutral if none is."""
         shown_F = self.expressions_FE.max(1) > THRESHOLD
         return np.where(shown_F, self.expressions_FE.argmax(1), EXPRESSION_NAMES.index("neutral"))
 
@@ -82,7 +82,7 @@ class Performance:
 
 
 def perform(rng: np.random.Generator, num_frames: int, fps: float) -> Performance:
-    """Acts every expression once in 5.5 s, in random order; blinks, looks and nods about, and sometimes speaks."""
+    """Acts every expression once in 5.5 s, in random order; blinks, glances, nods, and sometimes speaks."""
     time_s = np.arange(num_frames, dtype=np.float32) / np.float32(fps)
     units_FU = np.zeros((num_frames, len(UNITS)), np.float32)
     expressions_FE = np.zeros((num_frames, len(EXPRESSION_NAMES)), np.float32)
@@ -107,11 +107,11 @@ def perform(rng: np.random.Generator, num_frames: int, fps: float) -> Performanc
 
 
 def _script(rng: np.random.Generator, length_s: float) -> list[tuple[str, float, float]]:
-    """Which expression is acted from when to when. Every round has all of them, so that none is rare in any clip."""
+    """The time span of each acted expression. Every round has all expressions, so that none is rare in any clip."""
     names: list[str] = []
     for _ in range(max(1, round(length_s / 5.5))):
         names.extend(rng.permutation(EXPRESSION_NAMES))
-    # Neutral faces also come between the others.
+    # Neutral faces also occur between the others.
     shares = rng.uniform(0.8, 1.2, len(names)) * [0.6 if name == "neutral" else 1 for name in names]
     ends_s = np.cumsum(shares) / shares.sum() * length_s
     return list(zip(names, [0.0, *ends_s[:-1].tolist()], ends_s.tolist(), strict=True))

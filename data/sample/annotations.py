@@ -1,4 +1,4 @@
-"""Writes a track's annotations as Aff-Wild2's edition 2020 has them, and beside them the truth they were made from.
+"""Writes a track's annotations in the format of Aff-Wild2's edition 2020, and the ground truth they are made from.
 
 Letters: F frames, N rows of a file, U action units of the edition.
 """
@@ -25,7 +25,8 @@ _NO_CLASS = "-1"
 
 @dataclass(frozen=True, eq=False)
 class TrackTruth:
-    """What is known of one person in every frame: `box_F4` (x, y, w, h in px, may reach beyond the picture) and whether
+    """The labels of one person in every frame, with `box_F4` (x, y, w, h in px, may extend beyond the picture) and
+    whether
     enough of the face is in the picture to count as visible.
     """
 
@@ -36,10 +37,10 @@ class TrackTruth:
 
 
 def write_annotations(root: Path, plan: ClipPlan, truth: TrackTruth, rng: np.random.Generator) -> None:
-    """Writes the files of all tasks that the plan gives a track.
+    """Writes the files of all tasks that the plan assigns to a track.
 
-    Rows without a visible face, and some others by chance, have the data set's own marks of a missing label: -5 for
-    valence and arousal, -1 for expression and action units.
+    Rows without a visible face, and some others at random, have the data set's marks for missing labels: -5 for valence
+    and arousal, -1 for expression and action units.
     """
     tables = {Task.VA: _valence_arousal, Task.EXPR: _expression, Task.AU: _action_units}
     for task, table in tables.items():
@@ -47,7 +48,7 @@ def write_annotations(root: Path, plan: ClipPlan, truth: TrackTruth, rng: np.ran
         cells_FK[~truth.visible_F] = missing
         _lose_some(cells_FK, missing, rng)
         if plan.split is Split.TRAIN:
-            # A generator of its own: what the others draw is the same with and without.
+            # a separate generator, so that the other random numbers are the same with and without it
             withhold(cells_FK, missing, task, plan.scarcity, rng.spawn(1)[0])
         if task is not plan.without:
             rows = [",".join(cells) for cells in [*cells_FK, *cells_FK[-1:].repeat(plan.extra_rows, 0)]]
@@ -87,7 +88,7 @@ def _lose_some(cells_FK: NDArray[np.str_], missing: str, rng: np.random.Generato
 def withhold(
     cells_FK: NDArray[np.str_], missing: str, task: Task, scarcity: Scarcity, rng: np.random.Generator
 ) -> None:
-    """Takes labels of a task out of its cells, as `Scarcity` says."""
+    """Removes labels of a task from its cells, as specified by `Scarcity`."""
     if scarcity.imbalance > 1 and task is not Task.VA:
         classes = [str(number) for number in range(len(EXPRESSION_NAMES))] if task is Task.EXPR else ["1"]
         ranks = len(classes) * cells_FK.shape[1]

@@ -15,7 +15,7 @@ def floats(values: ArrayLike) -> Floats:
 
 
 def smoothstep(start: float, end: float, values: Floats) -> Floats:
-    """0 up to `start`, 1 from `end` on, an S in between; `start` > `end` makes it fall."""
+    """0 up to `start`, 1 from `end` on, S-shaped in between; falls if `start` > `end`."""
     t = np.clip((values - start) / (end - start), 0, 1)
     return floats(t * t * (3 - 2 * t))
 

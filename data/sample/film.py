@@ -16,7 +16,7 @@ from data.sample.render import Box
 from data.sample.scenes import HEIGHT, WIDTH, Actor, covered_share, film, make_scene, visible_share
 
 _VISIBLE_FROM = 0.6
-"""The share of a face's box, in the picture and not behind another, from which it is visible and its labels valid."""
+"""Share of a face's box that must be in the picture and not hidden for the face to be visible and its labels valid."""
 
 _ENCODER_OPTIONS = {
     Codec.VP9: {"crf": "30", "b": "0", "g": "30", "deadline": "realtime", "cpu-used": "8"},
@@ -52,7 +52,7 @@ def film_clip(plan: ClipPlan, out: Path, on_frame: Callable[[], None]) -> None:
 
 
 def _seen_share(found: list[Box], place: int, actors: list[Actor]) -> float:
-    """How much of someone's face is in the picture and not behind another: who is drawn later is nearer."""
+    """How much of a person's face is in the picture and not hidden; people drawn later are in front."""
     order = sorted(range(len(actors)), key=lambda other: -actors[other].depth)
     nearer = order[order.index(place) + 1 :]
     covered = max((covered_share(found[place], found[other]) for other in nearer), default=0.0)

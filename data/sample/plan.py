@@ -11,7 +11,7 @@ from data.sample.moves import Move
 
 
 class Cast(StrEnum):
-    """`demo` has something of everything; `people` has those whom it is hard to tell apart or to follow."""
+    """`demo` has a bit of everything; `people` has people who are hard to tell apart or to follow."""
 
     DEMO = "demo"
     PEOPLE = "people"
@@ -27,11 +27,13 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Scarcity:
-    """What is withheld of the training labels, evenly spread by chance; the validation labels stay as they are.
+    """Training labels to withhold, at random and evenly; validation labels are not changed.
 
-    `missing` is the share of rows without a label, for each task apart. With an `imbalance` of r the last expression
-    has its label in 1/r of its frames, the first in all, those between in geometric progression; and so have the units,
-    where they are there. What is not labelled with its class is not labelled at all, so no label is wrong.
+    `missing` is the share of rows without a label, for each task separately. With an `imbalance` of r, the last
+    expression
+    is labelled in 1/r of its frames, the first one in all, and those between in geometric progression; likewise the
+    frames
+    in which a unit is present. A frame not labelled with its class is not labelled at all, so no label is wrong.
     """
 
     missing: float = 0.0
@@ -43,12 +45,13 @@ PLENTY = Scarcity()
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPlan:
-    """One video. The people of `track_ids` stand from left to right; nobody is in a second clip.
+    """One video. The people of `track_ids` are placed from left to right; each appears in one clip only.
 
-    `seed` and `index` seed all that is left to chance in the clip. `walks_out`: the first person leaves the picture and
-    comes back. `moves`: theirs, or none. `bystanders`: the moves of people whom nobody annotated, who are smaller and
-    behind the others, or nearer if `in_front`. `without`: the task that has no annotation file. `extra_rows`:
-    annotation rows beyond the last frame. `scarcity`: what more its labels lack.
+    `seed` and `index` seed all random choices in the clip. `walks_out`: the first person leaves the picture and comes
+    back. `moves`: movements of the people, or none. `bystanders`: movements of people without annotations, who are
+    smaller
+    and behind the others, or nearer if `in_front`. `without`: the task without an annotation file. `extra_rows`:
+    annotation rows beyond the last frame. `scarcity`: labels that are also withheld.
     """
 
     index: int
@@ -69,7 +72,7 @@ class ClipPlan:
 
     @property
     def everyone(self) -> tuple[str, ...]:
-        """The names of all who are seen: tracks, then bystanders, whose truth is known too."""
+        """The names of all visible people: tracks, then bystanders, who have a ground truth too."""
         numbers = range(1, len(self.bystanders) + 1)
         return (*self.track_ids, *(f"{self.video_id}_bystander{number}" for number in numbers))
 
@@ -90,7 +93,7 @@ class _Role:
 
 
 FIRST_NUMBER = 901
-"""Names are in the real set's styles; its own numbers are smaller, so that both can be in one store."""
+"""Names follow the real set's styles with numbers it does not use, so that both fit into one store."""
 
 _NTSC = Fraction(30000, 1001)
 

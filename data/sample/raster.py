@@ -36,9 +36,9 @@ class Fragments:
 def rasterize(
     xy_V2: Tensor, nearness_V: Tensor, triangles_T3: Tensor, height: int, width: int, *, cull: bool = True
 ) -> Fragments:
-    """Draws triangles into a picture of `height` x `width` px; what has the greatest `nearness_V` (> 0) is seen.
+    """Draws triangles into a picture of `height` x `width` px; the greatest `nearness_V` (> 0) is visible.
 
-    A pixel is covered where its centre, at (x + 0.5, y + 0.5), is inside. With `cull`, triangles seen from behind are
+    A pixel is covered if its centre, at (x + 0.5, y + 0.5), is inside. With `cull`, triangles seen from behind are
     not drawn.
     """
     triangle_P, y_first_P, num_rows_P, planes = _planes(xy_V2, nearness_V, triangles_T3, height, width, cull)

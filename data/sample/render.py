@@ -18,12 +18,12 @@ from data.sample.raster import Fragments, rasterize, vertex_normals
 
 _CAMERA_DISTANCE = 11.0
 _NECK = (0.0, -0.93, -0.95)
-"""What the head turns about, in a person's units."""
+"""The point about which the head turns, in a person's units."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """A key light, a weaker one from the other side, and light from all around; directions are unit vectors to them."""
+    """A key light, a weaker one from the other side, and ambient light; directions are unit vectors towards them."""
 
     key_direction: Tensor
     key_colour: Tensor
@@ -34,8 +34,9 @@ class Light:
 
 @dataclass(frozen=True)
 class Pose:
-    """One moment of one person. Angles in radians; `x_px`, `y_px` is where the point between the eyes would be with the
-    head straight, `scale_px` the length of a person's unit (the head is 2.35 high). `units_U` goes from 0 to 1.
+    """One moment of one person. Angles in radians; `x_px`, `y_px` is the position of the point between the eyes with
+    the
+    head straight, `scale_px` the length of a person's unit (the head is 2.35 high). `units_U` is in [0, 1].
     """
 
     units_U: Tensor
@@ -60,7 +61,7 @@ class Box:
 
 
 def render(person: Person, pose: Pose, light: Light, picture_HWC: Tensor) -> Box:
-    """Draws a person over a picture (uint8 RGB), in place, and tells where the face is, drawn or not."""
+    """Draws a person over a picture (uint8 RGB), in place; returns where the face is, drawn or not."""
     head = person.head
     vertices_V3, eyeball_V3 = _posed(person, pose)
     distance_V = _CAMERA_DISTANCE - vertices_V3[:, 2]
@@ -113,7 +114,7 @@ def _rotation(yaw: float, pitch: float, roll: float) -> Tensor:
 
 
 def _shade(person: Person, vertices_V3: Tensor, eyeball_V3: Tensor, light: Light, hits: Fragments) -> Tensor:
-    """The colour of every covered pixel: what the surface reflects, times light per vertex, plus highlights."""
+    """The colour of every covered pixel: reflectance times the light per vertex, plus highlights."""
     triangles_T3 = person.head.triangles_T3
     normals_V3 = vertex_normals(vertices_V3, triangles_T3)
     light_M4 = hits.interpolate(_light_of_vertices(person, normals_V3, light), triangles_T3)
@@ -130,7 +131,7 @@ def _shade(person: Person, vertices_V3: Tensor, eyeball_V3: Tensor, light: Light
 
 
 def _surface_colour(person: Person, hits: Fragments) -> Tensor:
-    """What every pixel but those of the eyes reflects: the painted texture, and plain teeth, tongue and lashes."""
+    """The reflectance of every pixel except those of the eyes: painted texture, and plain teeth, tongue and lashes."""
     uv_M2 = torch.bmm(hits.weights_M3[:, None], person.head.uv_T32.index_select(0, hits.triangle_M))[:, 0]
     place_M2 = uv_M2 * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
     sampled = functional.grid_sample(person.texture_1CSS, place_M2[None, None], align_corners=False)

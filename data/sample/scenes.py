@@ -1,4 +1,4 @@
-"""Where people are: light, background, camera and how they move through the picture, which is made frame by frame.
+"""Scenes: light, background, camera and people's positions in the picture, which is made frame by frame.
 
 Letters: F frames, H W C the picture.
 """
@@ -28,7 +28,7 @@ _SUPERSAMPLING = 1.25
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A person, what they do, and where in the picture (px of the video): see `render.Pose`."""
+    """A person with their acting and position in the picture (px of the video): see `render.Pose`."""
 
     person: Person
     performance: Performance
@@ -36,7 +36,7 @@ class Actor:
     y_px_F: Floats
     scale_px_F: Floats
     depth: int = 0
-    """Who has more is drawn first, behind the others."""
+    """People with a larger depth are drawn first, behind the others."""
 
     def pose(self, frame_index: int) -> Pose:
         act, i = self.performance, frame_index
@@ -55,7 +55,7 @@ class Actor:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that a clip shows. `grain` is the strength of the camera's noise in grey levels."""
+    """The content of a clip. `grain` is the strength of the camera's noise in grey levels."""
 
     actors: list[Actor]
     light: Light

@@ -29,7 +29,7 @@ def paint_skin(head: Head, traits: Traits, rng: np.random.Generator) -> Floats:
 
 
 class _Canvas:
-    """The colours so far and where they are: `x_P`, `y_P`, `z_P` in mesh coordinates, `side_P` = |x|."""
+    """The colours so far and their positions: `x_P`, `y_P`, `z_P` in mesh coordinates, `side_P` = |x|."""
 
     def __init__(self, head: Head, rng: np.random.Generator, colour_P3: Floats) -> None:
         self.colour_P3 = colour_P3
@@ -39,7 +39,7 @@ class _Canvas:
         self.fine_P = rng.standard_normal(len(self.x_P), np.float32)
 
     def blend(self, amount_P: Floats, colour: Floats) -> None:
-        """Covers what is there with a colour, by an amount in 0..1. `colour` is one or (P, 3)."""
+        """Paints a colour over the existing ones, with an opacity in 0..1. `colour` is one colour or (P, 3)."""
         self.colour_P3 += amount_P[:, None] * (colour - self.colour_P3)
 
     def tint(self, amount_P: Floats, factor: Floats) -> None:

@@ -11,7 +11,7 @@ from data.sample.curves import Floats, floats, smoothstep
 
 
 class Hair(Enum):
-    """A style: the lowest hair in mesh coordinates (y), and how far it stands off the scalp."""
+    """A hair style: its lower end in mesh coordinates (y), and its distance from the scalp."""
 
     SHORT = (7.15, 0.10)
     BOB = (6.05, 0.20)
@@ -33,10 +33,10 @@ class Hair(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """What makes someone; colours are RGB in 0..1.
+    """The traits of a person; colours are RGB in 0..1.
 
-    `ancestry` mixes MakeHuman's African, Asian and Caucasian targets; `age` is 0 for a young adult, 1 for an old
-    person; `weight` goes from -1 to 1. `hairline` is the height (y) where the hair over the forehead begins.
+    `ancestry` mixes MakeHuman's African, Asian and Caucasian targets; `age` is 0 for a young adult and 1 for an old
+    person; `weight` is in [-1, 1]. `hairline` is the height (y) at which the hair over the forehead begins.
     """
 
     ancestry: Floats
@@ -96,7 +96,7 @@ def _between(colours: Floats, position: float) -> Floats:
 
 
 def hair_cover(traits: Traits, mesh_N3: Floats) -> Floats:
-    """How much (0..1) of each point of the skin, given in mesh coordinates, is under hair."""
+    """How much (0..1) of each skin point, given in mesh coordinates, is covered by hair."""
     _, y, z = mesh_N3.T
     above_forehead = smoothstep(traits.hairline - 0.05, traits.hairline + 0.06, y)
     behind_face = smoothstep(0.72, 0.5, z + 0.1 * (y - 7.4) + 0.75 * smoothstep(7.0, 6.55, y))

@@ -1,7 +1,7 @@
-"""A video file -> its frames by DALI: NVDEC on a GPU; on a CPU VP8, VP9 and MJPEG.
+"""A video file -> its frames, decoded by DALI: NVDEC on a GPU; VP8, VP9 and MJPEG on a CPU.
 
-DALI numbers frames by the packets of the file and does not say where it repeats one, so it is given only what has one
-frame a packet, and what it gives is counted. Shapes: F frames, H rows, W columns, C RGB.
+DALI numbers frames by the packets of the file and does not report repeated frames, so it only gets files with one frame
+per packet, and its frames are counted. Shapes: F frames, H rows, W columns, C RGB.
 """
 
 from __future__ import annotations
@@ -20,34 +20,35 @@ from data.video.media import Chunk, VideoFacts
 from data.video.pixels import upright
 
 NVDEC_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg"})
-"""Not `mpeg4`: an H200 gave its frames in order, but in colours up to 7 grey levels away from those of FFmpeg."""
+"""Without `mpeg4`: an H200 returned its frames in order, but with colours up to 7 grey levels off those of FFmpeg."""
 DALI_CPU_CODECS = frozenset({"vp8", "vp9", "mjpeg"})
 PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p", "nv12"})
 """NVDEC decodes 4:2:0 with eight bits; one rule for both devices."""
 
 
 _FOR_GOOD = re.compile(r"unsupported|not supported|invalid data|number of input samples: 0", re.IGNORECASE)
-"""What DALI and FFmpeg say of a file itself, and not of a GPU that has no memory or no decoder left. The last is what
-DALI says of a codec that the GPU lacks: it leaves the only file out."""
+"""Messages of DALI and FFmpeg about the file itself, rather than about a GPU out of memory or decoders. The last is
+DALI's message for a codec that the GPU lacks: it then skips the only file.
+"""
 
 
 class DaliError(ValueError):
-    """DALI does not give the frames of this video this time, which PyAV may well do."""
+    """DALI failed on this video this time; PyAV may decode it."""
 
 
 class NotForDaliError(DaliError):
-    """Nor will it another time."""
+    """DALI will always fail on this video."""
 
 
 def read_with_dali(path: Path, facts: VideoFacts, device: Device, chunk: int, skip: int) -> Generator[Chunk]:
-    """Every frame from number `skip` on.
+    """Every frame from index `skip` on.
 
     Raises:
-        DaliError: DALI fails on it.
-        NotForDaliError: It always will, or gives more or fewer frames than there are packets.
+        DaliError: DALI fails on the video.
+        NotForDaliError: It always will, or returns more or fewer frames than there are packets.
     """
     with TemporaryDirectory() as folder:
-        # a name never seen before: DALI keeps what it knows of a path, and takes a file put there later for the first
+        # a new name: DALI caches what it knows of a path, and would mistake a new file there for the old one
         alias = Path(folder) / path.name
         alias.symlink_to(path.resolve())
         yield from _read(alias, path, facts, device, chunk, skip)
@@ -77,7 +78,7 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
                 frames_HWC = tuple(upright(frame_HWC, facts.rotation_deg) for frame_HWC in frames_FHWC)
                 times_s = np.asarray(timestamps.tensors[0].cpu()).ravel()[: len(numbers)]
                 if device == "gpu":
-                    torch.cuda.synchronize()  # another thread goes on with them
+                    torch.cuda.synchronize()  # another thread continues with them
                 yield Chunk(frames_HWC, range(end - len(numbers), end), tuple(times_s.tolist()), 0)
     except RuntimeError as error:
         raise failure(path, str(error).replace(str(alias), path.name)) from error
@@ -86,6 +87,6 @@ def _read(alias: Path, path: Path, facts: VideoFacts, device: Device, chunk: int
 
 
 def failure(path: Path, said: str) -> DaliError:
-    """The error to raise where DALI says this."""
+    """The error to raise for this message of DALI."""
     kind = NotForDaliError if _FOR_GOOD.search(said) else DaliError
     return kind(f"{path}: DALI cannot decode it: {said}")

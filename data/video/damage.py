@@ -1,9 +1,9 @@
-"""Which frames can be trusted where packets of a video are damaged, and where those that are lost belong.
+"""Which frames can be trusted when packets of a video are damaged, and where lost frames belong.
 
-Of an undamaged stream frame i is the i-th frame that the decoder gives; a packet without a frame (an invisible one, or
-one that an edit list cuts) is nothing. From a damaged packet on, in decoding order, until the next whole keyframe, and
-for the frames shown before that keyframe, a decoder repeats, smears and leaves out. There each packet counts as one
-frame with unknown pixels, so that the frames after the damage keep their numbers.
+In an undamaged stream, frame i is the i-th frame that the decoder returns; a packet without a frame (an invisible one,
+or one cut by an edit list) counts for nothing. From a damaged packet on, in decoding order, until the next intact
+keyframe, and for the frames shown before that keyframe, a decoder repeats, smears and drops frames. There, each packet
+counts as one frame with unknown pixels, so that the frames after the damage keep their numbers.
 """
 
 from __future__ import annotations
@@ -23,39 +23,40 @@ _STEPS = 32
 
 @dataclass(eq=False)
 class Picture:
-    """A packet and, later, the frame that the decoder makes of it."""
+    """A packet and, later, its decoded frame."""
 
     number: int
     """In decoding order."""
     pts: int | None
-    """When it is shown, in ticks of the stream; None where the file does not say it."""
+    """Presentation time, in ticks of the stream; None if the file does not give it."""
     guess: int | None = None
-    """Where it does not: a time at which something is shown, be it this one or another."""
+    """If it does not: a presentation time of this packet or of another one."""
     is_key: bool = False
     """By the file and by the decoder."""
     is_shown: bool = True
     """Whether a frame is expected of it."""
     is_damaged: bool = False
     is_decoded_as_key: bool = False
-    """By the decoder, whatever the file says."""
+    """Decoding time according to the decoder, whatever the file says."""
     frame: Any = None
     shown_at: int | None = None
     """In ticks of the stream, once it has its place."""
     time_s: float | None = None
     """Since the first frame of the video."""
     place: int | None = None
-    """In display order; None until its frame has come or cannot come any more."""
+    """Position in display order; None until the frame has arrived or can no longer arrive."""
     is_lost: bool = False
     """There should be a frame, and there is none."""
     is_trusted: bool | None = None
-    """Whether its pixels are what was filmed; None until the packets before it, in decoding order, have their place."""
+    """Whether its pixels are intact; None until the packets before it, in decoding order, have their position."""
 
 
 class DisplayOrder:
-    """Pictures go in as they are decoded and come out as they are displayed, those without a frame among them.
+    """Takes pictures in decoding order and returns them in display order, including those without a frame.
 
-    A picture is held back until it is known whether those that it is made from are whole: the frame of a packet that
-    is decoded first may come last.
+    A picture is held back until it is known whether the pictures it depends on are intact: the frame of a packet that
+    is
+    decoded first may be shown last.
     """
 
     def __init__(self, step: float | None = None) -> None:
@@ -68,35 +69,35 @@ class DisplayOrder:
         self._placed: deque[Picture] = deque()
         self._num_placed = 0
         self._guesses: list[int] = []
-        """A heap of the times at which those are shown that do not say when."""
+        """A heap of the presentation times of packets that do not state their own."""
         self._hole_at: int | None = None
-        """Number of the last packet that stands for an unknown number of missing ones."""
+        """Number of the last packet that represents an unknown number of missing ones."""
         self._of_hole: list[Picture] = []
-        """What is left of the frames around it, until the next one that is whole."""
+        """Damage left in the frames around it, until the next intact one."""
         self._shown_at: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._last_damage = -1
-        """Number of the last packet known to be damaged, or to need one that is."""
+        """Number of the last packet known to be damaged, or to depend on one that is."""
         self._given_up: set[int] = set()
         """Numbers of packets whose frame is lost."""
         self._is_broken = False
         self._is_unstarted = False
-        """Whether what was decoded so far lacks a keyframe to begin with."""
+        """Whether the stream so far lacks an initial keyframe."""
         self._mended_at = 0
-        """Place of the keyframe that ended the last damage; what is shown before it is not mended."""
+        """Position of the keyframe that ended the last damage; frames shown before it are not repaired by it."""
 
     def await_keyframe(self) -> None:
-        """For a decoder that makes up what the first frames need: nothing is whole before the first keyframe."""
+        """For a decoder that invents what the first frames need: nothing is intact before the first keyframe."""
         self._is_broken = self._is_unstarted = True
 
     def add(self, sent: Picture) -> None:
-        """A packet that the decoder was given."""
+        """Adds a packet that was given to the decoder."""
         self._unjudged.append(sent)
         self._note_damage(sent)
         if sent.pts is None and sent.guess is not None and sent.is_shown:
             heappush(self._guesses, sent.guess)
         if sent.pts is None and sent.is_damaged:
-            for other in self._waiting:  # it is not known whether it is shown before or after them
+            for other in self._waiting:  # it is unknown whether it is shown before or after them
                 other.is_damaged = True
         if not sent.is_shown:
             sent.place = self._num_placed
@@ -106,17 +107,19 @@ class DisplayOrder:
             self._waiting.append(sent)
 
     def add_hole(self, number: int) -> None:
-        """Packets are missing, nobody knows how many: the times of those around them must say it."""
+        """Adds a gap of an unknown number of packets; the times around it must tell how many."""
         self._hole_at = number
         self.add(Picture(number, None, is_shown=False, is_damaged=True))
 
     def give(self, picture: Picture, frame: Any, *, is_corrupt: bool, is_key: bool) -> None:
-        """A frame that the decoder made of a packet, in display order."""
-        if picture.number in self._given_up:  # it comes too late: others are shown after it by now
+        """Adds a frame that the decoder made from a packet, in display order."""
+        if picture.number in self._given_up:  # it comes too late: later ones were already shown
             return
-        if picture.place is not None:  # it has one already: a decoder may show what it kept from an earlier packet
+        if (
+            picture.place is not None
+        ):  # it already has one: a decoder may show a frame that it kept from an earlier packet
             same_time = (other for other in self._waiting if other.pts == frame.pts)
-            # or give two for a packet, of which one is not a frame of the video if the packet is damaged
+            # or return two for a damaged packet, of which one is not a frame of the video
             picture = next(same_time, None) or self._second(picture.number, frame.pts)
         picture.frame = frame
         picture.is_key, picture.is_decoded_as_key = picture.is_key and is_key, is_key
@@ -126,7 +129,7 @@ class DisplayOrder:
         self._place([*sorted(past, key=_pts), picture])
 
     def ready(self) -> Iterator[Picture]:
-        """What can be shown by now: trusted, with its frame, or lost."""
+        """The pictures that can be shown by now: intact, with their frame, or lost."""
         while self._unjudged and self._unjudged[0].place is not None:
             self._judge(self._unjudged.popleft())
         while self._placed and self._placed[0].is_trusted is not None:
@@ -135,11 +138,12 @@ class DisplayOrder:
                 yield from self._in_time(picture)
 
     def rest(self, *, cut_at: float) -> Iterator[Picture]:
-        """What is left when nothing more is added or given.
+        """The remaining pictures, after the last packet and frame.
 
         Args:
-            cut_at: Of a file that ends too early, when its next packet would be decoded; otherwise infinity. What is
-                shown later than that is lost: of the missing frames, nobody knows how many come before it.
+            cut_at: For a file that ends too early, the decoding time of its next packet; otherwise infinity. Frames
+                shown
+                later are lost, because it is unknown how many of the missing frames come before them.
         """
         self._place(sorted(self._waiting, key=_pts))
         for picture in self._placed:
@@ -187,7 +191,7 @@ class DisplayOrder:
                 picture.shown_at = heappop(self._guesses)
             self._num_placed += 1
             self._placed.append(picture)
-            # around damage a decoder also gives up whole frames, before and after it
+            # near damage, a decoder also drops intact frames, before and after it
             is_near = picture.number <= self._last_damage + _DEEPEST
             picture.is_lost = picture.frame is None and picture.is_shown and is_near
             if picture.is_lost:
@@ -209,15 +213,15 @@ class DisplayOrder:
     def _mends(self, picture: Picture) -> bool:
         if self._is_unstarted and not picture.is_shown:  # an edit list may begin between two keyframes
             return picture.is_key
-        # a file may flag no keyframe, or every packet: that is no reason to give up a stream from its start
+        # a file may flag no keyframe, or every packet, which is no reason to distrust the whole stream
         is_key = picture.is_decoded_as_key if self._is_unstarted else picture.is_key
         return is_key and picture.frame is not None
 
 
 def _is_past(other: Picture, given: Picture) -> bool:
-    """Whether the frame of another packet cannot come any more once this one has."""
+    """Whether the frame of another packet can no longer arrive once this one's has."""
     if given.number - other.number > (0 if given.is_key else _DEEPEST):
-        return True  # what is decoded before a keyframe is shown before it
+        return True  # frames decoded before a keyframe are shown before it
     return other.pts is not None and given.pts is not None and other.pts < given.pts
 
 

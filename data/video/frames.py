@@ -1,9 +1,8 @@
 """Video file -> frames in display order, each with its index and its time.
 
-Two decoders. PyAV is the reference: it reads every codec, frame i is the i-th frame that the decoder gives. DALI takes
-NVDEC on a GPU; on a CPU it decodes only VP8, VP9 and MJPEG. It is taken only where both must agree on what frame i is.
-The two differ by 1 to 2 grey levels (colour conversion), so the name of the one that was used is part of what
-identifies a data set.
+There are two decoders. PyAV is the reference: it reads every codec, and frame i is the i-th frame that it returns. DALI
+uses NVDEC on a GPU; on a CPU it decodes only VP8, VP9 and MJPEG. DALI is used only for videos in which both must agree
+on frame numbers. Their colours differ by 1 to 2 grey levels, so the decoder's name is part of a data set's digest.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ _CHUNKS_AHEAD = 1
 
 
 def resolve_device(device: DeviceChoice) -> Device:
-    """The device to work on: `auto` takes a GPU where DALI and PyTorch can both use one.
+    """The device to use: `auto` takes a GPU if DALI and PyTorch can both use it.
 
     Raises:
-        ValueError: A GPU is asked for and there is none that both can use.
+        ValueError: A GPU is requested but not available to both.
     """
     if device == "cpu":
         return "cpu"
@@ -62,12 +61,12 @@ def resolve_device(device: DeviceChoice) -> Device:
 def choose_decoder(
     facts: VideoFacts, *, device: Device, decoder: Literal["auto", "pyav", "dali"]
 ) -> tuple[Decoder, str]:
-    """The decoder for a video, and why: `auto` is DALI on a GPU, `dali` DALI on either device.
+    """The decoder for a video, and the reason: `auto` is DALI on a GPU, `dali` is DALI on either device.
 
-    Where DALI might take another frame for number i, PyAV decodes in both cases.
+    PyAV decodes all videos whose frames DALI might number differently.
 
     Raises:
-        ValueError: DALI is asked for and does not decode such videos on this device.
+        ValueError: DALI is requested and cannot decode such videos on this device.
     """
     if decoder == "pyav":
         return "pyav", "asked for"
@@ -88,15 +87,15 @@ def choose_decoder(
 
 
 def read_frames(path: Path, *, device: Device, decoder: Decoder, chunk: int = 16, skip: int = 0) -> Generator[Chunk]:
-    """Every frame from number `skip` on, in display order, decoded ahead in a thread.
+    """Every frame from index `skip` on, in display order, decoded ahead in a thread.
 
-    Frames before `skip`, a multiple of `chunk`, are decoded and dropped: a seek could land on another frame. Every
-    chunk but the last has `chunk` frames; the last may have none.
+    Frames before `skip`, a multiple of `chunk`, are decoded and dropped, because a seek could reach a different frame.
+    Every chunk but the last has `chunk` frames; the last may be empty.
 
     Raises:
         ValueError: The file cannot be read as a video.
-        DaliError: DALI does not give the frames of this video; PyAV may.
-        NotForDaliError: The same, and it never will.
+        DaliError: DALI fails on this video; PyAV may decode it.
+        NotForDaliError: DALI will always fail on this video.
         OSError: The disk or the network fails.
     """
     assert skip % chunk == 0, f"skip {skip} is not a multiple of {chunk}: the chunks would be others than without skip"

@@ -1,4 +1,4 @@
-"""What a video is, and a stretch of its frames. Shapes: H rows, W columns, C RGB."""
+"""The facts of a video, and a chunk of its frames. Shapes: H rows, W columns, C RGB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 Decoder = Literal["pyav", "dali-cpu", "dali-gpu"]
 Indices = NDArray[np.int64]
 Region = slice | tuple[slice, slice] | tuple[Indices, Indices]
-"""All of a frame, `[:]`; or its rows and columns; or those of each of some pixels."""
+"""The whole frame, `[:]`; a range of rows and columns; or the rows and columns of individual pixels."""
 
 
 class Frame(Protocol):
-    """Pixels, which may be made when they are looked at; a tensor is one."""
+    """The pixels of a frame, possibly converted on access; a tensor is one."""
 
     @property
     def shape(self) -> Sequence[int]: ...
@@ -27,7 +27,7 @@ class Frame(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFacts:
-    """What a video is, seen before it is decoded as a whole."""
+    """The facts of a video that are known before it is decoded."""
 
     codec: str
     pixel_format: str
@@ -35,12 +35,12 @@ class VideoFacts:
     """Of the upright picture with square pixels, as a player shows it and as faces are placed in it."""
     height_px: int
     rotation_deg: int
-    """By which decoded frames are turned counter-clockwise to stand upright: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation that makes decoded frames upright: 0, 90, 180 or 270."""
     pixel_aspect: float
-    """Width of a pixel of the file by its height: decoded frames are made wider by it."""
+    """Width of a pixel relative to its height; decoded frames are widened by it."""
     num_packets: int
     promised_frames: int | None
-    """What the header says, for reports: it may count frames that are cut out, invisible or not in the file."""
+    """Number of frames in the header, for reports; it may include frames that are cut, invisible or missing."""
     promised_s: float | None
     """How long the video is by its header."""
     not_for_dali: str | None = None
@@ -52,11 +52,11 @@ class Chunk:
     """Consecutive frames of a video."""
 
     frames_HWC: tuple[Frame, ...]
-    """uint8 RGB of one size, on the device asked for."""
+    """uint8 RGB of one size, on the requested device."""
     frame_indices: range
     times_s: tuple[float | None, ...]
-    """Seconds since the video's first frame, as the file's timestamps say; None where it has none."""
+    """Seconds since the video's first frame, from the file's timestamps; None if missing."""
     damaged_packets: int
     """Packets that did not decode without a fault, from the start of the video to here; all on the last chunk."""
     undecoded: frozenset[int] = frozenset()
-    """Of the frame indices those whose pixels are unknown, here black: the video has the frame, it did not decode."""
+    """Indices of frames with unknown pixels, here black: the video has the frame, but it was not decoded."""

@@ -10,7 +10,7 @@ import torch
 _H264 = 4
 _CHROMA_420 = 1
 _UNKNOWN = 4
-"""Taken where the driver does not say."""
+"""Number of engines assumed if the driver does not report it."""
 
 
 class _DecoderCapabilities(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""A video file -> its packets in the order in which they are decoded, and what they promise."""
+"""A video file -> its packets in decoding order, and the facts that they promise."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import av
 from data.store.access import check_file
 
 _MOST_UNREADABLE = 10_000
-"""So many packets in a row that cannot be read are the end of the file."""
+"""This many unreadable packets in a row are the end of the file."""
 _REORDERED = frozenset({"h264", "hevc", "mpeg4"})
-"""Codecs whose frames are decoded in another order than they are shown."""
+"""Codecs whose frames are decoded in a different order than they are shown."""
 _PROGRESSIVE = 1
-"""FFmpeg's number for frames without fields; 0 is not known, those above are the orders of two fields."""
+"""FFmpeg's value for frames without fields; 0 is unknown, larger values are the orders of two fields."""
 _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
@@ -26,12 +26,12 @@ _HOLE = bytes(64)
 _WITHOUT_HOLES = frozenset(
     {"h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "flv1"}
 )
-"""Codecs that never write so many zeros, whatever is filmed; in others black may look like that, in JPEG too."""
+"""Codecs that never write this many zeros, whatever the content; others, JPEG included, may for black."""
 _FILLED_UP = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _VOP_START = b"\x00\x00\x01\xb6"
 """Where a frame of MPEG-4 part 2 begins."""
 _SMALLEST_VOP = 8
-"""Bytes: a smaller packet only stands for a frame that was packed into the one before it, or repeats a frame."""
+"""Bytes: a smaller packet only represents a frame that was packed into the previous one, or repeats a frame."""
 
 
 def open_video(path: Path) -> av.container.InputContainer:
@@ -68,16 +68,16 @@ def _is_picture(container: av.container.InputContainer) -> bool:
 
 @dataclass(frozen=True)
 class Missing:
-    """What stands for packets that cannot be had."""
+    """Represents packets that cannot be read."""
 
     is_one: bool = True
-    """Otherwise nobody knows how many they are."""
+    """Otherwise their number is unknown."""
     time: int | None = None
-    """When it would be decoded, in ticks of the stream, if that is known."""
+    """Decoding time in ticks of the stream, if known."""
 
 
 def packets(path: Path, container: av.container.InputContainer) -> Iterator[av.Packet | Missing]:
-    """The packets of the video stream, the last one empty, and what is missing between them.
+    """The packets of the video stream, the last one empty, and the gaps between them.
 
     Raises:
         OSError: The disk or the network fails.
@@ -130,7 +130,7 @@ def _checked_by_index(
 
 
 def _checked_by_position(path: Path, found: Iterator[av.Packet | Missing]) -> Iterator[av.Packet | Missing]:
-    """In a Matroska file packets follow each other but for short headers: a longer stretch was not understood."""
+    """In a Matroska file, packets follow each other except for short headers: a longer stretch could not be parsed."""
     end: int | None = None
     for packet in found:
         if isinstance(packet, av.Packet) and end is not None:
@@ -159,16 +159,17 @@ def is_shown(packet: av.Packet) -> bool:
 
 
 def has_times(container: av.container.InputContainer) -> bool:
-    """Whether packets say when they are shown: for an AVI file FFmpeg guesses it from the frames that come next."""
+    """Whether packets state their presentation time; for an AVI file FFmpeg guesses it from later frames."""
     codec = container.streams.best("video").codec_context.codec.canonical_name
     return container.format.name != "avi" or codec not in _REORDERED
 
 
 def is_damaged(packet: av.Packet) -> bool:
-    """Whether a packet is not what was written: cut, with an error on its way, or with a hole in it.
+    """Whether a packet is damaged: cut, marked corrupt, or with a hole.
 
-    Where a disk or a download lost a part, zeros are read. Many codecs write few of them, but a packet that says in
-    itself where it ends (H.264 with start codes) may be filled up with them.
+    Parts lost by a disk or a download are read as zeros. Many codecs write few zeros, but a packet that marks its own
+    end
+    (H.264 with start codes) may be padded with them.
     """
     if packet.is_corrupt or packet.stream.codec_context.codec.canonical_name not in _WITHOUT_HOLES:
         return bool(packet.is_corrupt)
@@ -179,14 +180,14 @@ def is_damaged(packet: av.Packet) -> bool:
 
 
 def guess_time(packet: av.Packet) -> int | None:
-    """When something is shown, this packet's frame or another's, where `has_times` says no."""
+    """Presentation time of this packet's frame or of another one, where `has_times` is false."""
     is_guessed_well = packet.size and packet.stream.codec_context.codec.canonical_name == "mpeg4"
     time: int | None = packet.pts if is_guessed_well else packet.dts
     return time
 
 
 def is_cut_short(path: Path, container: av.container.InputContainer, num_packets: int) -> bool:
-    """Whether a file that gave so many packets of video ends before its end, by its index or the length it says."""
+    """Whether a file with this many video packets ends too early, judged by its index or its stated duration."""
     format_name = container.format.name
     if format_name == "avi" or format_name.startswith("mov"):
         index = container.streams.best("video").index_entries
@@ -198,9 +199,9 @@ def is_cut_short(path: Path, container: av.container.InputContainer, num_packets
     if head.startswith(b"RIFF"):
         end = 8 + int.from_bytes(head[4:8], "little")
     elif head.startswith(b"\x1a\x45\xdf\xa3") and segment >= 4 and head[segment]:
-        length = 9 - head[segment].bit_length()  # the number of leading zeros says how long the number is
+        length = 9 - head[segment].bit_length()  # the number of leading zeros gives the length of the number
         number = int.from_bytes(head[segment : segment + length], "big") - (1 << 7 * length)
-        end = segment + length + number if number < (1 << 7 * length) - 1 else 0  # all ones: not known
+        end = segment + length + number if number < (1 << 7 * length) - 1 else 0  # all ones: unknown
     else:
         return False
     return end > path.stat().st_size
@@ -248,7 +249,7 @@ def _oddity(codec: str, packet: av.Packet | Missing, number: int, times: dict[in
 
 
 def _shows_vp9(packet: bytes) -> bool:
-    """A superframe ends in a frame that is shown; of another packet the uncompressed header says so."""
+    """A superframe ends in a shown frame; for other packets the uncompressed header tells."""
     if packet[-1] & 0xE0 == 0xC0:
         return True
     first_bit = 3 if packet[0] >> 4 & 3 < 3 else 2  # after the marker and the profile; profile 3 has a reserved bit

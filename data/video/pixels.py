@@ -1,9 +1,8 @@
-"""Decoded pictures -> RGB pixels, upright and square, made of as much of a frame as is looked at; and their resizing.
+"""Decoded pictures -> upright RGB with square pixels, converted only where they are used; and their resizing.
 
-A frame of another size than the first, in a stream that changes, is fitted into the first one's size, between black
-borders. A face is a small part of its frame, and where only every k-th frame is searched most frames are never
-looked at as a whole. Writing and reading back 3 bytes for each of their pixels would take a third as long as decoding
-them.
+If the size of the stream changes, later frames are fitted into the first one's size, with black borders. A face is a
+small part of its frame, and if only every k-th frame is searched, most frames are never used as a whole. Writing and
+reading back 3 bytes for each of their pixels would take a third of the decoding time.
 Shapes: N frames, H rows, W columns, C RGB.
 """
 
@@ -22,7 +21,7 @@ from data.video.damage import Picture
 from data.video.media import Frame, Region, VideoFacts
 
 _CONVERTED_LATE = frozenset({"yuv420p", "yuvj420p"})
-"""Of these any part, cut between the pixels that share a colour, is converted as it is in the whole frame."""
+"""Pixel formats of which any part, cut between pixels that share a colour, converts as in the whole frame."""
 
 
 def frames_of(pictures: Sequence[Picture], facts: VideoFacts) -> list[Frame]:
@@ -38,7 +37,7 @@ def frames_of(pictures: Sequence[Picture], facts: VideoFacts) -> list[Frame]:
             try:
                 frames_HWC.append(_fitted(picture.frame, facts, converter))
                 colours_seen.add(_colours(picture.frame))
-            except av.error.FFmpegError:  # damage can make a frame of colours that nobody knows
+            except av.error.FFmpegError:  # damage can produce a frame with an unknown colour space
                 picture.is_trusted = False
         if not picture.is_trusted:
             frames_HWC.append(torch.zeros(facts.height_px, facts.width_px, 3, dtype=torch.uint8))
@@ -59,7 +58,7 @@ def resized(pixels_NHWC: Tensor, height_px: int, width_px: int) -> Tensor:
 
 
 class _LateFrame:
-    """A frame of 4:2:0 that is converted when it is looked at; for any number of threads."""
+    """A frame of 4:2:0 that is converted on access. Thread-safe."""
 
     def __init__(self, frame: av.VideoFrame) -> None:
         self.shape = (frame.height, frame.width, 3)
@@ -67,7 +66,7 @@ class _LateFrame:
         self._whole_HWC: Tensor | None = None
 
     def __getitem__(self, region: Region) -> Tensor:
-        """A part alone, unless the whole has been looked at: that is kept, and the frame let go."""
+        """Converts only the requested part, unless the whole frame was requested before, which is then kept."""
         frame = self._frame
         if frame is None:
             assert self._whole_HWC is not None
@@ -127,9 +126,11 @@ def _colours(frame: av.VideoFrame) -> tuple[object, ...]:
 
 
 def _is_late(frame: av.VideoFrame, facts: VideoFacts) -> bool:
-    """Whether a frame needs nothing but a conversion, of which any part can be made alone."""
+    """Whether a frame only needs colour conversion, which works for any part of it."""
     is_as_promised = (frame.width, frame.height) == (facts.width_px, facts.height_px) and not facts.rotation_deg
-    is_even = frame.width % 2 == frame.height % 2 == 0 and not frame.interlaced_frame  # whose fields have own colours
+    is_even = (
+        frame.width % 2 == frame.height % 2 == 0 and not frame.interlaced_frame
+    )  # whose fields have their own colours
     return is_as_promised and is_even and frame.format.name in _CONVERTED_LATE
 
 

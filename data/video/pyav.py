@@ -35,14 +35,14 @@ _WIDEST = 4.0
 _MAKES_UP_REFERENCES = frozenset(
     {"mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "h261", "h263", "h263p", "flv1"},
 )
-"""Codecs whose decoder begins with a grey frame, of its own making, where a stream does not begin with a keyframe."""
+"""Codecs whose decoder starts with an invented grey frame if a stream does not start with a keyframe."""
 
 
 def probe(path: Path) -> VideoFacts:
-    """The facts of a video, from its header, its packets and its first whole frame.
+    """The facts of a video, from its header, its packets and its first intact frame.
 
     Raises:
-        ValueError: There is no such file, it is empty or not a video, or no frame of it decodes.
+        ValueError: The file is missing, empty or not a video, or no frame can be decoded.
         OSError: The disk or the network fails.
     """
     with open_video(path) as container:
@@ -122,7 +122,7 @@ def _shown(path: Path, container: av.container.InputContainer, order: DisplayOrd
         if isinstance(packet, Missing):
             missing.append(packet)
             continue
-        if packet.size:  # where no packet follows, the file ends: what is not in it is no frame
+        if packet.size:  # where no packet follows, the file ends, and missing packets are no frames
             _add_missing(missing, numbers, order)
         picture = _picture_of(packet, next(numbers), is_timed=has_times(container))
         packet.opaque = picture.number  # not itself: it would hold its frame, and that, through FFmpeg, itself
@@ -162,7 +162,7 @@ def _picture_of(packet: av.Packet, number: int, *, is_timed: bool) -> Picture:
 
 
 def _decoded(stream: av.video.stream.VideoStream, packet: av.Packet, picture: Picture) -> Sequence[Any]:
-    """The frames that the decoder gives for a packet; those that it still holds for the last one, which is empty."""
+    """The frames that the decoder returns for a packet; for the last, empty packet, the frames that it still holds."""
     try:
         frames: Sequence[Any] = stream.decode(packet)
     except av.error.EOFError:

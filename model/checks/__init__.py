@@ -1,6 +1,6 @@
-"""Whether a GPU gives what the CPU gives.
+"""Checks whether a GPU agrees with the CPU.
 
-- `agreement`: all trials, their verdicts
-- `faces`: trials of crops, detector and batches
-- `videos`: trials of decoding and extraction
+- `agreement`: runs all checks and gives verdicts
+- `faces`: checks of crops, detector and batches
+- `videos`: checks of decoding and extraction
 """

@@ -1,6 +1,6 @@
-"""Does this machine's GPU do what its CPU does? Each place where the two part ways, tried on made-up data.
+"""Does this machine's GPU agree with its CPU? Tests each place where they can differ, on made-up data.
 
-Each trial does the same on `device` and on the CPU. For the CPU itself they run too: DALI then decodes what it can.
+Each check does the same work on `device` and on the CPU. They run on the CPU alone too: DALI then decodes what it can.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from model.training.step import Run, make_optimiser, start_average, step
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""
 _STRONG_STEPS_APART = 5e-2
-"""Relative. On a CPU float32 in bfloat16's place makes 0.018, and noise of two levels on the faces 0.028, in the
-gradient; without averaging, or at a rate 1.1 times as high, the average is 0.07 and 0.09 away. Clipping cannot be seen:
-to AdamW a gradient's length is all one."""
+"""Relative tolerance. On a CPU, float32 instead of bfloat16 changes the gradient by 0.018, and noise of two levels on
+the faces by 0.028; without averaging, or at a rate 1.1 times as high, the average is off by 0.07 and 0.09. Clipping
+has no effect here, because AdamW ignores the length of a gradient.
+"""
 _CHANGES = Augmentation(flip=0.5, crop=1, colour=1, blur=0.2, erase=0.25)
 _STRONG = Learning(
     optimiser="adamw",
@@ -68,13 +69,13 @@ class Check:
 
 
 def compare_with_cpu(device: Device, folder: Path) -> Iterator[Check]:
-    """The checks, each as it is done; `folder` takes their files."""
+    """The checks, with their results; `folder` takes their files."""
     for name, trial in trials(device, folder).items():
         yield check(name, trial)
 
 
 def trials(device: Device, folder: Path) -> dict[str, Trial]:
-    """What can be tried, by name."""
+    """All checks, by name."""
     return {
         **video_trials(device, folder),
         **face_trials(device, folder),
@@ -84,13 +85,15 @@ def trials(device: Device, folder: Path) -> dict[str, Trial]:
 
 
 def check(name: str, trial: Trial) -> Check:
-    """Does a trial; what the device cannot do at all has failed, with the error as what was found."""
+    """Runs a check. If the device cannot do the work at all, the check fails with the error as its finding."""
     try:
         agrees, found = trial()
     except NotForDaliError as error:
         return Check(name, Verdict.PYAV, str(error))
-    except Exception as error:  # any: what a driver or a library does not support can end in any kind, and the trials
-        # that follow are to be done all the same, since together they say what is wrong
+    except (
+        Exception
+    ) as error:  # any error: unsupported work can raise any type in a driver or a library, and the other checks
+        # must still run, because together they show what is wrong
         return Check(name, Verdict.FAILED, f"{type(error).__name__}: {error}")
     return Check(name, Verdict.AGREES if agrees else Verdict.DIFFERS, found)
 
@@ -111,7 +114,7 @@ def _strong_steps(device: Device, folder: Path) -> tuple[bool, str]:
 
 
 def _run_strong(device: Device, batch: Batch) -> dict[str, float]:
-    """Some steps on one batch: what the last one says, and how far the average of the weights has gone."""
+    """Some steps on one batch: the losses of the last one, and how far the average of the weights has moved."""
     network = _small_network(device)
     run = Run(network, make_optimiser(network, _STRONG), start_average(network))
     smoothed = Emphasis(smoothing=0.05)
@@ -134,7 +137,7 @@ def _small_network(device: Device) -> MTANet:
 
 
 def _loss_and_gradient(device: Device) -> tuple[float, float]:
-    """Of a small network on random faces; the norm is that of the whole gradient."""
+    """Gradients of a small network on random faces; the norm is that of the whole gradient."""
     network = _small_network(device)
     random = torch.Generator().manual_seed(0)
     batch = Batch(

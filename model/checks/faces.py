@@ -1,7 +1,7 @@
-"""Trials of what is done with pixels: crops, the detector, batches.
+"""Checks of pixel work: crops, the detector, batches.
 
-Letters: N faces, H rows, W columns, C channels, B images of a batch, L numbers of an
-appearance, U action units, K labels of a face.
+Letters: N faces, H rows, W columns, C channels, B images of a batch, L numbers of a colour descriptor, U action
+units, K labels of a face.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _APPEARANCE = 1e-5
 _JPEG_LEVELS = 2.0
 """On average over a face: decoders of JPEGs round differently."""
 _AUGMENTED_LEVELS = 3.0
-"""The same; without its blur a face is 5 apart. The operators that warp faces are less than 0.01 apart on a CPU."""
+"""The same with changes; without its blur, a face is off by 5. The operators differ by less than 0.01 on a CPU."""
 _ROWS_PER_GROUP = 5
 _NUM_DRAWN = [2, 1, 0]
 _PLACE_PX = 0.5
@@ -41,7 +41,7 @@ _SCORE = 0.01
 
 
 def face_trials(device: Device, folder: Path) -> dict[str, Trial]:
-    """What can be tried, by name; `folder` takes files of faces."""
+    """All checks, by name; `folder` takes files of faces."""
     return {
         "crops": partial(_crops, device),
         "appearances": partial(_appearances, device),
@@ -87,7 +87,7 @@ def _appearances(device: Device) -> tuple[bool, str]:
 
 
 def _detector(device: Device) -> tuple[bool, str]:
-    """Looks at drawn faces, at frames as they are, shrunk and enlarged."""
+    """Detects drawn faces, in frames as they are, shrunk and enlarged."""
     true, other = _looks("cpu"), _looks(device)
     true_counts, counts = ([len(faces.scores_F) for faces in looks] for looks in (true, other))
     if true_counts[: len(_NUM_DRAWN)] != _NUM_DRAWN:
@@ -103,7 +103,7 @@ def _detector(device: Device) -> tuple[bool, str]:
 
 
 def _looks(device: Device) -> list[Faces]:
-    """The faces of each look, from left to right."""
+    """The faces of each detection pass, from left to right."""
     frames_NHWC = torch.from_numpy(_drawn_frames()).to(torch_device(device))
     detector = FaceDetector(device=device, min_score=0.7, detection_size=640)
     looks = detector.detect(frames_NHWC)

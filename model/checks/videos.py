@@ -24,24 +24,24 @@ from data.testing.numbered import ENCODERS, number_in, numbered, write_clip
 from data.video.frames import DALI_CPU_CODECS, NVDEC_CODECS, Decoder, read_frames
 
 Trial = Callable[[], tuple[bool, str]]
-"""Gives whether a device does what the CPU does, and what was found."""
+"""Returns whether a device agrees with the CPU, and the finding."""
 
 NUM_FRAMES = 130
 """Of a clip: more than one group of pictures, and the last chunk is a short one."""
 
 _SKIP = 64
-"""As many frames of a clip as a run that goes on leaves out, a multiple of the frames of a chunk."""
+"""Number of frames that a resumed run skips, a multiple of the frames of a chunk."""
 _TWICE = np.ones((2, 2, 1), np.uint8)
-"""Makes frames so large that every GPU takes them: HEVC has to have 144 lines."""
+"""Enlarges frames so that every GPU accepts them: HEVC needs 144 lines."""
 _COLOUR_LEVELS = 4.0
-"""On average over a frame: DALI converts colours by BT.601, whatever the file says."""
+"""Mean over a frame: DALI always converts colours by BT.601."""
 _TIME_S = 2e-3
 _EXTRACTED_PX = 1.0
-"""Colours that are a little apart move landmarks by some 0.2 px."""
+"""Slightly different colours move landmarks by about 0.2 px."""
 
 
 def video_trials(device: Device, folder: Path) -> dict[str, Trial]:
-    """What can be tried, by name; `folder` takes the clips."""
+    """All checks, by name; `folder` takes the clips."""
     codecs = sorted(NVDEC_CODECS if device == "gpu" else DALI_CPU_CODECS)
     codec = "h264" if device == "gpu" else "vp9"
     decoding = partial(_decoding, device, folder)
@@ -89,19 +89,19 @@ def _read(clip: Path, device: Device, decoder: Decoder, skip: int) -> tuple[list
 
 
 def _levels_apart(pixels_FHWC: np.ndarray, others_FHWC: np.ndarray) -> float:
-    """Grey levels between two pictures on average; of the pair that is farthest apart."""
+    """Mean difference in grey levels; of all pairs, that of the least similar one."""
     pairs = zip(pixels_FHWC, others_FHWC, strict=True)
     return float(np.max([np.abs(one_HWC.astype(np.float32) - other_HWC).mean() for one_HWC, other_HWC in pairs]))
 
 
 def _varying_ticks() -> list[int]:
-    """In ms, by turns 40 and 60 apart."""
+    """In ms, alternately 40 and 60 apart."""
     return [40 * number + 20 * (number // 2) for number in range(NUM_FRAMES)]
 
 
 @dataclass(frozen=True)
 class _Extracted:
-    """What the faces of a video's tracks are, frame by frame."""
+    """The faces of a video's tracks, frame by frame."""
 
     decoder: str
     rows: list[tuple[int, str]]
@@ -128,7 +128,8 @@ def _extraction(device: Device, folder: Path, codec: str) -> tuple[bool, str]:
 
 
 def _frames_with_a_face() -> Iterator[np.ndarray]:
-    """Of 192 x 320 px; the face moves by more from one frame to the next than landmarks may be apart, then is gone."""
+    """Frames of 192 x 320 px in which the face moves further per frame than the tolerance of landmarks, then
+    disappears."""
     for number in range(40):
         frame_HWC = np.kron(numbered(number), _TWICE)
         middle_xy = (80 + 3 * number, 115)

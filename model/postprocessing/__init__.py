@@ -1,5 +1,5 @@
 """Smoothing and thresholds, fitted to the official score.
 
 - `fitting`: fits bias, smoothing and thresholds
-- `crossfit`: estimates what fitting brings on other videos
+- `crossfit`: estimates the gain on other videos
 """

@@ -1,7 +1,7 @@
-"""What fitting brings on videos that it was not fitted on.
+"""Estimates the gain of fitted postprocessing on videos that it was not fitted on.
 
-The recordings are dealt out to parts; each part is answered with what was fitted on the others, and the answers of all
-parts are scored together. Letters: M labelled rows with a face.
+The recordings are divided into folds; each fold is answered with postprocessing fitted on the others, and the answers
+of all folds are scored together. Letters: M labelled rows with a face.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _DECISION = {Task.EXPR: "class bias", Task.AU: "thresholds"}
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One way of fitting a task, and what it brings; scores are the task's official one, pooled over all frames.
+    """One combination of postprocessing steps for a task, and its gain; scores are official and pooled over all frames.
 
-    `raw` is the score without any fitting and `score` the cross-fitted one; `gain` is their difference, with its 95 %
-    interval by bootstrap over recordings. `fits` holds what each part was answered with, fitted on the other parts.
+    `raw` is the score without postprocessing and `score` the cross-fitted one; `gain` is their difference, with its 95
+    %
+    interval by bootstrap over recordings. `fits` holds the postprocessing of each fold, fitted on the other folds.
     """
 
     task: Task
@@ -45,8 +46,9 @@ class Trial:
 def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> list[Trial]:
     """Smoothing alone, the decision alone, and both, in this order.
 
-    None where there are not two recordings to part, or labels for a score. There are as many parts as `num_folds`, or
-    as recordings if those are fewer.
+    None with fewer than two recordings, or without labels for a score. There are `num_folds` folds, or one per
+    recording
+    if there are fewer recordings.
     """
     fold_M = deal(frames.recording_M, num_folds, seed)
     if fold_M.max(initial=0) == 0 or math.isinf(frames.score(Fit())):
@@ -57,9 +59,9 @@ def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> l
 
 
 def fit_kept(frames: TaskFrames, trials: list[Trial]) -> Fit:
-    """What later videos are answered with: the steps that brought most when cross-fitted, fitted on all frames here.
+    """The postprocessing for later videos: the steps with the highest cross-fitted gain, fitted on all frames.
 
-    Nothing, where none brought anything. These very frames cannot say how good it is.
+    Empty if nothing helped. It cannot be scored on these same frames.
     """
     best = max(trials, key=lambda trial: trial.gain.value, default=None)
     if best is None or not best.gain.value > 0:
@@ -112,12 +114,12 @@ Columns = dict[str, NDArray[Any]]
 def frames_to_fit(
     labelled: LabelledFrames, predicted_of: Callable[[Path], tuple[Integers, Arrays]], recording_of: Mapping[str, str]
 ) -> dict[Task, TaskFrames]:
-    """The labelled frames of each task, with the answers for their whole tracks: smoothing looks at all of a track.
+    """The labelled frames of each task, with the answers for their whole tracks, which smoothing needs.
 
     Args:
-        labelled: The frames; no others are scored.
-        predicted_of: The frame index of every row of a faces file, and the answers there, before anything is fitted.
-        recording_of: What each track is a part of; all its tracks are parted from the others together.
+        labelled: The frames to score.
+        predicted_of: The frame index of every row of a faces file, and the answers there, before postprocessing.
+        recording_of: The recording of each track; all tracks of a recording are in the same fold.
     """
     numbers = {name: number for number, name in enumerate(sorted(set(recording_of.values())))}
     said, labels, places = list[Columns](), list[Columns](), list[Columns]()
@@ -135,7 +137,7 @@ def frames_to_fit(
 
 
 def _labels(labelled: LabelledFrames, track_index: int, frame_index_N: Integers) -> Columns:
-    """The labels of a track beside its rows; NaN where a row is not among the labelled frames."""
+    """The labels of a track, aligned with its rows; NaN for rows that are not among the labelled frames."""
     position_F = np.flatnonzero(labelled.track_index_N == track_index)
     row_F = np.searchsorted(frame_index_N, labelled.frame_index_N[position_F])
     columns = {}

@@ -24,7 +24,7 @@ BIASES = sorted(np.linspace(-2, 2, 17).tolist(), key=abs)
 """What may be added to the log-probability of a class."""
 THRESHOLDS = sorted(np.linspace(0.04, 0.96, 47).round(2).tolist(), key=lambda threshold: abs(threshold - POSITIVE))
 _SWEEPS = 2
-"""Each class's bias is chosen beside those of the others, so that it takes more than one round."""
+"""The biases of the classes depend on each other, so fitting takes more than one round."""
 _TINY = 1e-7
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -34,13 +34,14 @@ Candidate = TypeVar("Candidate")
 
 @dataclass(frozen=True)
 class Fit:
-    """What is done to the answers for one task; as it stands, nothing."""
+    """The postprocessing for one task; by default none."""
 
     window: int = 1
     """Frames of the centred mean."""
     decision: Mapping[str, float] = field(default_factory=dict)
-    """Of EXPR what is added to the log-probability of each class, of AU above which probability a unit is there;
-    by the name of the probability's column. Without: 0, and 0.5."""
+    """For EXPR, the bias added to the log-probability of each class; for AU, the probability above which a unit is
+    present; by the name of the probability's column. Defaults: 0, and 0.5.
+    """
 
 
 Fits = Mapping[Task, Fit]
@@ -50,7 +51,7 @@ Fits = Mapping[Task, Fit]
 class TaskFrames:
     """The labelled frames of one task that have a face, with the answers for each window over their whole tracks.
 
-    `recording_M` numbers what the frame is a part of, for those who divide the frames.
+    `recording_M` numbers the recordings of the frames, for dividing them into folds.
     """
 
     task: Task
@@ -72,7 +73,7 @@ class TaskFrames:
         return decide(self.task, self.values_MC[fit.window], fit, self.edition)
 
     def score(self, fit: Fit) -> float:
-        """The task's official score; minus infinity where it is not defined."""
+        """The task's official score; minus infinity if undefined."""
         return official(self.task, self.answers(fit), self.truth, self.edition)
 
 
@@ -93,7 +94,7 @@ def task_frames(
     recording_N: NDArray[np.int64],
     edition: Edition,
 ) -> TaskFrames:
-    """The frames to fit a task on, from every row of their tracks: smoothing looks at unlabelled frames too."""
+    """The frames to fit a task on, made from every row of their tracks, because smoothing needs unlabelled frames too."""
     names = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}[task]
     values_NC = _columns(predicted, task, edition)
     labelled_N = np.any([~np.isnan(truth[name]) for name in names], axis=0) & ~np.isnan(values_NC).any(axis=1)
@@ -118,7 +119,7 @@ def decide(task: Task, values_MC: Floats, fit: Fit, edition: Edition) -> dict[st
 
 
 def official(task: Task, answers: Arrays, truth: Arrays, edition: Edition) -> float:
-    """The task's official score; minus infinity where it is not defined."""
+    """The task's official score; minus infinity if undefined."""
     found = task_scores(task, answers, truth, edition).get(OFFICIAL[task], math.nan)
     return -math.inf if math.isnan(found) else found
 
@@ -169,7 +170,7 @@ def _biases(frames: TaskFrames, window: int) -> Mapping[str, float]:
 
 
 def _thresholds(frames: TaskFrames, window: int) -> Mapping[str, float]:
-    """Each unit for itself: its own part of the official score depends on no other."""
+    """Fits each unit alone, because its part of the official score does not depend on the others."""
 
     def score(name: str, threshold: float, probability_M: Floats) -> float:
         return official(Task.AU, {name: probability_M > threshold}, {name: frames.truth[name]}, frames.edition)
@@ -202,7 +203,7 @@ def smooth(
         return smoothed_NC
     row_M = row_M[np.lexsort((frame_index_N[row_M], track_index_N[row_M]))]
     reach = window // 2
-    # One axis for all tracks, on which frames of two of them are further apart than any window reaches.
+    # One time axis for all tracks, on which frames of different tracks are further apart than any window.
     place_M = track_index_N[row_M] * (int(frame_index_N.max()) + window + 1) + frame_index_N[row_M]
     starts_M = np.diff(place_M, prepend=place_M[0] - window) > reach
     starts_M[0] = True

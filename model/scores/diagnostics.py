@@ -1,4 +1,4 @@
-"""Where a model goes wrong: whether its probabilities can be believed, how far off it is, and in which frames.
+"""Where a model is wrong: the calibration of its probabilities, the size of its errors, and its worst frames.
 
 Columns are those of `model.scores.metrics`. Letters: N frames, B bins.
 """
@@ -25,10 +25,10 @@ _FULL_RANGE = np.sqrt(8)
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How often what a model says with some probability is so, in bins of equal width from 0 to 1.
+    """Calibration: how often predictions of some probability are right, in bins of equal width from 0 to 1.
 
-    `probability_B` and `frequency_B` are means of a bin, NaN where it is empty. `error` is the expected calibration
-    error: the mean distance of the two, weighted by frames; NaN without any.
+    `probability_B` and `frequency_B` are means of a bin, NaN if it is empty. `error` is the expected calibration error:
+    the mean distance of the two, weighted by frames; NaN without any.
 
     Source: Guo et al. (2017), arXiv 1706.04599.
     """
@@ -40,7 +40,7 @@ class Reliability:
 
 
 def reliability(probability_N: NDArray[Any], is_so_N: NDArray[Any], num_bins: int = NUM_BINS) -> Reliability:
-    """Probabilities against what is so (1 or 0); frames with a NaN in either are left out."""
+    """Compares probabilities with the truth (1 or 0); frames with a NaN in either are ignored."""
     known_N = ~(np.isnan(probability_N) | np.isnan(is_so_N))
     probability_N, is_so_N = probability_N[known_N].astype(np.float64), is_so_N[known_N].astype(np.float64)
     bin_N = np.minimum((probability_N * num_bins).astype(np.int64), num_bins - 1)
@@ -80,7 +80,7 @@ def frame_errors(predicted: Columns, truth: Columns, edition: Edition) -> Floats
 
 
 def worst(error_N: Floats, frame_index_N: Integers, number: int, apart: int) -> list[int]:
-    """The positions of at most so many frames with the largest errors, no two of them closer than `apart` frames."""
+    """The positions of the `num` frames with the largest errors, at least `apart` frames from each other."""
     chosen: list[int] = []
     for position in np.argsort(-error_N, kind="stable"):
         near = any(abs(frame_index_N[position] - frame_index_N[other]) < apart for other in chosen)
@@ -90,10 +90,10 @@ def worst(error_N: Floats, frame_index_N: Integers, number: int, apart: int) -> 
 
 
 def usual_error(error_N: NDArray[Any], video_N: Integers, video: int, share: float = 0.9) -> float:
-    """What this share of the absolute errors in all other videos stays below; NaN where there is no other.
+    """The value below which this share of the absolute errors in all other videos lies; NaN without other videos.
 
-    A band of that width around the predictions for a video holds its truth about as often, as far as videos are alike:
-    no frame of its own was used.
+    A band of that width around the predictions for a video contains its truth about as often, if videos are similar; no
+    frame of the video itself was used.
     """
     others_N = np.abs(error_N[(video_N != video) & ~np.isnan(error_N)])
     return float(np.quantile(others_N, share)) if len(others_N) else float("nan")

@@ -1,10 +1,10 @@
-"""How far scores can be trusted: 95 % intervals by bootstrap over videos, and the difference of two models.
+"""Uncertainty of scores: 95 % intervals by bootstrap over videos, and the difference between two models.
 
-The frames of a video are anything but independent, so it is whole videos that are drawn: as many as there are, with
-replacement, each with all its frames, many times. The interval of a score goes from the 2.5th to the 97.5th percentile
-of its values over the draws. For two models each draw is the same for both; the interval is that of the difference.
+The frames of a video are not independent, so whole videos are drawn with replacement, as many as there are, many
+times. The interval of a score goes from the 2.5th to the 97.5th percentile of its values over the draws. For two
+models, each draw is the same for both, and the interval is that of the difference.
 
-It is about other videos of the same kind. With few videos it is too narrow, by as much as
+It applies to other videos of the same kind. With few videos it is too narrow, by as much as
 `tests/model/scores/test_intervals.py` measures.
 
 Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals); Bisani & Ney
@@ -28,13 +28,13 @@ from model.scores.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
 DRAWS = 2000
 SEED = 0
 OFFICIAL_SUM = "official"
-"""The edition's official scores, added up as far as there are labels for them: what a model is chosen by."""
+"""The sum of the edition's official scores that have labels; models are chosen by it."""
 _PERCENT = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a score, or a difference, lies with a confidence of 95 %; `value` is that of all videos as they are."""
+    """The 95 % interval of a score or a difference; `value` is that of all videos."""
 
     value: float
     low: float
@@ -45,7 +45,7 @@ class Interval:
 
 
 def intervals(tallies: Tallies, *, num_draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval]:
-    """The interval of every score of some videos: none where there are not two videos, or a score is not defined."""
+    """The interval of every score over some videos; none with fewer than two videos or for undefined scores."""
     value_1, value_R = _values(tallies, num_draws, seed)
     counted = [name for name in OFFICIAL.values() if _is_known(name, value_1)]
     return _intervals(_with_sum(value_1, counted), _with_sum(value_R, counted), len(tallies.groups))
@@ -54,10 +54,10 @@ def intervals(tallies: Tallies, *, num_draws: int = DRAWS, seed: int = SEED) -> 
 def paired_differences(
     ours: Tallies, theirs: Tallies, *, num_draws: int = DRAWS, seed: int = SEED
 ) -> dict[str, Interval]:
-    """The interval of our score less theirs, for every score and for `official`; none where there are not two videos.
+    """The interval of our score minus theirs, for every score and for `official`; none with fewer than two videos.
 
     Raises:
-        ValueError: They are not of the same frames, or of frames with other labels.
+        ValueError: The scores are of different frames, or of frames with different labels.
     """
     _check_same_frames(ours, theirs)
     (our_1, our_R), (their_1, their_R) = _values(ours, num_draws, seed), _values(theirs, num_draws, seed)
@@ -70,12 +70,12 @@ def paired_differences(
 
 
 def official_sum(scores: Mapping[str, float]) -> float:
-    """The official scores that there are, added up; what is not a number counts as 0."""
+    """The sum of the existing official scores; NaN counts as 0."""
     return float(np.nansum([scores.get(name, 0.0) for name in OFFICIAL.values()]))
 
 
 def labelled_videos(tallies: Tallies) -> dict[Task, int]:
-    """How many videos have labels of each task; tasks of which there are none are left out."""
+    """Number of videos with labels of each task; tasks without any are omitted."""
     counts = {Task.VA: [moments.count_G for moments in tallies.moments.values()]}
     counts[Task.EXPR] = [tallies.expressions.target_GE.sum(axis=1)] if tallies.expressions else []
     counts[Task.AU] = [tallies.units.count_GU.sum(axis=1)] if tallies.units else []
@@ -84,7 +84,7 @@ def labelled_videos(tallies: Tallies) -> dict[Task, int]:
 
 
 def _values(tallies: Tallies, num_draws: int, seed: int) -> tuple[Scores, Scores]:
-    """Every score of the videos as they are, and of each draw."""
+    """Every score of all videos, and of each draw."""
     num_videos = len(tallies.groups)
     as_they_are_1V = np.ones((1, num_videos))
     draws_RV = np.random.default_rng(seed).multinomial(num_videos, [1 / num_videos] * num_videos, size=num_draws)
@@ -96,7 +96,7 @@ def _is_known(name: str, value_1: Scores) -> bool:
 
 
 def _with_sum(scores: Scores, counted: Sequence[str]) -> Scores:
-    """With the sum of those that count; it is not defined in a draw in which one of them is not."""
+    """Adds the sum of the official scores, undefined in draws in which one of them is."""
     if not counted:
         return scores
     return {**scores, OFFICIAL_SUM: np.sum([scores[name] for name in counted], axis=0)}
@@ -132,7 +132,7 @@ _LABELLED = ("valence", "arousal", "expressions", "action units")
 
 
 def _labels(tallies: Tallies) -> list[Floats]:
-    """What says which labels counted: how many of each, and their means."""
+    """A fingerprint of the labels used: their number and means."""
     empty = np.zeros((len(tallies.groups), 1))
     parts = [
         np.stack([moments.count_G, moments.target_G], axis=1) if (moments := tallies.moments.get(name)) else empty
@@ -145,7 +145,8 @@ def _labels(tallies: Tallies) -> list[Floats]:
 
 @dataclass(frozen=True)
 class Spread:
-    """`deviation` is that of a sample, NaN of one value; the interval holds the mean of all seeds at 95 %."""
+    """`deviation` is the sample standard deviation, NaN for one value; the interval contains the mean of all seeds at
+    95 %."""
 
     mean: float
     deviation: float
@@ -162,5 +163,6 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Of the differences, seed by seed: what the seeds share, such as initial weights, is no part of the spread."""
+    """Statistics of the differences seed by seed, so that effects shared within a seed, such as initial weights,
+    cancel."""
     return spread([our - their for our, their in zip(ours, theirs, strict=True)])

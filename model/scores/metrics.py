@@ -44,7 +44,7 @@ def ccc(predicted_N: Column, target_N: Column) -> Tensor:
 
 
 def has_ccc(target_N: Tensor) -> bool:
-    """Whether a CCC says anything about these targets: there are two at least, and they differ."""
+    """Whether a CCC is defined for these targets: there are at least two, and they differ."""
     return len(target_N) >= 2 and bool(target_N.max() > target_N.min())
 
 
@@ -62,19 +62,21 @@ def f1_binary(predicted_N: Column, target_N: Column, *, if_absent: float = 0.0) 
 
 
 def scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
-    """The official scores of an edition, pooled over all frames given, and what they are made of.
+    """The official scores of an edition and their parts, pooled over all given frames.
 
     `predicted` holds probabilities for the units. Names: `ccc_valence`, `ccc_arousal`, `ccc` (their mean);
     `f1_<expression>`, `expression_macro_f1`, `expression_accuracy`, `expression` (official); `f1_au<n>`,
-    `action_units_mean_f1`, `action_units_accuracy` (over all labelled cells), `action_units` (official);
-    `total`, the sum of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames
-    (for a CCC: two that differ) is left out.
+    `action_units_mean_f1`, `action_units_accuracy` (over all labelled cells), `action_units` (official); `total`, the
+    sum
+    of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames (for a CCC: two
+    that
+    differ) is omitted.
     """
     return _pooled(tally(_arrays(predicted), _arrays(truth), edition))
 
 
 def task_scores(task: Task, predicted: Columns, truth: Columns, edition: Edition) -> dict[str, float]:
-    """Those of `scores` that belong to one task, `OFFICIAL[task]` among them; of action units, those that are given."""
+    """The `scores` of one task, including `OFFICIAL[task]`."""
     return _pooled(tally(_arrays(predicted), _arrays(truth), edition, tasks=[task]))
 
 

@@ -1,7 +1,7 @@
-"""What the scores need to know of each group of frames, such as a video, and the scores from that.
+"""Sufficient statistics for the scores of each group of frames, such as a video, and the scores from them.
 
-Groups can be left out or counted several times without going back to their frames: that is how a bootstrap takes
-milliseconds. Letters: N frames, G groups, R rows of weights, E expressions, U action units.
+Groups can be dropped or repeated without their frames, which makes a bootstrap take milliseconds. Letters: N frames, G
+groups, R rows of weights, E expressions, U action units.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def concordance(covariance: Number, spread: Number, bias: Number) -> Number:
 
 
 def f1(both: Floats, mentions: Floats) -> Floats:
-    """F1 from how often both sides say yes, and how often each does, added up; 0 where neither ever does."""
+    """F1 from summed counts of positives in both, and in each; 0 if there are no positives."""
     return np.divide(2 * both, mentions, out=np.zeros_like(mentions), where=mentions > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Of one column, for each group: frames, means, and sums of squares and products about the group's own means."""
+    """Statistics of one column per group: frames, means, and sums of squares and products about the group's own means."""
 
     count_G: Floats
     predicted_G: Floats
@@ -63,7 +63,8 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Expressions:
-    """For each group and expression: frames where both say it, where the prediction does, where the label does."""
+    """For each group and expression: frames where prediction and label agree on it, where it is predicted, and
+    labelled."""
 
     both_GE: Floats
     predicted_GE: Floats
@@ -72,8 +73,7 @@ class Expressions:
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """For each group and unit: frames where both say yes, how often either does, where they agree, and how many are
-    labelled."""
+    """For each group and unit: frames where both are positive, number of positives in either, agreements, and labels."""
 
     names: tuple[str, ...]
     both_GU: Floats
@@ -84,7 +84,7 @@ class Units:
 
 @dataclass(frozen=True, eq=False)
 class Tallies:
-    """All of that for all groups, by their names; a frame counts where its label and its prediction both exist."""
+    """All statistics for all groups, by name; a frame counts if both its label and its prediction exist."""
 
     edition: Edition
     groups: tuple[str, ...]
@@ -103,15 +103,15 @@ def tally(
     groups: tuple[str, ...] = ("all",),
     tasks: Collection[Task] = tuple(Task),
 ) -> Tallies:
-    """What the scores of some tasks need to know of the frames.
+    """The statistics that the scores of some tasks need.
 
     Args:
-        predicted: Columns as `model.scores.metrics.scores` takes them; units that are not given are left out.
+        predicted: Columns as in `model.scores.metrics.scores`; missing units are skipped.
         truth: The labels; NaN is missing.
-        edition: Says which expressions and units there are.
-        group_N: The group of each frame, by its position in `groups`; one for all if not given.
-        groups: Their names.
-        tasks: The other tasks' columns are not looked at.
+        edition: Determines expressions and units.
+        group_N: The group of each frame, as an index into `groups`; by default one group for all.
+        groups: Names of the groups.
+        tasks: Columns of other tasks are ignored.
     """
     num_groups = len(groups)
 
@@ -131,7 +131,7 @@ def tally(
 
 
 def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:
-    """`model.scores.metrics.scores` of the frames of all groups, each group counted as often as a row of weights says.
+    """`model.scores.metrics.scores` over all groups, with each group counted as often as its weight in a row says.
 
     A score without labelled frames (for a CCC: two that differ) is NaN.
     """
@@ -145,11 +145,11 @@ def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:
 
 
 def scores_by(tallies: Tallies, member_of: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The scores of all groups that are members of the same, by its name; those that are not defined are left out.
+    """The scores of groups merged by membership, by name; undefined ones are omitted.
 
     Args:
         tallies: Of G groups.
-        member_of: For each group what it is a member of: its own name gives the scores of each group.
+        member_of: The merged group of each group; its own name gives the scores of each group.
     """
     names = sorted(set(member_of))
     weight_RG = np.array([[float(name == other) for other in member_of] for name in names])
@@ -199,7 +199,7 @@ def _unit(predicted_N: Floats, target_N: Floats, group_N: Integers, num_groups: 
 
 
 def _ccc(moments: Moments, weight_RG: Floats) -> Floats:
-    """Means and sums of groups as those of all their frames (Chan, Golub, LeVeque 1979)."""
+    """Merges means and sums of groups into those of all their frames (Chan, Golub, LeVeque 1979)."""
     count_RG = weight_RG * moments.count_G
     count_R = np.maximum(count_RG.sum(axis=1), 1)
     predicted_R, target_R = count_RG @ moments.predicted_G / count_R, count_RG @ moments.target_G / count_R
@@ -251,7 +251,7 @@ def _unit_scores(counts: Units, weight_RG: Floats, edition: Edition) -> Scores:
 
 
 def _ratio(part_R: Floats, whole_R: NDArray[Any]) -> Floats:
-    """NaN where there is nothing to divide by."""
+    """Division that gives NaN where the divisor is 0."""
     ratio_R = np.full(len(part_R), np.nan)
     np.divide(part_R, whole_R, out=ratio_R, where=whole_R > 0)
     return ratio_R

@@ -36,7 +36,7 @@ def free_memory_bytes(system: Path = Path("/")) -> int:
 
 
 def _used_bytes(cgroup: Path) -> int:
-    """Memory that a container uses and cannot give back. Cached files do not count, since Linux drops them when needed."""
+    """Memory that a container uses and cannot give back. Cached files are not counted: Linux drops them when needed."""
     current, stat = cgroup / "memory.current", cgroup / "memory.stat"
     if not (current.is_file() and stat.is_file()):
         return 0

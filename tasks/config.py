@@ -1,4 +1,4 @@
-"""The settings of an experiment and of a machine, composed of the groups that lie beside the code they steer.
+"""The settings of an experiment and of a machine, composed of groups that are defined beside the code they steer.
 
 The flows take these types, so the Prefect UI shows and checks the same fields as a TOML experiment.
 """
@@ -25,7 +25,7 @@ from model.training.learning import Learning
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 
 DECODE_LIMIT = "decode"
-"""Prefect's limit on videos decoded at once, over all flows; `mtanet up` makes it."""
+"""Prefect's limit on videos decoded in parallel, over all flows; `mtanet up` creates it."""
 
 
 def _as_text(value: object) -> object:
@@ -43,41 +43,45 @@ class SampleConfig(Settings):
     seed: Annotated[int, Field(ge=0)] = 7
     """Same seed, same sample."""
     cast: Literal["demo", "people"] = "demo"
-    """`people`: those who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders."""
+    """`people` has people who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders."""
     missing_labels: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the training rows of each task whose label is withheld."""
+    """Share of training rows whose label is withheld, for each task."""
     imbalance: Annotated[float, Field(ge=1, le=10_000)] = 1.0
-    """The rarest expression, and the rarest unit where it is there, has its label in one of so many training frames;
-    the others lie between that and all. Validation keeps its labels."""
+    """The rarest expression, and the rarest unit when present, is labelled in one of this many training frames; the
+    others are between that and all frames. Validation keeps its labels.
+    """
 
 
 class IngestConfig(Search):
     """From videos and annotations to face shards and aligned labels."""
 
     root: Path | None = None
-    """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed where a sample is made."""
+    """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed with a sample."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
-    """Name of the data set in the store; by default that of the root folder."""
+    """Name of the data set in the store; by default the name of the root folder."""
     edition: Annotated[Edition, BeforeValidator(_as_text)] | None = None
     """Edition of the annotations; by default recognised from their folders and headers."""
     annotations: Literal["auto", "per_task", "mtl"] = "auto"
-    """Where there are both files per track and task and multi-task files: which of them count."""
+    """Which annotation files to use if there are both files per track and task and multi-task files."""
     mtl_conflicts: Literal["error", "drop"] = "error"
     """A frame that multi-task files label in two ways is an error, or has no labels (`drop`)."""
     faces_from: Literal["auto", "videos", "crops"] = "auto"
-    """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos where there are any."""
+    """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos if there are any."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
     """`auto`: NVDEC through DALI on a GPU, PyAV on a CPU; or one of them. What DALI might misnumber PyAV decodes."""
     track_hints: Path | None = None
-    """TOML file that says whose a track is where the choice made for it is wrong: see docs/people.md."""
+    """TOML file that corrects which person a track belongs to: see docs/people.md."""
     fill_gaps_s: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """A frame without a face gets an interpolated one, cut from its own pixels, where the same person's faces before
-    and after are at most so many seconds apart. 0 fills none."""
+    """Fills gaps of at most this many seconds between two faces of a person with interpolated faces, cut from their own
+    frames. 0 fills none.
+    """
     splits: Literal["guarded", "official", "subject_disjoint"] = "guarded"
-    """`guarded`: no video that any task holds out trains another task. `official`: each task's own split.
-    `subject_disjoint`: drawn anew, each recording with all its people and tasks on one side."""
+    """`guarded`: a video that any task holds out trains no task. `official`: each task's own split. `subject_disjoint`:
+    new
+    random splits, with all people and tasks of a recording on one side.
+    """
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Of `subject_disjoint`: another seed, another draw."""
+    """Seed of `subject_disjoint`: a different seed gives different splits."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Of `subject_disjoint`: share of the recordings that validate, in (0, 1)."""
 
@@ -90,7 +94,7 @@ class TrainConfig(Augmentation, Learning, Architecture):
     frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
     """Every k-th frame of a track is trained on."""
     shuffle_labels: bool = False
-    """Gives each training frame the labels of another: the network must then score at chance."""
+    """Shuffles the labels across training frames, so that the network must score at chance."""
 
 
 class TemporalConfig(TemporalLearning, TemporalArchitecture):
@@ -101,9 +105,9 @@ class Experiment(Settings):
     """One run: its data and its training."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    """Stands in MLflow and beside every score."""
+    """Name of the experiment in MLflow and beside every score."""
     sample: SampleConfig | None = None
-    """Makes the synthetic sample and takes it as the data."""
+    """Makes the synthetic sample and uses it as the data."""
     ingest: IngestConfig = IngestConfig()
     """The data."""
     train: TrainConfig = TrainConfig()
@@ -119,22 +123,23 @@ class Experiment(Settings):
 
 
 class MachineConfig(Settings):
-    """Where things lie and what runs them: changes no result, so it is in no digest."""
+    """Store, device and workers: these change no result, so they are in no digest."""
 
     store: Path = Field(default_factory=lambda: Path(os.environ.get("MTANET_STORE", "store")))
-    """Folder of everything that is made: shards, models, MLflow's and Prefect's databases, the warehouse. By default
-    that of the environment's `MTANET_STORE`, else `store`."""
+    """Folder of all outputs: shards, models, the databases of MLflow and Prefect, the warehouse. By default the
+    environment variable `MTANET_STORE`, else `store`.
+    """
     device: DeviceChoice = "auto"
-    """`auto` takes a GPU where there is one; `gpu` refuses to go on without."""
+    """`auto` takes a GPU if there is one; `gpu` fails without one."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
-    """Videos decoded at once, and processes that render the sample."""
+    """Number of videos decoded in parallel, and of processes that render the sample."""
 
 
 def load_experiment(name: str) -> Experiment:
     """An experiment by its name in `flows/experiments/`, or by the path of a TOML file.
 
     Raises:
-        ValueError: There is no such experiment, or the file says something that no setting is called.
+        ValueError: There is no such experiment, or the file has an unknown setting or an invalid value.
     """
     path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
     if not path.is_file():
@@ -149,10 +154,10 @@ def load_experiment(name: str) -> Experiment:
 
 
 def with_knobs(knobs: AnySettings, settings: Sequence[str]) -> AnySettings:
-    """The same, with some settings set otherwise, as in `train.epochs=3`; values as in TOML, or a bare word.
+    """A copy with some settings changed, as in `train.epochs=3`; values as in TOML, or a bare word.
 
     Raises:
-        ValueError: A setting has no `=`, names no setting or gives it a value that it refuses.
+        ValueError: A setting has no `=`, has an unknown name, or an invalid value.
     """
     values: dict[str, Any] = knobs.model_dump()
     for setting in settings:

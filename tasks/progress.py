@@ -1,4 +1,4 @@
-"""How far a stage is: a bar in the terminal, else lines in the log; and in a flow run a progress artifact."""
+"""Progress of a stage: a bar in the terminal, otherwise lines in the log; in a flow run also a progress artifact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 LOG_EVERY_S = 15.0
 ARTIFACT_EVERY_S = 15.0
-"""Each time it is a call to the server, and a line for whoever watches the run."""
+"""Each update is a call to the server."""
 
 log = logging.getLogger("mtanet.progress")
 _terminal: Progress | None = None
@@ -54,18 +54,18 @@ class Stage:
         self._bar = _terminal.add_task(name, total=total, note="") if _terminal else None
 
     def advance(self, done: int = 1, *, note: str | None = None) -> None:
-        """So many units more are done."""
+        """Counts more units as done."""
         self.set(self.done + done, note=note)
 
     def set(self, done: int, total: int | None = None, *, note: str | None = None) -> None:
-        """So many units are done, of so many."""
+        """Sets the number of units done, and optionally their total."""
         with self._lock:
             self.done, self.total = done, total if total is not None else self.total
             self._note = note if note is not None else self._note
             self._show()
 
     def count(self, frames: int) -> None:
-        """So many frames more went by: shown as a rate."""
+        """Counts more frames, which are shown as a rate."""
         with self._lock:
             self.frames += frames
             elapsed_s = max(time.monotonic() - self._start_s, 1e-3)
@@ -73,7 +73,7 @@ class Stage:
             self._show()
 
     def say(self, message: str, *arguments: object) -> None:
-        """Logs a line of the stage's own, after which the next one about progress can wait."""
+        """Logs a line of the stage itself, which delays the next progress line."""
         self._logged_s = time.monotonic()
         log.info(message, *arguments)
 
@@ -104,9 +104,9 @@ class Stage:
 
 @contextmanager
 def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> Iterator[Stage]:
-    """Shows a stage while the block runs, and says at its end what it took.
+    """Shows the progress of a stage while the block runs, and logs a summary at its end.
 
-    A stage that `counts_frames` had nothing to do if it counted none.
+    A stage that `counts_frames` and counted none had nothing to do.
     """
     shown = Stage(name, total, unit)
     try:

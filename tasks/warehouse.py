@@ -14,7 +14,7 @@ from tasks.progress import log
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(machine: MachineConfig) -> Path:
-    """Builds the warehouse anew; gives its file."""
+    """Rebuilds the warehouse; returns its file."""
     path = views.publish(machine.store)
     log.info("warehouse: %s is up to date", path)
     return path

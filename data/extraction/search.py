@@ -114,7 +114,7 @@ class _Window:
 def search_frames(
     chunks: Iterable[Chunk], detector: FaceDetector, search: Search, *, part_frames: int, pool: Executor
 ) -> Generator[tuple[Chunk, list[Seen]]]:
-    """Each chunk, which is a window, with the faces of its frames; every part is searched independently of the others."""
+    """Each chunk, which is a window, with the faces of its frames; every part is searched on its own."""
     known = None
     for chunk in chunks:
         if chunk.frame_indices.start % part_frames == 0:

@@ -94,7 +94,7 @@ def task_frames(
     recording_N: NDArray[np.int64],
     edition: Edition,
 ) -> TaskFrames:
-    """The frames to fit a task on, made from every row of their tracks, because smoothing needs unlabelled frames too."""
+    """The frames to fit a task on, from every row of their tracks, because smoothing needs unlabelled frames too."""
     names = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}[task]
     values_NC = _columns(predicted, task, edition)
     labelled_N = np.any([~np.isnan(truth[name]) for name in names], axis=0) & ~np.isnan(values_NC).any(axis=1)

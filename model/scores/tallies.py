@@ -48,7 +48,7 @@ def f1(both: Floats, mentions: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Statistics of one column per group: frames, means, and sums of squares and products about the group's own means."""
+    """Statistics of one column per group: frames, means, sums of squares and products about the group's own means."""
 
     count_G: Floats
     predicted_G: Floats
@@ -73,7 +73,7 @@ class Expressions:
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """For each group and unit: frames where both are positive, number of positives in either, agreements, and labels."""
+    """For each group and unit: frames where both are positive, positives in either, agreements, and labels."""
 
     names: tuple[str, ...]
     both_GU: Floats

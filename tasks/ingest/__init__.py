@@ -1,8 +1,8 @@
 """The steps of `ingest-aff-wild2`.
 
 - `annotations`: annotations to labels
-- `videos`: videos to face shards, a task per video
-- `concurrency`: how many videos are read at once
-- `failures`: reports videos that failed
+- `videos`: videos to face shards, one task per video
+- `concurrency`: limits the videos that are read in parallel
+- `failures`: reports failed videos
 - `sample`: makes the synthetic sample
 """

@@ -1,4 +1,4 @@
-"""How many videos are read at once, and with how many threads each."""
+"""How many videos are read in parallel, and with how many threads each."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from data.video.nvdec import num_engines
 from tasks.progress import log
 
 LIBRARIES_BYTES = 600_000_000
-"""What the process takes beside the frames of its videos: PyTorch, DALI, the detector."""
+"""Memory of the process besides its frames: PyTorch, DALI, the detector."""
 
 
 def videos_at_once(workers: int, num_videos: int, device: Device, decoder: Literal["auto", "pyav", "dali"]) -> int:
-    """As many as are asked for, but no more than there are, nor, where a GPU may decode them, than it has decoders.
+    """Number of videos in parallel: `workers`, but no more than there are videos or, if a GPU may decode, NVDEC
+    engines.
 
-    More at once would only wait for them, and each holds memory of the GPU.
+    More would only wait for the engines while holding GPU memory.
     """
     most = num_engines() if device == "gpu" and decoder != "pyav" else workers
     return max(1, min(workers, num_videos, most))
 
 
 class Places:
-    """Who is at work on a video. Its methods may be called from any thread.
+    """Tracks which videos are being processed. Thread-safe.
 
-    Videos that were looked at and turn out to be done leave at once, so those that are left share the cores.
+    Videos that turn out to be done leave at once, so the others share the cores.
     """
 
     def __init__(self, *, free_bytes: int, cores: int) -> None:
@@ -37,7 +38,7 @@ class Places:
 
     @contextmanager
     def begun(self) -> Iterator[None]:
-        """Within the block a video is looked at and, with a place, read."""
+        """Holds a video's share of the cores while the block runs."""
         with self._change:
             self._num_begun += 1
         try:
@@ -48,11 +49,15 @@ class Places:
 
     @contextmanager
     def place(self, name: str, num_bytes: int) -> Iterator[int]:
-        """Waits until there is so much memory, or nobody else at work; gives the number of threads to work with."""
+        """Holds memory for a video's frames while the block runs; waits until enough is free, or no other video holds
+        any.
+
+        Yields the number of threads to use.
+        """
         with self._change:
             if not self._fits(num_bytes):
                 log.info("%s waits for %.1f GB of memory that other videos use", name, num_bytes / 1e9)
-            self._num_begun -= 1  # who waits does not work
+            self._num_begun -= 1  # a waiting video needs no cores
             self._change.wait_for(lambda: self._fits(num_bytes))
             self._num_begun += 1
             self._num_taken += 1

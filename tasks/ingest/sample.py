@@ -1,4 +1,4 @@
-"""The synthetic sample, made once for its settings."""
+"""Makes the synthetic sample once for its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
 
 VERSION = 1
-"""Raised when the renderer makes other pictures or labels of the same settings."""
+"""Raised when the renderer makes different pictures or labels from the same settings."""
 
 
 def sample_folder(sample: SampleConfig, store: Path) -> Path:
@@ -24,7 +24,7 @@ def sample_folder(sample: SampleConfig, store: Path) -> Path:
 
 @task(task_run_name="sample", cache_policy=NO_CACHE)
 def make_sample(sample: SampleConfig, machine: MachineConfig) -> Path:
-    """The folder of the sample: `store/sample/<digest>`, rendered if it is not there."""
+    """The folder of the sample, `store/sample/<digest>`; rendered if it is missing."""
     folder = sample_folder(sample, machine.store)
     with hold(machine.store, f"sample-{folder.name}", what="the synthetic sample"):
         if is_whole(folder):

@@ -55,7 +55,7 @@ def _action_unit_rates(counts: LabelCounts) -> Figure:
 
 
 def _bars(values: Mapping[str, float], label: str, style: str) -> Figure:
-    """A bar a name, the first on top, with its value beside it."""
+    """One bar per name, the first on top, with its value beside it."""
     figure = Figure(figsize=(4.6, 3.9), layout="constrained")
     axes = figure.subplots()
     bars = axes.barh(list(values), list(values.values()), color=MODEL)

@@ -43,7 +43,7 @@ def confusion(predicted: Columns, truth: Columns, edition: Edition) -> Figure:
 def action_unit_bars(
     scores: Mapping[str, float], intervals: Mapping[str, Interval], guess: Mapping[str, float], edition: Edition
 ) -> Figure:
-    """F1 of each action unit with its interval, beside that of the constant guess."""
+    """F1 of each action unit with its interval, and that of a constant guess."""
     columns = [name for name in action_unit_columns(edition) if f"f1_{name}" in scores]
     position = np.arange(len(columns))
     values = [scores[f"f1_{name}"] for name in columns]
@@ -62,7 +62,7 @@ def action_unit_bars(
 
 
 def valence_arousal(predicted: Columns, truth: Columns, scores: Mapping[str, float]) -> Figure:
-    """Above, predictions against labels; below, where both lie in the plane of valence and arousal."""
+    """Above, predictions against labels; below, the distribution of both in the plane of valence and arousal."""
     figure = Figure(figsize=(7.6, 7.2), layout="compressed")
     above, below = figure.subplots(2, 2)
     for axes, name in zip(above, ("valence", "arousal"), strict=True):
@@ -88,7 +88,7 @@ def valence_arousal(predicted: Columns, truth: Columns, scores: Mapping[str, flo
 
 
 def reliability_diagrams(curves: Mapping[str, Reliability]) -> Figure:
-    """How often what a model says with some probability is so; on the diagonal it can be taken at its word."""
+    """Calibration: how often predictions of some probability are right. On the diagonal, probabilities are reliable."""
     num_columns = min(4, len(curves))
     num_rows = -(-len(curves) // num_columns)
     figure = Figure(figsize=(2.5 * num_columns, 2.5 * num_rows + 0.5), layout="constrained")
@@ -110,6 +110,6 @@ def reliability_diagrams(curves: Mapping[str, Reliability]) -> Figure:
 
 
 def _places(side: Columns, counted_N: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How many frames lie in each cell of the plane; rows are arousal."""
+    """Number of frames in each cell of the plane; rows are arousal."""
     valence_N, arousal_N = side["valence"][counted_N], side["arousal"][counted_N]
     return np.histogram2d(arousal_N, valence_N, bins=40, range=[[-1, 1], [-1, 1]])[0]

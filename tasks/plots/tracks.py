@@ -1,4 +1,4 @@
-"""Pictures of single tracks: what a model says over time, and where it is most wrong. Letters: N frames."""
+"""Pictures of single tracks: a model's answers over time, and its worst frames. Letters: N frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class ShownFace:
-    """A face with what stands above and below it."""
+    """A face with the text above and below it."""
 
     title: str
     text: str
@@ -36,7 +36,7 @@ class ShownFace:
 
 
 def timelines(tracks: Mapping[str, Timeline]) -> Figure:
-    """Valence and arousal over the frames of some tracks; frames that are not there are gaps in the lines."""
+    """Valence and arousal over the frames of some tracks; missing frames are gaps in the lines."""
     figure = Figure(figsize=(10, 2.2 * len(tracks) + 0.5), layout="constrained")
     panels = figure.subplots(len(tracks), 2, squeeze=False, sharey=True)
     for row, (track_id, line) in zip(panels, tracks.items(), strict=True):
@@ -75,7 +75,7 @@ def contact_sheet(rows: Mapping[str, Sequence[ShownFace]]) -> Figure:
 
 
 def _every_frame(frame_index_N: NDArray[np.int64], values_N: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values by frame index from 0 on, NaN for frames that are not given: a line over them would be made up."""
+    """The values by frame index from 0 on, NaN for missing frames, so that no line is drawn across them."""
     values = np.full(frame_index_N.max() + 1, np.nan, np.float32)
     values[frame_index_N] = values_N
     return values

@@ -14,9 +14,9 @@ from tasks.scoring.ablation import ablate_recipe
 
 @flow(name="ablate-mtanet", flow_run_name="ablate-{experiment.name}")
 def ablate_mtanet(experiment: Experiment, seeds: int, machine: MachineConfig = MachineConfig(), only: str = "") -> Path:
-    """Trains every variant from every seed; gives the file with the table. What is done already is not done again.
+    """Trains every variant from every seed; returns the file with the table. Finished work is never redone.
 
-    With `only`, beside the whole recipe those with this in their names.
+    With `only`, trains the whole recipe and the variants with this text in their names.
     """
     check_store(machine.store)
     dataset = ingest_what_can_be(experiment, machine)

@@ -23,10 +23,10 @@ def _run_name() -> str:
 
 @flow(name="ingest-aff-wild2", flow_run_name=_run_name)
 def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfig()) -> Dataset:
-    """Makes the videos and annotations under `ingest.root` a data set; what is done already is not done again.
+    """Turns the videos and annotations under `ingest.root` into a data set. Finished work is never redone.
 
     Raises:
-        FailedVideosError: Some videos failed; the data set of the others is there, reported and published.
+        FailedVideosError: Some videos failed; the data set of the others is complete, reported and published.
     """
     check_store(machine.store)
     tree = discover(ingest)

@@ -1,4 +1,4 @@
-"""Flow `predict-videos`: a registered model over anybody's videos, without labels, into SQL."""
+"""Flow `predict-videos`: applies a registered model to any videos, without labels, for SQL."""
 
 from __future__ import annotations
 

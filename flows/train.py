@@ -29,7 +29,7 @@ ExperimentName = Literal["ablation", "paper", "sample", "strong", "temporal"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, as it is registered now, and what it is worth."""
+    """A registered model with its scores and the gate's verdict."""
 
     model: Version
     evaluation: Evaluation
@@ -45,9 +45,9 @@ def _run_name() -> str:
 def train_mtanet(
     experiment: ExperimentName | Experiment = "sample", machine: MachineConfig = MachineConfig()
 ) -> Trained:
-    """Runs an experiment from its videos to its scores; what is done already is not done again.
+    """Runs an experiment from its videos to its scores. Finished work is never redone.
 
-    A video that fails is left out and told, in the log, the report and the run: the others are trained on.
+    A failed video is skipped, and reported in the log, the report and the run; training uses the others.
     """
     check_store(machine.store)
     knobs = load_experiment(experiment) if isinstance(experiment, str) else experiment
@@ -72,7 +72,7 @@ def ingest_what_can_be(knobs: Experiment, machine: MachineConfig) -> Dataset:
 
 
 def data_of(knobs: Experiment, machine: MachineConfig) -> IngestConfig:
-    """Where the experiment's data are: in the synthetic sample, made if need be, or where `ingest.root` says."""
+    """The settings of the experiment's data: the synthetic sample, made if it is missing, or `ingest.root`."""
     if knobs.sample is None:
         return knobs.ingest
     root = make_sample(knobs.sample, machine)

@@ -1,6 +1,6 @@
-"""The `mtanet` command, and the commands that make things.
+"""The `mtanet` command, and its subcommands that produce something.
 
-What is heavy is imported by the command that needs it, so that help and SQL are quick.
+Heavy imports are inside the subcommands that need them, so that help and SQL are quick.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ app = typer.Typer(
     help="Raw Aff-Wild2 face videos to trained multi-task affect models, and their predictions in SQL.",
 )
 EXPECTED = (ValueError, RuntimeError, OSError, ModuleNotFoundError, FloatingPointError)
-"""What a user can do something about: shown as one sentence."""
+"""Errors that the user can fix, shown as one sentence."""
 
 
 @app.callback()
@@ -41,7 +41,7 @@ def _verbosity(
 
 @app.command()
 def demo(store: Store = STORE, device: OnDevice = "auto", workers: Workers = CORES) -> None:
-    """The whole way on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
+    """Run everything on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
     from flows.command.show import print_demo
 
     out.print(
@@ -179,7 +179,7 @@ app.add_typer(inspection.app)
 
 
 def main() -> None:
-    """The command; what a user can mend is said in one sentence, with exit code 1."""
+    """Runs the command; errors that the user can fix end with one sentence and exit code 1."""
     try:
         app()
     except KeyboardInterrupt:

@@ -22,11 +22,11 @@ def print_facts(store: Path, console: Console) -> None:
 
 
 def print_gpu_verdict(console: Console) -> None:
-    """Tries the GPU beside the CPU on made-up data, and prints each comparison and a verdict.
+    """Compares the GPU with the CPU on made-up data, and prints each check and a verdict.
 
     Raises:
         ValueError: There is no GPU that DALI and PyTorch can both use.
-        RuntimeError: The GPU does something else than the CPU.
+        RuntimeError: The GPU differs from the CPU.
     """
     from data.video.frames import resolve_device
     from model.checks.agreement import Verdict, compare_with_cpu

@@ -1,4 +1,4 @@
-"""The commands that show and maintain what was made; `flows.command.cli` has those that make it."""
+"""The subcommands that show or maintain results; `flows.command.cli` has those that produce them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def report(
 
 @app.command()
 def rollback(store: Store = STORE) -> None:
-    """Make the version that was champion before the champion again."""
+    """Make the previous champion the champion again."""
     if not store.is_dir():
         raise ValueError(f"{store}: no such store; give its folder with --store")
     set_environment(store, verbose=is_verbose())
@@ -80,7 +80,7 @@ def doctor(
     store: Store = STORE,
     gpu: Annotated[bool, typer.Option("--gpu", help="Try the GPU beside the CPU instead, and give a verdict.")] = False,
 ) -> None:
-    """Say what this machine has: versions, device, decoders, store, servers."""
+    """Describe this machine: versions, device, decoders, store, servers."""
     from flows.command.doctor import print_facts, print_gpu_verdict
 
     if gpu:

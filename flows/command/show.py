@@ -1,4 +1,4 @@
-"""What the command prints: scores, answers to queries, the end of the demo."""
+"""Printed output: scores, answers to queries, the end of the demo."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _cell(value: object) -> str:
 
 
 def print_scores(evaluation: Evaluation, console: Console) -> None:
-    """The pooled scores with their intervals, beside those of a constant guess."""
+    """Prints the pooled scores with their intervals, and those of a constant guess."""
     from tasks.scoring.reports import HEADLINES
 
     shown = Table(box=None, pad_edge=False, header_style="bold")

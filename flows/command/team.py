@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
-    """Does the work, without torchrun or in the first of its processes; in the others, returns when that is done.
+    """Does the work, without torchrun or in the first of its processes; in the others, takes part until it is done.
 
-    Only the first process talks to Prefect and MLflow and writes to the store, which all of them read.
+    Only the first process talks to Prefect and MLflow and writes to the store, which all processes read.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         work()

@@ -1,4 +1,4 @@
-"""Where the command prints, and how it shows what a flow does meanwhile."""
+"""Printing to the terminal, and progress while a flow runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prefect(store: Path) -> Iterator[None]:
 
 
 def _show_logs() -> None:
-    """What the stages say, without what Prefect adds to it."""
+    """Log lines of the stages, without Prefect's prefix."""
     from rich.logging import RichHandler
 
     handler: logging.Handler = logging.StreamHandler(sys.stderr)

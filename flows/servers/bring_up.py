@@ -1,7 +1,7 @@
-"""Makes a Prefect server ready and becomes its worker: `python -m flows.servers.bring_up STORE MLFLOW_PORT`.
+"""Prepares a Prefect server and becomes its worker: `python -m flows.servers.bring_up STORE MLFLOW_PORT`.
 
-What it makes, it makes once: the work pool, the limit on decoding, the deployments of `prefect.yaml` (again each time,
-as they hold the project's folder), and an automation for runs whose machine died.
+It creates the work pool, the limit on decoding, and an automation for runs whose machine died, each once, and the
+deployments of `prefect.yaml` every time, because they contain the project's folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tasks.tracking.views import AS_TRAINING, PAGES
 POOL = "mtanet"
 ZOMBIES = "crash-runs-without-a-heartbeat"
 HEARTBEATS_MISSED_FOR = timedelta(minutes=10)
-"""Three heartbeats, which are 180 s apart, and some: with less, healthy trainings were taken for dead."""
+"""Three heartbeats, which are 180 s apart, plus a margin; with less, healthy trainings were declared dead."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def ensure_pool(client: SyncPrefectClient) -> None:
-    """A pool whose work runs as processes on this machine."""
+    """A work pool that runs flows as processes on this machine."""
     try:
         client.read_work_pool(POOL)
     except ObjectNotFound:
@@ -114,7 +114,7 @@ def deploy_all() -> None:
 
 
 def say_where(store: Path, mlflow_port: int) -> None:
-    """What is up, and how to use it."""
+    """Prints the addresses and how to use them."""
     console = Console(highlight=False, soft_wrap=True)
     console.print("mtanet is up")
     console.print(f"  runs and schedules   {prefect_api().removesuffix('/api')}")

@@ -29,7 +29,7 @@ log = logging.getLogger("mtanet.prefect")
 
 
 def set_environment(store: Path, *, verbose: bool = False) -> None:
-    """Keeps what Prefect and MLflow write in the store, and both of them quiet; what is already set stays."""
+    """Makes Prefect and MLflow keep their files in the store and print little; existing settings stay."""
     level = "INFO" if verbose else "CRITICAL"
     defaults = {
         "PREFECT_HOME": str((store / "prefect").resolve()),
@@ -50,7 +50,7 @@ def set_environment(store: Path, *, verbose: bool = False) -> None:
 
 
 def prefect_api() -> str:
-    """The address of the Prefect API: `PREFECT_API_URL` where it is set, else that of `mtanet up`."""
+    """The address of the Prefect API: `PREFECT_API_URL` if set, else that of `mtanet up`."""
     return os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{PREFECT_PORT}/api"
 
 
@@ -94,14 +94,14 @@ def free_port() -> int:
 
 
 def ensure_prefect_server(store: Path) -> str:
-    """The address of a Prefect API that answers: the one that runs, or a temporary one with its records in the store.
+    """The address of a running Prefect API, or of a temporary one with its records in the store.
 
-    Prefect reads the address when it is imported, so this comes first; it also lets the temporary server end last,
-    after Prefect has sent what it still had to send. Prefect's own temporary server is not taken: it does not start
-    where `pyproject.toml` names an address, and it outlives a process that is killed.
+    Prefect reads the address on import, so this must run before. The temporary server ends last, after Prefect has sent
+    its remaining records. Prefect's own temporary server is not used: it does not start if `pyproject.toml` names an
+    address, and it outlives a killed process.
 
     Raises:
-        RuntimeError: The temporary server does not start; its log is named.
+        RuntimeError: The temporary server does not start; the message names its log.
     """
     if answers(f"{prefect_api()}/health"):
         os.environ["PREFECT_API_URL"] = prefect_api()

@@ -14,7 +14,7 @@ from rich.console import Console
 from flows.servers.environment import is_free, set_environment
 
 ROOT = Path(__file__).parent.parent.parent
-"""The project's folder: deployments and Prefect's settings lie there, and flow runs start there."""
+"""The project's folder, which holds deployments and Prefect's settings; flow runs start there."""
 ENDED_BY_CTRL_C, ENDED_BY_SIGTERM = 130, 143
 
 
@@ -22,8 +22,8 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
     """Runs the servers and the worker until Ctrl-C.
 
     Raises:
-        ValueError: A port is taken, or this is not the project's folder.
-        RuntimeError: A server or the worker ended by itself.
+        ValueError: A port is in use, or this is not the project's folder.
+        RuntimeError: A server or the worker stopped unexpectedly.
     """
     if not (ROOT / "prefect.yaml").is_file():
         raise ValueError(f"{ROOT} has no prefect.yaml: install mtanet from its folder with `pip install -e .`")
@@ -38,7 +38,7 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
     out.print(f"starting a Prefect server, MLflow and a worker (a minute the first time); logs in {logs}")
     manager = Manager(Printer(sys.stdout, width=len("worker")))
     for name, command in commands(store, prefect_port=prefect_port, mlflow_port=mlflow_port).items():
-        # The servers talk of themselves all the time; the worker shows what its runs say.
+        # The servers log a lot; the worker shows what its runs log.
         to = "" if name == "worker" else f" >> {shlex.quote(str(logs / f'{name}.log'))} 2>&1"
         manager.add_process(name, f"exec {shlex.join(command)}{to}", cwd=str(ROOT), env=_environment(name))
     manager.loop()
@@ -47,10 +47,10 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
 
 
 def check_ports(ports: dict[str, int]) -> None:
-    """Refuses to start beside something that already listens.
+    """Refuses to start if a port is in use.
 
     Raises:
-        ValueError: A port is taken.
+        ValueError: A port is in use.
     """
     for who, port in ports.items():
         if not is_free(port):
@@ -62,7 +62,7 @@ def check_ports(ports: dict[str, int]) -> None:
 
 
 def commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, list[str]]:
-    """What is run, by name."""
+    """The processes to run, by name."""
     python = [sys.executable, "-m"]
     at = ["--host", "127.0.0.1", "--port"]
     database = f"sqlite:///{store.resolve()}/mlflow.db"

@@ -1,4 +1,4 @@
-"""The quality report of a data set as one HTML page that needs nothing else: no script, no other file, no network."""
+"""Renders the quality report of a data set as one self-contained HTML page: no scripts, other files or network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Counts = Mapping[tuple[str | None, str], int]
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What is told of a track beside its counts."""
+    """The facts shown for a track besides its counts."""
 
     track_id: str
     split: str = ""
@@ -38,7 +38,7 @@ class TrackFacts:
 
 @dataclass(frozen=True)
 class PageFacts:
-    """All that the page tells."""
+    """The content of the page."""
 
     scope: Scope
     store: Path
@@ -69,7 +69,7 @@ class Total:
     cells: Sequence[int | None]
     num_tracks: int
     commands: Sequence[tuple[str, str]]
-    """Of each task, or of all: how to list what is counted."""
+    """For each task, or for all: the command that lists what is counted."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -150,7 +150,7 @@ def track_rows(facts: PageFacts) -> list[TrackRow]:
 
 
 def doubts(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """What is doubtful about the person of each track."""
+    """The doubts about the person of each track."""
     notes = defaultdict(list)
     for row in rows:
         if row["kind"] == VideoKind.DOUBTFUL_PERSON:
@@ -171,11 +171,11 @@ def describe_choice(choice: Mapping[str, Any] | None) -> str:
 
 
 def render(facts: PageFacts, mark: str = "") -> str:
-    """The page.
+    """The page as HTML.
 
     Args:
-        facts: What it tells.
-        mark: Kept in its head, to know the page again.
+        facts: Its content.
+        mark: Stored in its head, to recognise an up-to-date page.
     """
     sections = totals(facts)
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -196,7 +196,7 @@ def render(facts: PageFacts, mark: str = "") -> str:
 
 
 def totals_markdown(dataset: str, page: Path, rows: Sequence[Row]) -> str:
-    """The totals, with what is worth a look set off, and where the page is."""
+    """The totals as Markdown, with findings worth checking in bold, and the path of the page."""
     sums = total_counts(rows)
     present = {kind for _, kind in sums}
     lines = [

@@ -1,4 +1,4 @@
-"""The SQL that lists what a finding counts: a row for each, with the track it is of."""
+"""The SQL that lists what a finding counts, one row each, with its track."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _QUERIES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Scope:
-    """What the queries are about."""
+    """The data set that the queries are about."""
 
     dataset: str
     edition: Edition | None
@@ -104,7 +104,7 @@ class Scope:
 
 
 def is_listable(kind: str) -> bool:
-    """Whether the query gives a row for each that is counted; if not, a row for each count in `quality`."""
+    """Whether the query returns one row for each counted item; otherwise, one row for each count in `quality`."""
     return kind in _QUERIES or kind in FILE_KINDS or kind in (VideoKind.DOUBTFUL_PERSON, VideoKind.FAILED_VIDEO)
 
 
@@ -126,7 +126,7 @@ def query_of(kind: str, task: Task | None, scope: Scope) -> str:
 
 
 def command_of(query: str, store: Path) -> str:
-    """The command that asks it, ready for a shell."""
+    """The command that runs a query, ready for a shell."""
     quoted = f'"{query}"' if not set(query) & set('"\\$`!') else shlex.quote(query)
     where = "" if store == Path("store") else f" --store {shlex.quote(str(store))}"
     return f"mtanet sql{where} {quoted}"
@@ -209,7 +209,7 @@ WORTH_A_LOOK = frozenset(
         Kind.TEST_TRACKS_WITHOUT_VIDEO,
     }
 )
-"""What a user may want to mend or to know; the others are how the data set is."""
+"""Findings that a user may want to fix or know about; the others are normal for the data set."""
 
 
 def in_words(kind: str) -> str:

@@ -1,7 +1,7 @@
-"""What each part of a recipe brings: the same training without it, from several seeds.
+"""Ablation: the effect of each part of a recipe, measured by training without it, from several seeds.
 
-A part is taken out of the whole recipe, not added to the paper's: what a recipe is worth without one of its parts is
-what one has to know to leave it out, and parts that do the same show as ones that none of them needs.
+Parts are removed from the whole recipe rather than added to the paper's. That shows what the recipe loses without a
+part, and parts with the same effect show up as not needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tasks.training.train import mlflow_experiment, tags_of
 RECIPE = "the whole recipe"
 PAPER = "the paper's recipe"
 SGD_RATE = 0.05
-"""Of a variant with the paper's optimiser: its own rate is for far more steps, and hardly learns here."""
+"""Learning rate of variants with the paper's optimiser, whose own rate is meant for far more steps."""
 PARTS: dict[str, tuple[str, ...]] = {
     "flip": ("flip",),
     "crop": ("crop",),
@@ -52,7 +52,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "bfloat16": {"precision": "bfloat16"},
     "channels first": {"channels_last": False},
 }
-"""What the recipe may have besides, or instead: put in, one at a time, where it has it not."""
+"""Optional parts, each added or exchanged alone where the recipe lacks it."""
 STRONG = "the amounts of `strong`"
 """A variant with every setting of `PARTS` as that experiment has it, for far more steps."""
 SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action units", "total": "total"}
@@ -104,9 +104,9 @@ def run_ablation(
     machine: MachineConfig,
     only: str = "",
 ) -> Path:
-    """Trains variants from every seed, as runs below one of MLflow, and writes the table; what is done stays done.
+    """Trains variants from every seed, as child runs of one MLflow run, and writes the table. Finished work is kept.
 
-    With `only`, beside the whole recipe those with this in their names, and a table of its own.
+    With `only`, trains the whole recipe and the variants with this text in their names, and writes a separate table.
 
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or a video that one task holds out
@@ -177,7 +177,7 @@ def _trained(
 
 
 def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
-    """With a rate that learns something in few steps where the paper's optimiser takes the place of another."""
+    """Sets a learning rate that works in few steps if the paper's optimiser replaces another."""
     rate = {"learning_rate": SGD_RATE} if changes.get("optimiser", recipe.optimiser) != recipe.optimiser else {}
     return recipe.model_copy(update={**changes, **rate})
 
@@ -189,7 +189,7 @@ def markdown(
     results: Mapping[str, Sequence[Mapping[str, float]]],
     only: str = "",
 ) -> Iterator[str]:
-    """The table as lines: for each variant the mean and spread of the scores, and what they are less the recipe's."""
+    """The lines of the table: for each variant, mean and spread of the scores, and the difference from the recipe."""
     knobs = experiment.train
     yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
     yield ""

@@ -21,21 +21,21 @@ from tasks.tracking.registry import CannotAnswerError, Version
 from tasks.training.leaks import videos_seen
 
 PREVIOUS = "champion.previous"
-"""The tag of a version that says which one was champion before it; empty for the first."""
+"""Tag of a version with the version that was champion before it; empty for the first."""
 
 
 @task(task_run_name="choose-champion", cache_policy=NO_CACHE)
 def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineConfig) -> str:
-    """Makes the challenger the champion if it is better beyond chance; says why or why not.
+    """Makes the challenger the champion if it is better beyond chance; returns the reason.
 
-    Decision, difference, interval and reason are tags of the challenger's version, and an artifact of the flow run.
+    Decision, difference, interval and reason become tags of the challenger's version, and an artifact of the flow run.
     """
     store, challenger = machine.store, evaluation.model
     champion = registry.champion(store)
     if champion is not None and champion.number == challenger.number:
         return champion.tags.get("verdict", f"{champion} is the champion")
     decision = _decide(evaluation, champion, dataset, machine)
-    # The reason first: a champion that is promoted always says what it was promoted for, and after whom.
+    # The tags first, so that a promoted champion always has its reason and its predecessor.
     tags = {**decision_tags(decision, champion, evaluation), "verdict": decision.reason}
     if decision.promotes:
         tags[PREVIOUS] = "" if champion is None else str(champion.number)
@@ -48,7 +48,7 @@ def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineCo
 
 
 def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineConfig) -> str:
-    """How a model does beside the champion on the same videos; moves nothing."""
+    """Compares a model with the champion on the same videos, without promoting it."""
     champion = registry.champion(machine.store)
     if champion is None or champion.number == evaluation.model.number:
         return f"{evaluation.model} has a total of {evaluation.total:.3f}; it is the champion itself, or there is none"
@@ -63,7 +63,7 @@ def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: Mac
 
 
 def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, machine: MachineConfig) -> Decision:
-    """What the gate says; the champion is scored only if that takes its scores."""
+    """The decision of the gate; the champion is scored only if the decision needs its scores."""
     versions = [version for version in (evaluation.model, champion) if version is not None]
     synthetic = [version for version in versions if registry.is_synthetic(machine.store, version)]
     decision = decide_unscored(evaluation, champion, synthetic=synthetic)
@@ -78,10 +78,11 @@ def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, 
 def score_champion(
     champion: Version, dataset: Dataset, evaluation: Evaluation, machine: MachineConfig
 ) -> Evaluation | str:
-    """The champion on the same shards, scored now; or, as a sentence, by what fault of its own that cannot be.
+    """The champion's scores on the same shards or, if the champion itself is at fault, the reason why there are none.
 
-    What else fails (a full disk, a server that does not answer, a GPU without memory) is no word against the champion
-    and is raised.
+    Other failures (a full disk, a server that does not answer, a GPU out of memory) do not count against the champion
+    and
+    are raised.
     """
     try:
         predict_dataset(champion, dataset, machine)
@@ -92,13 +93,13 @@ def score_champion(
 
 
 def roll_back(store: Path) -> str:
-    """Makes the version that was champion before the champion again; says which.
+    """Makes the previous champion the champion again; returns a sentence that names it.
 
-    One that was rolled back itself is passed over for the one before it. The one that is taken back keeps its tags, and
-    the time as one more: the gate does not promote it again.
+    Versions that were rolled back themselves are skipped. The version rolled back keeps its tags and gets the time as
+    another one, so that the gate does not promote it again.
 
     Raises:
-        ValueError: There is no champion, none was before it, or that one is gone, or its weights are.
+        ValueError: There is no champion, no earlier one, or that one or its weights are missing.
     """
     champion = registry.champion(store)
     if champion is None:

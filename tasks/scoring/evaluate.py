@@ -32,7 +32,7 @@ from tasks.tracking.registry import CannotAnswerError, Version
 from tasks.training.epochs import cores, use_all_cores
 
 VERSION = 1
-"""Raised when the same model would say something else of the same faces."""
+"""Raised when the same model gives different answers for the same faces."""
 
 
 def predictions_folder(store: Path, model: Version, video: Video) -> Path:
@@ -43,10 +43,10 @@ def predictions_folder(store: Path, model: Version, video: Video) -> Path:
 
 
 def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) -> list[Path]:
-    """A predictions folder for each video: those that are there, and new ones for the others.
+    """A predictions folder for each video; missing ones are computed.
 
     Raises:
-        CannotAnswerError: There are others, and the model's weights are gone or damaged.
+        CannotAnswerError: Some are missing, and the model's weights are missing or damaged.
     """
     folders = [predictions_folder(machine.store, model, video) for video in dataset.videos]
     missing = [video for video, folder in zip(dataset.videos, folders, strict=True) if not is_whole(folder)]
@@ -78,12 +78,12 @@ def load_model(model: Version, machine: MachineConfig) -> Finished:
 
 @task(task_run_name="predict-{video.video_id}", cache_policy=NO_CACHE)
 def predict_video(model: Version, finished: Finished, video: Video, machine: MachineConfig) -> int:
-    """Writes a prediction for every frame of every track of a video, unless they are there; gives how many it wrote."""
+    """Writes a prediction for every frame of every track of a video, unless they exist; returns the number written."""
     folder, num_rows = predictions_folder(machine.store, model, video), 0
     device = resolve_device(machine.device)
     with hold(machine.store, f"predictions-{folder.name}", what=f"the predictions of {video.video_id}"):
         if is_whole(folder):
-            return num_rows  # by another run, which was waited for
+            return num_rows  # written by another run in the meantime
         with write_folder(folder) as partial:
             for faces_file in parquet_files(machine.store / "faces" / video.faces):
                 frame_index_N, said = predict_track(finished, faces_file, device=device, threads=cores())
@@ -98,13 +98,13 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
 
 @task(task_run_name="evaluate-v{model.number}-{split}", cache_policy=NO_CACHE)
 def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> Evaluation:
-    """The pooled official scores of the predictions on a split, and with what to compare them.
+    """The pooled official scores of the predictions on a split, and the scores of a constant guess.
 
-    They are written down in the model's run and for SQL; pictures are made where the scores are new.
+    They are logged to the model's run and written for SQL; pictures are drawn for new scores.
 
     Raises:
         ValueError: The data set has no labels of the split.
-        CannotAnswerError: They are of another edition than the model knows; or it says nothing of a labelled face.
+        CannotAnswerError: The labels are of another edition than the model's, or a labelled face has no prediction.
     """
     store = machine.store
     edition = check_edition(model, dataset, store)
@@ -155,10 +155,10 @@ def videos_of(frames: LabelledFrames, video_of: Mapping[str, str]) -> tuple[tupl
 
 
 def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Path) -> Predictions:
-    """What the shards say of labelled frames, in their order.
+    """The predictions in the shards for labelled frames, in their order.
 
     Raises:
-        CannotAnswerError: They say nothing of a frame.
+        CannotAnswerError: A frame has no prediction.
     """
     folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}
     names = [*frames.truth(), *(f"p_{name}" for name in EXPRESSIONS[frames.edition])]
@@ -171,7 +171,7 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
             columns[name][row_N] = values
     silent_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
     if silent_N.any():
-        # A model must not gain by what it does not say: frames without a prediction do not count for a score.
+        # A model must not gain by missing predictions, because scores ignore frames without one.
         silent = frames.name(int(silent_N.argmax()))
         raise CannotAnswerError(f"no prediction by {model} for {silent}, which has a face and a label")
     return columns

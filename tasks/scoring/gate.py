@@ -1,4 +1,4 @@
-"""What the gate between challenger and champion says, and why: by what is known of both, and by their scores."""
+"""The gate between challenger and champion: a decision with its reason, from known facts and from scores."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Decision:
 def decide_unscored(
     evaluation: Evaluation, champion: Version | None, *, synthetic: Collection[Version]
 ) -> Decision | None:
-    """What the gate says where the champion's scores are not needed for it; nothing where they are.
+    """The decision if it does not depend on the champion's scores; otherwise None.
 
     Args:
         evaluation: The challenger's.
-        champion: The version it would follow, if there is one.
+        champion: The current champion, if there is one.
         synthetic: Those of the two that were trained on rendered people.
     """
     challenger = evaluation.model
@@ -56,13 +56,13 @@ def decide_unscored(
 
 
 def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, *, num_seen: int = 0) -> Decision:
-    """What the gate says by the scores of the two.
+    """The decision from the scores of both.
 
     Args:
         evaluation: The challenger's.
-        champion: The version it would follow.
-        theirs: The champion on the same data, or why it could not be scored.
-        num_seen: How many of these videos the champion was trained on, as far as is known.
+        champion: The current champion.
+        theirs: The champion's scores on the same data, or the reason why there are none.
+        num_seen: Number of these videos that the champion is known to have trained on.
     """
     challenger, data, notes = evaluation.model, _data(evaluation), _flattery(evaluation)
     if isinstance(theirs, str):
@@ -108,8 +108,9 @@ def _data(evaluation: Evaluation) -> str:
 
 
 def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:
-    """The decision as tags of the challenger's version; those of an interval are empty without one, so that none of an
-    earlier decision stays."""
+    """The decision as tags of the challenger's version; tags of a missing interval are empty, so that no earlier ones
+    remain.
+    """
     of = decision.official
     ends = (f"{end:.6f}" for end in (of.value, of.low, of.high)) if of else ("", "", "")
     return {

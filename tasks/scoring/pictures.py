@@ -21,7 +21,7 @@ from tasks.tracking import runs
 SHOWN_TRACKS = 4
 """As many timelines, and rows of faces, are drawn."""
 SHOWN_FACES = 6
-"""Of each track, at least `APART` frames from each other."""
+"""Number of frames per track, at least `APART` frames from each other."""
 APART = 12
 
 Truth = dict[str, NDArray[np.float32]]
@@ -39,7 +39,7 @@ def log_pictures(
 def pictures(
     evaluation: Evaluation, frames: LabelledFrames, predicted: Predictions, video_N: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """The pictures by their names: those of a task without labels are left out."""
+    """The pictures by name, without those of tasks without labels."""
     truth, edition, scores = frames.truth(), frames.edition, evaluation.scores
     found: dict[str, Any] = {"worst_tracks": contact_sheet(_worst_tracks(frames, predicted, truth))}
     if "expression" in scores:
@@ -80,7 +80,7 @@ def _timelines(
 
 
 def _worst_tracks(frames: LabelledFrames, predicted: Predictions, truth: Truth) -> dict[str, list[ShownFace]]:
-    """The tracks that are most wrong on average, each with the frames where it is most wrong."""
+    """The tracks with the highest mean error, each with its worst frames."""
     error_N = frame_errors(predicted, truth, frames.edition)
     tracks = np.unique(frames.track_index_N)
     mean_T = np.array([np.nanmean(error_N[frames.track_index_N == track]) for track in tracks])
@@ -112,7 +112,7 @@ def _faces(
 
 
 def _in_words(side: Truth, row: int, edition: Edition) -> str:
-    """Such as `happiness, +0.5 +0.2, AU 6 12`; a dash for what is missing."""
+    """Text such as `happiness, +0.5 +0.2, AU 6 12`; a dash for missing values."""
     expression, valence, arousal = (side[name][row] for name in ("expression", "valence", "arousal"))
     name = "-" if np.isnan(expression) else EXPRESSIONS[edition][int(expression)]
     place = "-" if np.isnan(valence) or np.isnan(arousal) else f"{valence:+.2f} {arousal:+.2f}"

@@ -15,11 +15,11 @@ from tasks.tracking import registry
 from tasks.tracking import runs as tracking
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
-"""The scores whose intervals MLflow shows, by their ends; SQL has all."""
+"""Scores whose intervals MLflow shows, as their ends; SQL has all."""
 
 
 def write_down(evaluation: Evaluation, store: Path) -> bool:
-    """Writes the scores down; says whether the run had others before."""
+    """Writes the scores; returns whether the run had different ones before."""
     tags = tracking.run_tags(store, evaluation.model.run_id)
     are_new = tracking.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
     if evaluation.leaking_videos:
@@ -49,8 +49,9 @@ def write_down(evaluation: Evaluation, store: Path) -> bool:
 
 
 def _metrics(evaluation: Evaluation, trained_on: str) -> dict[str, float]:
-    """The scores by their names in MLflow; those of other data than the validation split that belongs to the training
-    say which."""
+    """The scores by their names in MLflow, which name the data unless it is the validation split of the training's own
+    data set.
+    """
     own = evaluation.data_digest == trained_on and evaluation.split is Split.VALIDATION
     prefix = "" if own else f"{evaluation.dataset}_{evaluation.split}_"
     ends = {name: evaluation.intervals[name] for name in WITH_ENDS if name in evaluation.intervals}

@@ -1,4 +1,4 @@
-"""What a flow run shows on its page: tables and texts as Prefect artifacts."""
+"""Tables and texts that a flow run shows on its page, as Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
 
 
 def report_scores(evaluation: Evaluation, verdict: str) -> None:
-    """Shows the scores with their intervals, beside those of a constant guess, and those of each video."""
+    """Shows the scores with their intervals, those of a constant guess, and those of each video."""
     create_markdown_artifact(scores_markdown(evaluation, verdict), key="scores", description=str(evaluation.model))
 
 
 def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
-    """The page of an evaluation; each of its numbers can be asked for by SQL: see docs/sql.md."""
+    """The page of an evaluation; docs/sql.md shows how to query each number with SQL."""
     parts = [name for name in evaluation.scores if name not in HEADLINES]
     averaged = [
         f"{name.removeprefix('batch_averaged_')} {value:.3f}" for name, value in evaluation.batch_averaged.items()
@@ -100,7 +100,7 @@ def _scores_table(evaluation: Evaluation, names: list[str]) -> list[str]:
 
 
 def _groups_table(groups: dict[str, Scores]) -> list[str]:
-    """The official scores of each group; a dash where it has no labels for one."""
+    """The official scores of each group; a dash if it has no labels for one."""
     names = [name for name in (*OFFICIAL.values(), "total") if any(name in found for found in groups.values())]
     rows = [
         f"| {group} | {' | '.join(f'{found[name]:.3f}' if name in found else '-' for name in names)} |"

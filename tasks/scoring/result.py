@@ -1,4 +1,4 @@
-"""What is known of a model version on a split of a data set, and its tables."""
+"""The scores of a model version on a split of a data set, as tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The scores of a model version on a split of a data set, beside those of a constant guess.
+    """The scores of a model version on a split of a data set, and those of a constant guess.
 
-    `scores` are the official ones, pooled over all frames; `batch_averaged` is the other kind, as in the paper's own
-    figures. `videos` holds what the scores of each video, and their intervals, are made of.
+    `scores` are the official ones, pooled over all frames; `batch_averaged` is the paper's way. `videos` holds the
+    statistics behind the scores and intervals of each video.
     """
 
     model: Version
@@ -33,7 +33,7 @@ class Evaluation:
     constant_guess: Scores
     videos: Tallies
     leaking_videos: int = 0
-    """How many videos trained one of the model's tasks and are held out by another."""
+    """Number of videos that trained one of the model's tasks and are held out by another."""
 
     @property
     def total(self) -> float:
@@ -42,7 +42,7 @@ class Evaluation:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """The 95 % interval of each score, by bootstrap over videos; none where there is one video only."""
+        """The 95 % interval of each score, by bootstrap over videos; none with only one video."""
         return intervals(self.videos)
 
     @cached_property

@@ -10,12 +10,12 @@ from tasks.config import EXPERIMENTS, Experiment, TemporalConfig, load_experimen
 from tasks.tracking.runs import flatten
 
 PLACES = ("ingest.root", "ingest.name")
-"""Settings that say where the data lie: no setting that runs are compared by."""
+"""Settings that say where the data are; runs are not compared by them."""
 _SYNTHETIC = "synthetic"
 
 
 def experiment_name(edition: Edition, *, is_synthetic: bool) -> str:
-    """`aff-wild2-2020`, or `synthetic-2020` where the people are rendered: scores of the two say nothing together."""
+    """`aff-wild2-2020`, or `synthetic-2020` for rendered people: scores of the two are not comparable."""
     return f"{_SYNTHETIC if is_synthetic else 'aff-wild2'}-{edition}"
 
 
@@ -25,12 +25,12 @@ def is_synthetic(experiment: str) -> bool:
 
 
 def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
-    """`sample` for an experiment as it is, `sample epochs=3 seed=2` for one with these settings changed.
+    """`sample` for an unchanged experiment, `sample epochs=3 seed=2` for one with these settings changed.
 
     Args:
-        experiment: What is run.
-        first: The parameters of the first run of that name, as MLflow has them: what one's own experiment, which has
-            no file here, is compared with.
+        experiment: The experiment that runs.
+        first: The parameters of the first MLflow run of that name, with which a user's own experiment is compared,
+            because it has no file in `flows/experiments/`.
     """
     is_ours = (EXPERIMENTS / f"{experiment.name}.toml").is_file()
     usual = {name: str(value) for name, value in _knobs(load_experiment(experiment.name)).items()} if is_ours else first
@@ -43,7 +43,7 @@ def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
 
 
 def _knobs(experiment: Experiment) -> dict[str, object]:
-    """Without a head over time, as if there were one as it is by default: what differs from that is worth a name."""
+    """Fills in a default head over time if there is none, so that the name lists only what differs from the default."""
     temporal = experiment.temporal or TemporalConfig()
     every = experiment.model_copy(update={"temporal": temporal}).model_dump(mode="json")
     return {"temporal": None if experiment.temporal is None else {}, **flatten(every)}

@@ -1,6 +1,6 @@
-"""The registered versions of the model: challenger, champion, what is said of them, and their weights.
+"""The registered versions of the model: challenger, champion, their tags, and their weights.
 
-A version is found again by the digest of its training, so none is registered twice.
+A version is identified by the digest of its training, so none is registered twice.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.training.checkpoint` writes it."""
 
 SYNTHETIC = "synthetic"
-"""The tag of a version that says whether it was trained on rendered people: `true` or `false`."""
+"""Tag of a version: `true` if it was trained on rendered people, else `false`."""
 _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
-"""What MLflow calls it if it was reached and has no such thing."""
+"""MLflow's error code for something that does not exist, when the server was reached."""
 
 DESCRIPTION = f"""\
 Valence, arousal, expression and action units of a face: an aligned crop of 112 x 112 px, as a JPEG or an array.
@@ -45,7 +45,7 @@ Valence, arousal, expression and action units of a face: an aligned crop of 112 
 
 
 class CannotAnswerError(ValueError):
-    """A version says nothing, or nothing of these labels, by its own fault: another try in a moment is no help."""
+    """A version itself is the reason that it cannot answer, so a retry would not help."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def find_version(store: Path, model: str) -> Version:
     try:
         by_alias = client.get_model_version_by_alias
         found: ModelVersion = client.get_model_version(NAME, model) if model.isdecimal() else by_alias(NAME, model)
-        # A version that was found by an alias does not say its aliases.
+        # MLflow does not return the aliases of a version that is looked up by an alias.
         found = client.get_model_version(NAME, str(found.version))
     except MlflowException as error:
         numbers = sorted(int(version.version) for version in client.search_model_versions(f"name = '{NAME}'"))
@@ -102,14 +102,13 @@ def find_version(store: Path, model: str) -> Version:
 
 
 def champion(store: Path) -> Version | None:
-    """The best version so far, if there is one."""
+    """The current champion, if there is one."""
     named = connect(store).search_registered_models(filter_string=f"name = '{NAME}'")
     return find_version(store, "champion") if named and "champion" in named[0].aliases else None
 
 
 def is_synthetic(store: Path, version: Version) -> bool:
-    """Whether a version was trained on rendered people; of one from before there was the tag, its run's experiment
-    says it."""
+    """Whether a version was trained on rendered people; for versions older than the tag, its run's experiment tells."""
     if SYNTHETIC in version.tags:
         return version.tags[SYNTHETIC] == "true"
     return naming.is_synthetic(experiment_of(store, version.run_id))
@@ -121,7 +120,7 @@ def promote(store: Path, version: Version) -> None:
 
 
 def annotate_version(store: Path, version: Version, tags: Mapping[str, str], description: str | None = None) -> None:
-    """Writes tags and, if given, the description on a version."""
+    """Writes tags and, if given, the description of a version."""
     client = connect(store)
     for name, value in tags.items():
         client.set_model_version_tag(NAME, str(version.number), name, value)
@@ -130,7 +129,7 @@ def annotate_version(store: Path, version: Version, tags: Mapping[str, str], des
 
 
 def has_weights(store: Path, version: Version) -> bool:
-    """Whether MLflow still keeps the version's network; an MLflow that cannot be reached says neither, but raises."""
+    """Whether MLflow still has the version's network; raises if MLflow cannot be reached."""
     connect(store)
     try:
         files = mlflow.artifacts.list_artifacts(_weights_uri(version))
@@ -142,10 +141,10 @@ def has_weights(store: Path, version: Version) -> bool:
 
 
 def checkpoint_folder(store: Path, version: Version) -> Path:
-    """The folder with the version's checkpoint: where it lies, or a copy if it is on another machine.
+    """The folder with the version's checkpoint, or a local copy if MLflow is on another machine.
 
     Raises:
-        CannotAnswerError: The version has none.
+        CannotAnswerError: The version has no checkpoint.
     """
     where = _weights_uri(version)
     if not has_weights(store, version):
@@ -158,13 +157,13 @@ def _weights_uri(version: Version) -> str:
 
 
 PACKAGES = ("mlflow", "mtanet", "numpy", "pandas", "simplejpeg", "torch")
-"""What the served model imports, by name: its requirements are these as they are installed here."""
+"""Packages that the served model imports, with the versions installed here as its requirements."""
 
 
 def log_model(checkpoint: Path) -> str:
-    """Logs the model of a checkpoint to the open run, with signature, example and requirements; gives its address.
+    """Logs a checkpoint as a model to the open run, with signature, example and requirements; returns its address.
 
-    A head over time and what was fitted go with it: faces one by one are answered without them.
+    A head over time and fitted postprocessing are included, but single faces are answered without them.
     """
     model = serving.load_model(checkpoint)
     example = serving.example_faces()

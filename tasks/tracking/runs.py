@@ -1,7 +1,7 @@
-"""Runs of MLflow, and where they are kept.
+"""MLflow runs, and where they are stored.
 
-Everything lies in the store (`mlflow.db`, `mlflow/`) unless `MLFLOW_TRACKING_URI` names a server. A run is found again
-by the digest of its training, so a rerun continues it.
+Everything is in the store (`mlflow.db`, `mlflow/`) unless `MLFLOW_TRACKING_URI` names a server. A run is identified by
+the digest of its training, so a rerun continues it.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def open_run(
     tags: Mapping[str, str],
     parent_id: str | None = None,
 ) -> Iterator[str]:
-    """The run of a training, new or continued, by its id; shown as finished or failed when the block ends.
+    """The run id of a training's run, new or continued; marked finished or failed when the block ends.
 
-    The parameters are flattened (`train.width`) and logged once. What the machine does is logged every 10 s. A run with
-    a parent, which is open, is shown below it.
+    The parameters are flattened (`train.width`) and logged once. System metrics are logged every 10 s. With an open
+    parent
+    run, the run becomes its child.
     """
     client = connect(store)
     found = _search(client, f"tags.{TRAINING_DIGEST} = '{training_digest}'")
@@ -90,7 +91,7 @@ def first_params(store: Path, name: str) -> dict[str, str]:
 
 def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
     """Notes that the open run read a data set: its place and digest, no byte of it."""
-    # MLflow makes the class when it is imported, and leaves out what its own base class asks for.
+    # MLflow creates the class on import, without an argument that its own base class requires.
     source = sources.LocalArtifactDatasetSource(str(path))  # type: ignore[attr-defined]
     dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
     mlflow.log_input(dataset, context=context)
@@ -104,12 +105,12 @@ def log_epoch(store: Path, run_id: str, epoch: int, record: Mapping[str, float])
 
 
 def logged_steps(store: Path, run_id: str, name: str) -> set[int]:
-    """The steps of a metric that are logged: those that a run which goes on must not log again."""
+    """The steps of a metric that are already logged, which a resumed run must not log again."""
     return {int(metric.step) for metric in connect(store).get_metric_history(run_id, name)}
 
 
 def log_scores(store: Path, run_id: str, scores: Mapping[str, float]) -> bool:
-    """Logs scores that are new or other than before, for the run and its model; says whether there were any."""
+    """Logs scores that are new or different, to the run and its model; returns whether there were any."""
     known = connect(store).get_run(run_id).data.metrics
     new = {name: value for name, value in scores.items() if known.get(name) != value}
     if new:
@@ -125,7 +126,7 @@ def log_text(store: Path, run_id: str, name: str, text: str) -> None:
 
 
 def logged_text(store: Path, run_id: str, name: str) -> str | None:
-    """What `log_text` logged under a name, if anything."""
+    """The text that `log_text` logged under a name, if any."""
     is_there = name in {file.path for file in connect(store).list_artifacts(run_id)}
     return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")) if is_there else None
 
@@ -161,7 +162,7 @@ def run_page(store: Path, run_id: str) -> str:
 
 
 def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested settings as one level: `{"train": {"width": 64}}` gives `{"train.width": 64}`."""
+    """Flattens nested settings: `{"train": {"width": 64}}` becomes `{"train.width": 64}`."""
     flat: dict[str, object] = {}
     for name, value in knobs.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}

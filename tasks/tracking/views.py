@@ -1,7 +1,7 @@
-"""What MLflow's pages show of an experiment before anybody has set up anything: how to read it, and a view of its runs.
+"""Default content of MLflow's experiment pages: a description and a view of the runs.
 
-A view is what a user keeps with *Views > Save*: columns, order and charts, as a tag of the experiment. MLflow's pages
-read it; one that they no longer understand is left out by them.
+A view is what a user saves with *Views > Save*: columns, order and charts, as a tag of the experiment. MLflow's pages
+read it, and ignore views that they cannot parse.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 AS_TRAINING = "workflowType=machine_learning"
-"""In the address of a page: without, MLflow shows what it has for language models."""
+"""Part of a page's address, without which MLflow shows its pages for language models."""
 VIEW = "scores"
 """In the address of a page: `viewStateShareKey=scores`."""
 PAGES = "MTANET_MLFLOW_PAGES"

@@ -1,4 +1,4 @@
-"""The epochs of a training: from settings to a network, with a bar for who watches and curves in MLflow."""
+"""The epochs of a training: from settings to a network, with progress and curves in MLflow."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tasks.progress import log, stage
 from tasks.tracking import runs as tracking
 
 VERSION = 3
-"""Raised when the same settings and data would train another network."""
+"""Raised when the same settings and data train a different network."""
 
 
 def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
-    """Names a training, and its folder in `store/models`. Pretrained weights are known by content, wherever they lie.
+    """Identifies a training and its folder in `store/models`. Pretrained weights count by content, not by path.
 
     Raises:
-        ValueError: The file of pretrained weights is not there.
+        ValueError: The file of pretrained weights is missing.
     """
     settings = knobs.model_dump(mode="json")
     if knobs.pretrained is not None:
@@ -44,7 +44,7 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
 
 
 def cores() -> int:
-    """Of this process: those that torchrun starts on a machine share them. So many threads decode crops."""
+    """Number of cores for this process, to decode crops; processes that torchrun starts on a machine share its cores."""
     return max(num_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
 
 
@@ -56,7 +56,7 @@ def use_all_cores() -> None:
 def run_epochs(
     knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
 ) -> Record:
-    """Trains in the training's folder and logs each epoch to a run, once; gives the numbers of the model's epoch.
+    """Trains in the training's folder and logs each epoch to a run once; returns the metrics of the model's epoch.
 
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
@@ -67,7 +67,7 @@ def run_epochs(
         hold(machine.store, f"models-{key}", what="this training"),
         stage("training", knobs.epochs, "epochs") as shown,
     ):
-        # Not before nobody else writes there: the others of a team begin at once.
+        # Only after no other run writes there, because the other processes of a team start at once.
         broadcast_job((knobs, dataset, machine, key))
         records: list[Record] = []
 

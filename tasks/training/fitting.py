@@ -1,4 +1,4 @@
-"""What is done to a model's answers afterwards: fitted once, with the training."""
+"""Postprocessing of a model's answers, fitted once after its training."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tasks.training.epochs import cores
 
 
 def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:
-    """Fits on all validation videos what later answers of the model in a folder get, unless it is there.
+    """Fits the postprocessing of the model in a folder on all validation videos, unless it exists.
 
-    What brings nothing when cross-fitted is left out. Its scores on these videos would flatter, so they are not taken.
+    Steps without a cross-fitted gain are omitted. Scores on these videos would be too high, so they are not reported.
     """
     if (folder / FITTED).is_file():
         return
@@ -44,7 +44,7 @@ def split_to_fit(
     store: Path,
     predicted_of: Callable[[Path], tuple[Integers, Arrays]],
 ) -> dict[Task, TaskFrames]:
-    """What can be fitted on a split; `predicted_of` gives the answers for a faces file, before anything is fitted."""
+    """What can be fitted on a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
     labelled = labelled_frames(dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition)
     recordings = {track: recording_of(video.video_id) for video in dataset.videos for track in video.tracks}
     return frames_to_fit(labelled, predicted_of, recordings)

@@ -1,4 +1,4 @@
-"""No video that a task holds out trains another one, or the run says so; and which videos a version was trained on."""
+"""Refuses or reports videos that one task trains on and another holds out; and lists what a version trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.tracking.registry import Version
 
 SHOWN = 3
 TRAINING_VIDEOS = "training_videos.json"
-"""The artifact of a run that names the videos it trained on, with the hash of each: names alone are given twice."""
+"""Artifact of a run with the videos it trained on and their hashes, because names are not unique."""
 
 
 def refuse_leaks(dataset: Dataset, store: Path) -> list[Leak]:
@@ -48,7 +48,7 @@ def note_training_videos(dataset: Dataset, store: Path, run_id: str) -> None:
 
 
 def videos_seen(version: Version, dataset: Dataset, video_ids: Collection[str], store: Path) -> list[str]:
-    """Those of some videos of a data set that a version was trained on; none for one whose run does not say it."""
+    """Those videos of a data set that a version was trained on; none if its run does not record them."""
     noted = runs.logged_text(store, version.run_id, TRAINING_VIDEOS)
     hashes = set(json.loads(noted).values()) if noted else set()
     return [video.video_id for video in dataset.videos if video.video_id in video_ids and video.sha256 in hashes]

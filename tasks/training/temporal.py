@@ -30,7 +30,7 @@ from tasks.tracking import runs
 from tasks.training.epochs import cores, split_frames, training_digest
 
 VERSION = 1
-"""Raised when the same network, settings and data would train another head."""
+"""Raised when the same network, settings and data train a different head."""
 
 
 def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:
@@ -51,7 +51,7 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
         _copy_network(store / "models" / trained, folder)
         checkpoint = load_checkpoint(folder / MODEL)
         network = place(checkpoint.network, device).eval()
-        # The network may have seen every k-th frame only; over time all are of use.
+        # The network may have trained on every k-th frame only; the head uses all frames.
         knobs = experiment.train.but(frame_step=1)
         frames = {split: split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
         kept = _keep_features(trained, network, frames.values(), dataset, machine)
@@ -59,7 +59,7 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
             labelled_tracks(found, lambda track_id: read_features(kept[track_id], track_id))
             for found in frames.values()
         )
-        # Its windows come as they are: nothing is drawn more often than anything else.
+        # Windows come as they are; no balancing.
         learning = experiment.train.but(balance=0.0)
         records = train_head(
             folder,
@@ -76,7 +76,7 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
 
 
 def _copy_network(trained: Path, folder: Path) -> None:
-    """The JSON last: with it, the network is whole."""
+    """The JSON last, because it marks the network as complete."""
     folder.mkdir(parents=True, exist_ok=True)
     weights, facts = Path(MODEL), Path(MODEL).with_suffix(".json")
     if not (folder / facts).is_file():
@@ -87,7 +87,7 @@ def _copy_network(trained: Path, folder: Path) -> None:
 def _keep_features(
     trained: str, network: MTANet, parts: Iterable[LabelledFrames], dataset: Dataset, machine: MachineConfig
 ) -> dict[str, Path]:
-    """The folder with the features of each track that has labelled frames; made for its video where it is not there."""
+    """The folder with the features of each track that has labelled frames; computed for its video if missing."""
     wanted = {part.track_ids[track_index] for part in parts for track_index in np.unique(part.track_index_N)}
     videos = [video for video in dataset.videos if wanted.intersection(video.tracks)]
     folders: dict[str, Path] = {}
@@ -104,7 +104,7 @@ def _keep_features(
 
 
 def _follow(records: Iterable[Record], epochs: int, store: Path, run_id: str) -> None:
-    """Shows and logs the epochs as they come, and says in the end what the head brings."""
+    """Shows and logs the epochs as they finish, and reports the head's gain at the end."""
     logged = runs.logged_steps(store, run_id, "temporal/train_loss")
     with stage("head over time", epochs, "epochs") as shown:
         for epoch, record in enumerate(records):

@@ -91,7 +91,7 @@ def mlflow_experiment(dataset: Dataset, store: Path) -> str:
 
 
 def tags_of(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
-    """What a run remembers of where it comes from."""
+    """The origin of a run, as tags."""
     page = {} if SERVER_ENDS in os.environ else {"prefect.flow_run_page": str(runtime.flow_run.ui_url)}
     return {
         "experiment": experiment.name,

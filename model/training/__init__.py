@@ -2,12 +2,12 @@
 
 - `loop`: epochs, validation, resuming
 - `step`: one step of training
-- `learning`: settings of learning, and the learning rate
-- `recipe`: what the settings mean for given labels
+- `learning`: learning settings and the learning-rate schedule
+- `recipe`: sampling rates and label weights, computed from the settings and the labels
 - `losses`: masked losses and learned task weights
 - `surgery`: projects conflicting gradients
-- `resume`: a training's folder: resuming, the epoch that is kept
-- `checkpoint`: weights on disk
-- `pretrained`: starts from published weights
-- `distributed`: exchanges between the processes of one training
+- `resume`: the training folder: resuming, and which epoch is kept
+- `checkpoint`: checkpoints on disk
+- `pretrained`: loads published weights
+- `distributed`: communication between the processes of one training
 """

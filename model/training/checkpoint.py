@@ -1,4 +1,4 @@
-"""Weights (safetensors) with their JSON beside them. The JSON is written last: a checkpoint with one is whole."""
+"""Checkpoints: weights (safetensors), then a JSON beside them. A checkpoint that has its JSON is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from model.network import MTANet, build_network
 
 VERSION = 1
 MODEL = "model.safetensors"
-"""The finished model's name in its folder."""
+"""File name of the finished model."""
 
 _WEIGHTS = "network."
 _AVERAGE = "average."
@@ -29,11 +29,11 @@ _OPTIMISER = "optimiser."
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A network as it is after `records` epochs, and what it takes to go on.
+    """A network after the epochs in `records`, with the state needed to resume training.
 
-    `optimiser` is the state of each parameter by its number and `average` the averaged weights, if there are any; both
-    are empty in a finished model. `records` holds the numbers of every epoch so far; `about` is whatever the caller
-    wants to find again (settings, digests), JSON-like.
+    `optimiser` holds the optimiser state by parameter number and `average` the averaged weights, if any; both are
+    empty in a finished model. `records` holds the metrics of every epoch so far. `about` is JSON-like metadata from
+    the caller (settings, digests).
     """
 
     network: MTANet
@@ -46,7 +46,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes `path` (`.safetensors`) and the JSON beside it; until the latter is there, the former is not looked at."""
+    """Writes `path` (`.safetensors`), then the JSON beside it; a checkpoint without its JSON is ignored."""
     tensors = {_WEIGHTS + name: tensor for name, tensor in checkpoint.network.state_dict().items()}
     tensors.update({_AVERAGE + name: tensor for name, tensor in checkpoint.average.items()})
     for number, state in checkpoint.optimiser.items():
@@ -68,8 +68,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Reads what `save_checkpoint` wrote, onto the CPU.
 
     Raises:
-        ValueError: There is no such file, it is half-written or damaged, of another version, or its weights do not fit
-            the network that its JSON describes.
+        ValueError: The file is missing, incomplete, damaged or of another version, or its weights do not fit the
+            network that its JSON describes.
     """
     facts = _read_facts(path)
     try:
@@ -98,9 +98,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint of the latest epoch in a folder of `epoch-<n>.safetensors`, if there is one."""
-    whole = sorted(path for path in folder.glob("epoch-*.safetensors") if path.with_suffix(".json").is_file())
-    return whole[-1] if whole else None
+    """The complete checkpoint `epoch-<n>.safetensors` of the latest epoch in a folder, or None."""
+    complete = sorted(path for path in folder.glob("epoch-*.safetensors") if path.with_suffix(".json").is_file())
+    return complete[-1] if complete else None
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
@@ -118,7 +118,8 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts.get('version')}; train again")
     if path.stat().st_size != facts["bytes"]:
         raise ValueError(
-            f"{path}: incomplete: expected {facts['bytes']} bytes, found {path.stat().st_size}; delete it and train again"
+            f"{path}: incomplete: expected {facts['bytes']} bytes, found {path.stat().st_size}; "
+            "delete it and train again"
         )
     return facts
 

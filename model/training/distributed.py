@@ -1,9 +1,9 @@
-"""One training by several processes, started by torchrun: each has its part of every batch, all learn from the whole.
+"""Training in several processes, started by torchrun: each process takes one part of every batch.
 
-Every process gathers the answers and labels of all and computes the same loss, that of the whole batch, but follows its
-gradient through its own part alone; batch normalisation takes its moments from all parts. The sum of the processes'
-gradients is then the gradient of one process that has the whole batch. They stay alike without sending weights: same
-seed, same gradients, same steps. In a process by itself everything here changes nothing.
+Every process gathers the outputs and labels of the whole batch and computes the same loss, but backpropagates only
+through its own part; batch normalisation uses the moments of the whole batch. The sum of the processes' gradients is
+therefore the gradient of a single process that has the whole batch. The networks stay identical without exchanging
+weights: same seed, same gradients, same steps. With a single process, everything here is a no-op.
 
 Letters: B faces, C channels, H height, W width.
 """
@@ -27,7 +27,7 @@ from data.machine import Device
 from model.network import MTANet, Outputs
 
 _TIMEOUT = timedelta(days=7)
-"""The other processes wait while the first one makes the shards. One that fails is noticed by torchrun, not by this."""
+"""Long, because the other processes wait while the first one makes the shards. torchrun detects failed processes."""
 
 
 def rank() -> int:
@@ -51,21 +51,21 @@ def join_process_group(device: Device) -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if device == "gpu" else "gloo"
     distributed.init_process_group(backend, timeout=_TIMEOUT)
     yield
-    # After an error it is torchrun that ends the others: they may wait for this process, which would wait for them.
+    # Not after an error: the other processes may be waiting for this one, so both would hang. torchrun ends them.
     distributed.destroy_process_group()
 
 
 def broadcast_job(job: Any) -> None:
-    """The first process says to the others what to take part in; None: that was all."""
+    """Called by the first process: sends the others a training to take part in, or None when there are no more."""
     if world_size() > 1:
         distributed.broadcast_object_list([job])
 
 
 def receive_job() -> Any:
-    """What the first process tells; waits until it does.
+    """Called by the other processes: waits for the next job of `broadcast_job`.
 
     Raises:
-        RuntimeError: The first process has ended instead.
+        RuntimeError: The first process ended without sending one.
     """
     try:
         return broadcast_from_first(None)
@@ -74,7 +74,7 @@ def receive_job() -> Any:
 
 
 def broadcast_from_first(value: Any) -> Any:
-    """What the first process has here; what the others have does not count."""
+    """The first process's `value`, in every process; the values of the others are ignored."""
     values = [value]
     if world_size() > 1:
         distributed.broadcast_object_list(values)
@@ -82,7 +82,7 @@ def broadcast_from_first(value: Any) -> Any:
 
 
 def barrier() -> None:
-    """Returns when every process of the team has come to this line."""
+    """Returns when every process has called it."""
     if world_size() > 1:
         distributed.barrier()
 
@@ -90,7 +90,7 @@ def barrier() -> None:
 def check_same_on_all_ranks(value: int, what: str) -> None:
     """
     Raises:
-        ValueError: It differs between the processes, as where machines do not see the same store.
+        ValueError: `value` differs between the processes, for example because machines use different stores.
     """
     found = _all_gather_objects(value)
     if len(set(found)) > 1:
@@ -98,26 +98,26 @@ def check_same_on_all_ranks(value: int, what: str) -> None:
 
 
 def all_gather_columns(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The columns of all processes, one below the other in the order of ranks."""
+    """The columns of all processes, concatenated in rank order."""
     parts = _all_gather_objects(dict(columns))
     return {name: np.concatenate([part[name] for part in parts]) for name in columns}
 
 
 def all_gather_labels(batch: Batch) -> Batch:
-    """The labels, tracks and frames of the whole batch, beside the faces of this process's part."""
+    """The labels, tracks and frames of the whole batch, with the faces of this process's part only."""
     labels = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "faces_BCHW"}
     return replace(batch, **{name: _all_gather(tensor) for name, tensor in labels.items()})
 
 
 def all_gather_outputs(outputs: Outputs) -> Outputs:
-    """The outputs for the whole batch; the gradient that comes back is that of this part, times the team's size."""
+    """The outputs for the whole batch. Backward gives this process's part of the gradient, times the world size."""
     if world_size() == 1:
         return outputs
     return Outputs(*(_all_gather_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
 
 
 def average(gradients: list[Tensor]) -> list[Tensor]:
-    """Over the team."""
+    """The mean of each gradient over all processes."""
     if world_size() == 1 or not gradients:
         return gradients
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -127,7 +127,7 @@ def average(gradients: list[Tensor]) -> list[Tensor]:
 
 
 def average_gradients(network: MTANet) -> None:
-    """Every process is left with the gradient of the whole batch."""
+    """Leaves the gradient of the whole batch in every process."""
     parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
     gradients = average([parameter.grad for parameter in parameters if parameter.grad is not None])
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -135,7 +135,7 @@ def average_gradients(network: MTANet) -> None:
 
 
 def synchronise_batch_norm(network: MTANet) -> MTANet:
-    """The same network, but that in training it normalises by the moments of the whole batch."""
+    """The network, changed so that its batch normalisation uses the moments of the whole batch in training."""
     if world_size() == 1:
         return network
     if next(network.parameters()).is_cuda:
@@ -148,13 +148,13 @@ def synchronise_batch_norm(network: MTANet) -> MTANet:
 
 
 class _SyncedBatchNorm2d(nn.BatchNorm2d):
-    """What `nn.SyncBatchNorm` does, which knows no CPU."""
+    """`nn.SyncBatchNorm` for the CPU, which torch does not support."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         if not self.training:
             return super().forward(input)
-        assert self.momentum is not None, "a network averages its moments with the default momentum"
-        assert self.running_mean is not None, "and keeps them"
+        assert self.momentum is not None, "expected a batch normalisation with a momentum"
+        assert self.running_mean is not None, "expected a batch normalisation with running statistics"
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         x_BCHW = input.to(torch.promote_types(input.dtype, torch.float32))
@@ -171,7 +171,7 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 class _AllReduce(torch.autograd.Function):
-    """Over the team; as every process has the sum, its gradient is the sum of theirs."""
+    """Sum over all processes. Every process uses the sum, so its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(_: Any, part: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(_: Any, gradient_BK: Tensor) -> Tensor:
-        # The average over the team, which follows, is to be the sum of the parts' gradients.
+        # `average` divides by the world size later, but the parts' gradients must add up.
         return gradient_BK.chunk(world_size())[rank()] * world_size()
 
 

@@ -1,4 +1,4 @@
-"""How a network learns, and the learning rate of each step."""
+"""Learning settings, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -16,53 +16,54 @@ ExpressionBalance = Literal["none", "class_weights", "logit_adjustment"]
 class Learning(Settings):
     """The defaults are the paper's.
 
-    `sgd` has Nesterov momentum 0.9 and a rate that falls linearly, epoch by epoch. `adamw` has a rate that rises over
-    the share `warm_up` of all steps and then falls to 0 along a cosine.
+    `sgd` uses Nesterov momentum 0.9 and a rate that falls linearly, epoch by epoch. With `adamw`, the rate rises
+    during the share `warm_up` of all steps, then falls to 0 along a cosine.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Passes over the training frames."""
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 80
-    """Frames in a step."""
+    """Frames per step."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd`: Nesterov momentum 0.9, rate falling linearly per epoch. `adamw`: warm-up, then a cosine to zero."""
+    """`sgd`: Nesterov momentum 0.9, rate falling linearly per epoch. `adamw`: warm-up, then cosine decay to 0."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """The highest rate of the schedule."""
+    """Highest learning rate of the schedule."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    """On every parameter, the task weights included."""
+    """Applied to every parameter, including the learned task weights."""
     warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of all steps in which the rate of `adamw` rises from 0."""
+    """Share of all steps during which the rate of `adamw` rises from 0."""
     task_weights: TaskWeights = "learned"
-    """How the three losses add up: by learned weights, or as a plain sum."""
+    """How the three losses are added: with learned weights, or as a plain sum."""
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How much rare tasks, classes and tracks are seen more than common ones: 0 sees every frame once an epoch, 1 each
-    task, each of its classes and each track with it equally often; what has n frames comes by n^(1 - balance)."""
+    """How strongly rare tasks, classes and tracks are oversampled. 0: every frame once per epoch. 1: each task, each of
+    its classes and each track with that class equally often. A group of n frames is drawn n^(1 - balance) often."""
     action_unit_weight: Annotated[float, Field(ge=1, le=1000)] = 1.0
-    """At most so many times as much counts a unit that is there as one that is not, by how rare it is; 1: all alike."""
+    """Upper bound on the weight of a present action unit relative to an absent one; rarer units get more. 1: equal."""
     expression_balance: ExpressionBalance = "none"
-    """Against rare expressions: costs weighted by rarity, or logits shifted by the logarithm of the frequency."""
+    """How to handle rare expressions: weight losses by rarity, or shift logits by the log of the class frequency."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of an expression's or unit's label that is given to all answers alike."""
+    """Share of an expression or action unit label that is spread evenly over all classes."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The model is a moving average of the weights, which keeps this share at each step; 0: the weights themselves."""
+    """Decay per step of the moving average of the weights that becomes the model; 0: no average."""
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
-    """A gradient with a larger norm is shortened to it; 0 leaves all as they are."""
+    """Largest norm of the gradient; longer gradients are scaled down to it. 0: no clipping."""
     gradient_surgery: bool = False
-    """Takes out of each task's gradient what another task's points against (PCGrad); a backward pass for each task."""
+    """Remove from each task's gradient the part that conflicts with another task's (PCGrad); one backward pass per
+    task."""
     keep_epoch: Literal["last", "best"] = "last"
-    """The model is that of the last epoch, or of the one with the best official score in validation."""
+    """Which epoch's weights become the model: the last, or the one with the best official validation score."""
     patience: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Training ends after so many epochs without a better official score; 0: never before its time."""
+    """Stop training after this many epochs without a better official score; 0: never stop early."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the convolutions in training; for speed, where the processor has it."""
+    """Precision of the convolutions in training; `bfloat16` is faster on hardware that supports it."""
     channels_last: bool = True
-    """Order of pixels in memory, for speed; changes no result but for rounding."""
+    """Store images channels-last, for speed; results change only by rounding."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the weights, the order of the frames, dropout and augmentation."""
+    """Random seed for the weights, the order of the frames, dropout and augmentation."""
 
 
 def learning_rate(learning: Learning, epoch: int, share_of_epoch: float) -> float:
-    """The rate of a step that is `share_of_epoch`, in [0, 1), into an epoch (from 0)."""
+    """The learning rate of a step at `share_of_epoch`, in [0, 1), of an epoch (from 0)."""
     if learning.optimiser == "sgd":
         return learning.learning_rate * (1 - epoch / learning.epochs)
     done = (epoch + share_of_epoch) / learning.epochs

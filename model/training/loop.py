@@ -1,8 +1,7 @@
-"""Epochs of training, each with its numbers, its checkpoint and, after a kill, the same curve as without.
+"""The training loop: trains, validates and writes a checkpoint each epoch. An interrupted training resumes exactly.
 
-Whatever is random in an epoch is drawn anew from (seed, epoch), so an epoch depends on nothing but the checkpoint
-before it. Unless asked to keep the best epoch, the model is that of the last: then the people it is scored on take no
-part in choosing it.
+All random numbers of an epoch are drawn from (seed, epoch), so an epoch depends only on the previous checkpoint. By
+default the model is that of the last epoch, so that the validation data play no part in choosing it.
 """
 
 from __future__ import annotations
@@ -49,16 +48,16 @@ from model.training.step import Record, Run, memory_format, step
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
 
 Progress = Callable[[int, int, int], None]
-"""Called after each batch: epoch (from 0), batches done, batches of the epoch."""
+"""Called after each batch: epoch (from 0), batches finished, batches in the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What runs the training; changes no result on the same device."""
+    """The hardware to train on; `threads` does not affect results."""
 
     device: Device = "cpu"
     threads: int = 1
-    """That decode crops, beside torch's own."""
+    """Threads that decode crops, in addition to torch's own."""
 
 
 def train(
@@ -74,33 +73,33 @@ def train(
     about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Record]:
-    """Trains, or goes on from the newest checkpoint in `folder`; ends with `model.safetensors` and its JSON there.
+    """Trains, resuming from the newest checkpoint in `folder`, and writes `model.safetensors` and its JSON there.
 
-    Yields one record per epoch, those of epochs that an earlier call finished included: `epoch`, `learning_rate` (of
-    its last step), `images_per_s` (of training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
-    `train/weight_<task>` and every score of `model.scores.metrics.scores` on all validation frames as
+    Yields one record per epoch, including epochs finished by an earlier call: `epoch`, `learning_rate` (of its last
+    step), `images_per_s` (in training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
+    `train/weight_<task>`, and every score of `model.scores.metrics.scores` on all validation frames as
     `validation/<score>`.
 
     Args:
-        folder: Made if need be; belongs to this training alone.
-        trunk: Weights that the trunk starts from, by their names in it (`model.training.pretrained`).
-        about: Goes into the JSON of every checkpoint, JSON-like.
+        folder: Used by this training only; created if missing.
+        trunk: Initial weights of the trunk, by tensor name (`model.training.pretrained`).
+        about: JSON-like metadata, written into the JSON of every checkpoint.
 
     Raises:
         FloatingPointError: A loss or the gradient is not finite; names the tracks and frames of the batch.
-        ValueError: The folder holds another network's checkpoint, or one that is damaged; a crop cannot be read; or the
-            best epoch is asked for and the validation frames have no label to choose it by.
+        ValueError: The folder holds a damaged checkpoint or one of another network; a crop cannot be read; or
+            `keep_epoch` or `patience` needs the best epoch and the validation frames have no labels to choose it by.
     """
     machine = machine or Machine()
     plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
     folder.mkdir(parents=True, exist_ok=True)
-    # One process looks for all: they must come to the same lines, whatever each would find.
+    # Only the first process checks the folder, so that all processes take the same branch.
     done = broadcast_from_first(finished(folder) if rank() == 0 else None)
     if done is not None:
         yield from done
         return
     run = start(folder, plan, machine.device, trunk)
-    check_same_on_all_ranks(len(run.records), f"{folder}: the epochs that are done")
+    check_same_on_all_ranks(len(run.records), f"{folder}: the finished epochs")
     run.network = synchronise_batch_norm(run.network)
     recipe = recipe_for(training, learning, machine.device)
     yield from run.records
@@ -126,7 +125,7 @@ def _train_epoch(
     epoch: int,
     progress: Progress | None,
 ) -> Record:
-    # The parts of a batch drop out features of their own.
+    # Each process seeds its own dropout.
     seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(rank(),) if rank() else ())
     torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
@@ -175,7 +174,7 @@ def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, m
 
 
 def _task_weights(network: MTANet, task_weights: TaskWeights) -> Record:
-    """By how much each loss counts now."""
+    """The current weight of each task's loss."""
     learned = (0.5 * torch.exp(-2 * network.log_sigma_T.detach())).tolist()
     values = learned if task_weights == "learned" else [1.0] * len(Task)
     return {f"train/weight_{task}": value for task, value in zip(Task, values, strict=True)}

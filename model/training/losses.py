@@ -1,4 +1,4 @@
-"""What a batch costs each task, counting labelled values only, and how the three costs become one.
+"""The loss of each task on the labelled values of a batch, and the total loss.
 
 Letters: B faces, U action units, T tasks in the order of `data.labels.Task`.
 """
@@ -21,12 +21,12 @@ from model.training.learning import TaskWeights
 
 @dataclass(frozen=True, kw_only=True)
 class Emphasis:
-    """Which labels count more than others; by default none does, as in the paper.
+    """Label weights and smoothing. The default is the paper's: all labels weigh the same, without smoothing.
 
-    `unit_weight_U` multiplies the cost of a unit that is there, `class_weight_E` that of a face of a class.
-    `class_log_share_E` is added to the logits in training only, so that without it they speak of classes as if all were
-    equally frequent (logit adjustment; Menon et al., 2021, arXiv 2007.07314, with a temperature of 1). `smoothing` is
-    the share of a label that is given to all answers alike.
+    `unit_weight_U` multiplies the loss of a present action unit, `class_weight_E` the loss of a face by its expression.
+    `class_log_share_E` is added to the logits in training only; without it they predict as if all classes were equally
+    frequent (logit adjustment; Menon et al., 2021, arXiv 2007.07314, with a temperature of 1). `smoothing` is the share
+    of a label that is spread evenly over all classes.
     """
 
     unit_weight_U: Tensor | None = None
@@ -39,7 +39,7 @@ NO_EMPHASIS = Emphasis()
 
 
 def valence_arousal_loss(predicted_B2: Tensor, target_B2: Tensor) -> Tensor | None:
-    """1 - CCC, mean of valence and arousal; a dimension without two labels that differ is left out."""
+    """1 - CCC, averaged over valence and arousal; skips one whose labels are all equal. None if both are skipped."""
     losses = []
     for predicted_B, target_B in zip(predicted_B2.unbind(1), target_B2.unbind(1), strict=True):
         labelled_B = ~target_B.isnan()
@@ -49,7 +49,7 @@ def valence_arousal_loss(predicted_B2: Tensor, target_B2: Tensor) -> Tensor | No
 
 
 def expression_loss(logits_BE: Tensor, target_B: Tensor, emphasis: Emphasis = NO_EMPHASIS) -> Tensor | None:
-    """Cross-entropy, mean over the labelled rows, weighted by the classes' weights if there are any."""
+    """Cross-entropy, averaged over the labelled rows with the class weights, if any. None without labels."""
     labelled_B = ~target_B.isnan()
     if not labelled_B.any():
         return None
@@ -64,7 +64,7 @@ def expression_loss(logits_BE: Tensor, target_B: Tensor, emphasis: Emphasis = NO
 
 
 def action_units_loss(logits_BU: Tensor, target_BU: Tensor, emphasis: Emphasis = NO_EMPHASIS) -> Tensor | None:
-    """Binary cross-entropy, mean over the labelled values."""
+    """Binary cross-entropy, averaged over the labelled values. None without labels."""
     labelled_BU = ~target_BU.isnan()
     if not labelled_BU.any():
         return None
@@ -76,7 +76,7 @@ def action_units_loss(logits_BU: Tensor, target_BU: Tensor, emphasis: Emphasis =
 
 
 def task_losses(outputs: Outputs, batch: Batch, emphasis: Emphasis = NO_EMPHASIS) -> dict[Task, Tensor]:
-    """The loss of each task that has a label in the batch; the others are not in the answer."""
+    """The loss of each task; a task whose loss the labels of the batch do not define is absent."""
     losses = {
         Task.VA: valence_arousal_loss(outputs.valence_arousal_B2, batch.valence_arousal_B2),
         Task.EXPR: expression_loss(outputs.expression_BE, batch.expression_B, emphasis),
@@ -88,9 +88,9 @@ def task_losses(outputs: Outputs, batch: Batch, emphasis: Emphasis = NO_EMPHASIS
 def weighted_losses(
     losses: Mapping[Task, Tensor], log_sigma_T: Tensor, task_weights: TaskWeights
 ) -> dict[Task, Tensor]:
-    """What each task given adds to the total: L (`equal`), or 0.5 (exp(-2 s) L + s^2) with the learned scalars s.
+    """Each task's term of the total loss: L (`equal`), or 0.5 (exp(-2 s) L + s^2) with the learned scalars s.
 
-    Source: arXiv 2002.00606, after Kendall et al. (2018), with s^2 in the place of the logarithm.
+    Source: arXiv 2002.00606, after Kendall et al. (2018), with s^2 instead of the logarithm.
     """
     if task_weights == "equal":
         return dict(losses)
@@ -102,6 +102,6 @@ def weighted_losses(
 
 
 def total_loss(losses: Mapping[Task, Tensor], log_sigma_T: Tensor, task_weights: TaskWeights) -> Tensor:
-    """The sum of the weighted losses; 0 without any task."""
+    """The sum of the weighted losses; 0 if there are none."""
     nothing = log_sigma_T.sum() * 0
     return sum(weighted_losses(losses, log_sigma_T, task_weights).values(), start=nothing)

@@ -1,7 +1,7 @@
-"""Weights of the public SE-ResNet-50 of VGGFace2 for the trunk: how their files call each tensor, and what they expect.
+"""Loads the public VGGFace2 weights of SE-ResNet-50 into the trunk.
 
-The architecture is the trunk's own; names, order of colours and range of pixels are not. `docs/pretrained.md` says how
-a pickle becomes such a file, and repeats the table of names.
+The architecture is the same as the trunk's; tensor names, colour order and pixel range differ. `docs/pretrained.md`
+shows how to convert a pickle to a readable file, and repeats the table of names.
 
 Source: Cao et al. (2018), arXiv 1710.08092; the names are those of the two public ports to PyTorch.
 """
@@ -23,14 +23,14 @@ from model.architecture import Architecture
 from model.network import MTANet
 
 MEAN_RGB = (131.0912, 103.8827, 91.4953)
-"""What those networks subtract from pixels in 0..255."""
+"""The mean that those networks subtract from pixels in 0..255."""
 _HALF_RANGE = 127.5
-"""Our pixel x is theirs by 127.5 (x + 1) - mean."""
+"""Their pixel is 127.5 (x + 1) - mean, where x is ours."""
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How a port calls the tensors. `blocks` is of a stage and a block, both from 0; `parts` follow it."""
+    """Tensor names of a port. `blocks` is the name prefix of a block, by stage and block number; `parts` follow it."""
 
     name: str
     stem: tuple[str, str]
@@ -66,7 +66,7 @@ NAMINGS = (
 
 @dataclass(frozen=True, eq=False)
 class Trunk:
-    """Weights for `MTANet.trunk` by their names there; what was taken of the file and what was left, by its names."""
+    """Weights by their names in `MTANet.trunk`; the file's names of the tensors `taken` from it and `left` unused."""
 
     weights: dict[str, Tensor]
     naming: str
@@ -75,15 +75,15 @@ class Trunk:
 
 
 def load_trunk(path: Path, architecture: Architecture) -> Trunk:
-    """The trunk of a file: safetensors, or a state dict that `torch.load` reads without running code.
+    """Reads the trunk's weights from safetensors, or from a state dict that `torch.load` reads without running code.
 
-    The first convolution keeps its weights; the moments of its batch normalisation are moved and scaled so that a face
-    in [-1, 1] gives what pixels in 0..255 less their mean gave. At the very edge, where the convolution sees padding,
-    the two differ: the padding was the mean face colour and is grey now.
+    The first convolution keeps its weights; the moments of its batch normalisation are shifted and scaled so that a
+    face in [-1, 1] gives the same output as pixels in 0..255 minus their mean did. The two differ only at the border,
+    where the convolution sees padding: the padding was the mean face colour and is now grey.
 
     Raises:
-        ValueError: There is no such file, it can only be read by running code, or a tensor of the trunk is missing from
-            it or has another shape.
+        ValueError: The file is missing, could only be read by running code, or lacks a tensor of the trunk or has it
+            in another shape.
     """
     state = _read(path)
     naming = _naming_of(path, state)
@@ -107,7 +107,7 @@ def load_trunk(path: Path, architecture: Architecture) -> Trunk:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors by name, without what wraps them in a checkpoint or in data parallel training."""
+    """The tensors by name, without the wrapping of checkpoints (`state_dict`) or data parallel training (`module.`)."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file with pretrained weights")
     found: object
@@ -115,8 +115,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (pickle.UnpicklingError, ModuleNotFoundError) as error:
         raise ValueError(
-            f"{path}: refused, because reading it would run code stored in it; docs/pretrained.md shows how to"
-            " convert it"
+            f"{path}: refused, because reading it would run code stored in it; "
+            "docs/pretrained.md shows how to convert it"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path}: not a weights file: {error}") from error
@@ -133,7 +133,7 @@ def _naming_of(path: Path, state: Mapping[str, Tensor]) -> Naming:
 
 
 def _names(naming: Naming, layers: tuple[int, int, int, int]) -> dict[str, str]:
-    """Their name of each of the trunk's convolutions and normalisations."""
+    """The port's name of each convolution and normalisation of the trunk."""
     names = {"0": naming.stem[0], "1": naming.stem[1]}
     place = 4
     for stage, num_blocks in enumerate(layers):
@@ -152,12 +152,12 @@ def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def _expect_our_pixels(weights: dict[str, Tensor], naming: Naming) -> None:
-    """In place. The weights are not scaled themselves: they would then learn at another pace than they did."""
+    """Changes `weights` in place. The convolution is not rescaled, because that would change how fast it learns."""
     if naming.colours == "BGR":
         weights["0.weight"] = weights["0.weight"].flip(1)
     offset_C = _HALF_RANGE - torch.tensor(MEAN_RGB)
     from_offset_C = weights["0.weight"].sum((2, 3)) @ offset_C
     eps = nn.BatchNorm2d(1).eps
     weights["1.running_mean"] = (weights["1.running_mean"] - from_offset_C) / _HALF_RANGE
-    # So that eps, too, has the share in it that it had; a channel that never moves has no variance at all.
+    # Adding eps before scaling keeps its relative size. The clamp is for channels without variance.
     weights["1.running_var"] = ((weights["1.running_var"] + eps) / _HALF_RANGE**2 - eps).clamp(min=0)

@@ -1,6 +1,6 @@
-"""What the settings of learning mean for one set of training frames: how often each is drawn, what each label weighs.
+"""Sampling rates and label weights, computed from the learning settings and the training frames.
 
-What a frame is drawn for already is not weighted once more: labels are counted as often as their frames are drawn.
+Labels are counted as often as their frames are drawn, so oversampled classes are not weighted up a second time.
 Letters: N frames, U action units, E expressions.
 """
 
@@ -20,19 +20,19 @@ from model.training.learning import Learning
 from model.training.losses import Emphasis
 
 MOST_CLASS_WEIGHT = 10.0
-"""Of an expression, however rare."""
+"""Upper bound on the weight of an expression."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """`draws_N` says how often a frame comes in an epoch, on average; None: each once."""
+    """`draws_N` is how often each frame is drawn per epoch, on average; None: once each."""
 
     emphasis: Emphasis
     draws_N: Shares | None
 
 
 def recipe_for(training: LabelledFrames, learning: Learning, device: Device) -> Recipe:
-    """The recipe for these frames, with its weights where the batches are."""
+    """The recipe for these frames, with its weights on the device."""
     draws_N = draws(training, learning.balance)
     count_E = _expression_counts(training, draws_N)
     weight_U, weight_E, log_share_E = None, None, None
@@ -62,7 +62,7 @@ def _expression_counts(training: LabelledFrames, draws_N: Shares) -> Tensor:
 
 
 def _unit_weights(training: LabelledFrames, draws_N: Shares, most: float) -> Tensor:
-    """Absent labels by present ones of each unit, between 1 / most and most; 1 where a unit has only one kind."""
+    """Absent over present labels of each unit, clamped to [1 / most, most]; 1 if a unit is always absent or present."""
     units_NU, draws_N1 = training.action_units_NU, draws_N[:, None]
     present_U, absent_U = (torch.from_numpy((draws_N1 * (units_NU == value)).sum(0)) for value in (1, 0))
     weight_U = (absent_U / present_U).clamp(1 / most, most)

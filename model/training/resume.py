@@ -1,6 +1,6 @@
-"""The folder of a training: where it goes on from after a kill, which epoch's network it keeps, what ends it.
+"""The training folder: resuming after an interruption, which epoch is kept, and early stopping.
 
-An epoch is done when its `epoch-<n>` is whole; what a kill left beside it is removed and made again.
+An epoch is finished once its `epoch-<n>` checkpoint is complete. Partial files are removed and the epoch is repeated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained, and how; `about` goes into the JSON of every checkpoint."""
+    """What to train, and how; `about` is written into the JSON of every checkpoint."""
 
     edition: Edition
     architecture: Architecture
@@ -38,7 +38,7 @@ class Plan:
 
 
 def finished(folder: Path) -> tuple[Record, ...] | None:
-    """The records of a training that came to its end."""
+    """The records of a finished training; None if it is not finished."""
     model = folder / MODEL
     if not model.with_suffix(".json").is_file():
         return None
@@ -48,10 +48,10 @@ def finished(folder: Path) -> tuple[Record, ...] | None:
 
 
 def start(folder: Path, plan: Plan, device: Device, trunk: Mapping[str, Tensor] | None) -> Run:
-    """A new training, its trunk's weights as given, or the one that the newest whole checkpoint holds.
+    """Resumes from the newest complete checkpoint, or starts a new training with the given weights of the trunk.
 
     Raises:
-        ValueError: That is another network's, or damaged.
+        ValueError: The checkpoint is damaged or of another network.
     """
     newest = newest_checkpoint(folder)
     if newest is None:
@@ -75,7 +75,7 @@ def start(folder: Path, plan: Plan, device: Device, trunk: Mapping[str, Tensor] 
 
 
 def save(folder: Path, run: Run, plan: Plan, *, is_last: bool) -> None:
-    """The network of the best epoch so far, if it is wanted; then where to go on from, or the finished model."""
+    """Saves the best network so far (`keep_epoch="best"`), then the checkpoint to resume from or the finished model."""
     best = _best_file(folder, run.records, plan.learning)
     for path in best:
         if not path.with_suffix(".json").is_file():
@@ -87,18 +87,18 @@ def save(folder: Path, run: Run, plan: Plan, *, is_last: bool) -> None:
         _tidy(folder, path)
     else:
         path = folder / f"epoch-{len(run.records):04}.safetensors"
-        save_checkpoint(path, _checkpoint(run, plan, run.network, goes_on=True))
+        save_checkpoint(path, _checkpoint(run, plan, run.network, can_resume=True))
         _tidy(folder, path, *best)
 
 
 def best_epoch(records: Sequence[Record]) -> int:
-    """The epoch (from 0) with the highest official score, the first of several.
+    """The epoch (from 0) with the highest official score; the earliest of equals.
 
-    That is the sum of the official scores of valence and arousal, expression and action units, as far as the validation
-    frames have their labels. It may be below 0; a score that is not a number is below all others.
+    The official score is the sum of the official scores of valence and arousal, expression and action units, skipping
+    tasks without labels in the validation frames. It may be negative; NaN ranks below every other score.
 
     Raises:
-        ValueError: There are none of them.
+        ValueError: The validation frames have no labels for any task.
     """
     if not any(name in records[0] for name in _OFFICIAL):
         raise ValueError(
@@ -114,7 +114,7 @@ def kept_epoch(records: Sequence[Record], learning: Learning) -> int:
 
 
 def has_stalled(records: Sequence[Record], patience: int) -> bool:
-    """Whether so many epochs went by since the best one; never with a patience of 0."""
+    """Whether the last `patience` epochs brought no better one; always False with a patience of 0."""
     return patience > 0 and len(records) - 1 - best_epoch(records) >= patience
 
 
@@ -123,27 +123,27 @@ def _run(network: MTANet, learning: Learning) -> Run:
     return Run(network, make_optimiser(network, learning), average)
 
 
-def _checkpoint(run: Run, plan: Plan, network: MTANet, *, goes_on: bool = False) -> Checkpoint:
+def _checkpoint(run: Run, plan: Plan, network: MTANet, *, can_resume: bool = False) -> Checkpoint:
     return Checkpoint(
         network=network,
         edition=plan.edition,
         architecture=plan.architecture,
-        optimiser=run.optimiser.state_dict()["state"] if goes_on else {},
-        average=run.average.state_dict() if goes_on and run.average is not None else {},
+        optimiser=run.optimiser.state_dict()["state"] if can_resume else {},
+        average=run.average.state_dict() if can_resume and run.average is not None else {},
         records=tuple(run.records),
         about=plan.about,
     )
 
 
 def _best_file(folder: Path, records: Sequence[Record], learning: Learning) -> list[Path]:
-    """Where the network of the best epoch is, if that is the one to keep."""
+    """The file of the best epoch's network, if the best epoch is kept; otherwise empty."""
     if learning.keep_epoch == "last":
         return []
     return [folder / f"best-{kept_epoch(records, learning) + 1:04}.safetensors"]
 
 
 def _tidy(folder: Path, *keep: Path) -> None:
-    """Removes what a killed run left half-written, and checkpoints that a newer one replaces. One of a team does so."""
+    """Removes partial files of an interrupted run and outdated checkpoints. Only the first process does so."""
     if rank() > 0:
         return
     kept = {*keep, *(path.with_suffix(".json") for path in keep)}

@@ -1,4 +1,4 @@
-"""One step of training: a batch in, the network a little better, and what there is to tell."""
+"""One training step: updates the network from a batch and returns the losses and the gradient norm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Record = dict[str, float]
 
 @dataclass
 class Run:
-    """A training under way; `average` is that of the weights, if one is kept."""
+    """The state of a training; `average` is the network with averaged weights, if there is one."""
 
     network: MTANet
     optimiser: Optimizer
@@ -34,14 +34,14 @@ class Run:
 
     @property
     def scored(self) -> MTANet:
-        """The network that is scored and, in the end, kept."""
+        """The network that is validated and becomes the model."""
         return self.average or self.network
 
 
 def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate: float, steps: int) -> Record:
-    """Learns from a batch, unless something is not finite: then the network stays as it was.
+    """Updates the network from a batch; leaves it unchanged if a loss or the gradient is not finite.
 
-    Returns the total loss, each task's and the norm of the whole gradient. `steps` is how many came before.
+    Returns the total loss, each task's loss and the norm of the whole gradient. `steps` is the number of earlier steps.
     """
     for group in run.optimiser.param_groups:
         group["lr"] = rate
@@ -50,7 +50,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()
     if learning.gradient_surgery and len(weighted) > 1:
-        # Not from torch's generator: each process of a team drops out its own features by that.
+        # Not torch's generator, which is seeded differently in each process for dropout: the order must be the same.
         backward_with_surgery(weighted, run.network, np.random.default_rng((learning.seed, steps, 3)))
     else:
         torch.autograd.backward(total)
@@ -68,7 +68,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
 
 
 def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
-    """For a network that lies on the device it is trained on: a GPU updates all weights by a few kernels."""
+    """The network must already be on its device: on a GPU, a fused optimiser updates all weights in a few kernels."""
     fused = True if network.log_sigma_T.is_cuda else None
     if learning.optimiser == "sgd":
         return SGD(
@@ -87,7 +87,7 @@ def memory_format(learning: Learning) -> torch.memory_format:
 
 
 def _forward(network: MTANet, batch: Batch, learning: Learning) -> Outputs:
-    """The answers as float32, whatever precision the convolutions have."""
+    """The outputs in float32, whatever the precision of the convolutions."""
     faces_BCHW = batch.faces_BCHW.contiguous(memory_format=memory_format(learning))
     with torch.autocast(faces_BCHW.device.type, torch.bfloat16, enabled=learning.precision == "bfloat16"):
         outputs: Outputs = network(faces_BCHW)
@@ -95,20 +95,20 @@ def _forward(network: MTANet, batch: Batch, learning: Learning) -> Outputs:
 
 
 def _numbers(values: dict[str, Tensor]) -> Record:
-    """With one wait for the device, not one for each."""
+    """The values as floats, waiting for the device only once."""
     return dict(zip(values, torch.stack([value.detach() for value in values.values()]).tolist(), strict=True))
 
 
 def start_average(network: MTANet) -> MTANet:
-    """The average before the first step: a copy that learns nothing by itself."""
+    """The average before the first step: a copy of the network, without gradients."""
     return deepcopy(network).eval().requires_grad_(False)
 
 
 def update_average(average: MTANet, network: MTANet, *, decay: float, steps: int) -> None:
-    """Takes the weights after a step into the average; the moments of batch normalisation are averaged alike.
+    """Updates the average after a step; the moments of batch normalisation are averaged too.
 
-    `steps` is how many came before. At first the average forgets faster, by (1 + steps) / (10 + steps), so that random
-    initial weights leave it soon.
+    `steps` is the number of earlier steps. The decay is at most (1 + steps) / (10 + steps), so that the average soon
+    forgets the random initial weights.
     """
     keep = min(decay, (1 + steps) / (10 + steps))
     mine = chain(average.parameters(), average.buffers())

@@ -1,4 +1,4 @@
-"""Gradient surgery: what one task would undo of another is taken out of its gradient (PCGrad).
+"""Gradient surgery (PCGrad): removes from each task's gradient the part that conflicts with another task's.
 
 Letters: T tasks, K values of all shared parameters.
 
@@ -18,10 +18,10 @@ from model.training.distributed import average
 
 
 def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.random.Generator) -> None:
-    """Leaves gradients in `.grad`: on trunk and neck, which all tasks share, without conflict; on the rest, the sum's.
+    """Sets `.grad`: on trunk and neck, which all tasks share, the sum without conflicts; elsewhere, the plain sum.
 
-    Costs a backward pass for each loss. In a team, conflicts are those of the whole batch's gradients, and `order` has
-    to be alike.
+    Runs one backward pass per loss. With several processes, conflicts are found in the gradients of the whole batch,
+    and `order` must be the same in every process.
     """
     shared = [
         parameter
@@ -32,7 +32,7 @@ def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.r
     own = [parameter for parameter in network.parameters() if id(parameter) not in shared_ids]
     gradients = []
     for loss in losses:
-        # The graph is freed with the last loss, which is the last to need it.
+        # The last loss is the last to need the graph, so its backward pass frees it.
         kept = loss is not losses[-1]
         parts = torch.autograd.grad(loss, [*shared, *own], retain_graph=kept, allow_unused=True)
         gradients += average([torch.cat([part.flatten() for part in parts[: len(shared)]])])
@@ -45,9 +45,9 @@ def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.r
 
 
 def without_conflict(gradients_TK: Tensor, order: np.random.Generator) -> Tensor:
-    """The sum (K) of the tasks' gradients, each first freed of what points against another task's own one.
+    """The sum (K) of the tasks' gradients, after removing from each the components that oppose another task's gradient.
 
-    In which order a task looks at the others is drawn from `order`.
+    Each task is compared with the others in a random order, drawn from `order`.
     """
     squares_T = gradients_TK.square().sum(1)
     freed = []

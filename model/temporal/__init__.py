@@ -1,8 +1,8 @@
-"""A head that reads a track over time.
+"""The temporal head: a network that reads a track over time.
 
-- `settings`: the size of the head and how it learns
+- `settings`: architecture and learning settings of the head
 - `head`: the network of the head
-- `features`: a trained network's features of each face, on disk
+- `features`: features of each face from the trained network, on disk
 - `windows`: cuts tracks into windows
 - `training`: trains the head
 - `checkpoint`: the head on disk

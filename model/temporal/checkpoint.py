@@ -1,4 +1,4 @@
-"""A head over time on disk: one safetensors file with its facts in its own header, written whole or not at all."""
+"""Checkpoints of the temporal head: one safetensors file with metadata in its header, written in one atomic step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model.temporal.settings import TemporalArchitecture
 
 VERSION = 1
 HEAD = "temporal.safetensors"
-"""The finished head's name in its folder."""
+"""File name of the finished head."""
 
 Record = dict[str, float]
 _WEIGHTS = "head."
@@ -28,7 +28,7 @@ _OPTIMISER = "optimiser."
 
 @dataclass(frozen=True, kw_only=True)
 class HeadCheckpoint:
-    """A head as it is after `records` epochs; `optimiser` is the state of each parameter, empty in a finished one."""
+    """A head after the epochs in `records`; `optimiser` is the state by parameter number, empty in a finished head."""
 
     head: TemporalHead
     edition: Edition
@@ -55,7 +55,7 @@ def load_head(path: Path) -> HeadCheckpoint:
     """Reads what `save_head` wrote, onto the CPU.
 
     Raises:
-        ValueError: There is no such file, it is damaged, or of another version.
+        ValueError: The file is missing, damaged or of another version.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such temporal head")

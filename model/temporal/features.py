@@ -1,4 +1,4 @@
-"""What the frozen network makes of each face of a track, kept on disk for those who learn from it over time.
+"""Features of each face of a track from the frozen network, stored on disk to train the temporal head.
 
 Letters: N rows of a faces file, B faces, C features.
 """
@@ -20,7 +20,7 @@ from data.store.shards import is_whole, write_folder, write_manifest
 from model.network import MTANet
 
 VERSION = 1
-"""Raised when the same network would make something else of the same faces."""
+"""Increase it when the same network gives other features for the same faces."""
 
 Features = NDArray[np.float32] | NDArray[np.float16]
 
@@ -50,9 +50,9 @@ def track_features(
 def keep_features(
     folder: Path, network: MTANet, faces_files: Sequence[Path], *, store: Path, device: Device = "cpu", threads: int = 1
 ) -> int:
-    """Writes the features of a video's tracks as `<track_id>.npy`, in half precision; gives the number of rows.
+    """Writes the features of a video's tracks as `<track_id>.npy`, in half precision; returns the number of new rows.
 
-    What is there stays: the folder's name is the digest of the network and the faces.
+    Returns 0 if the folder is complete: its name is the digest of the network and the faces.
     """
     num_rows = 0
     with hold(store, f"features-{folder.name}", what=f"the features {folder.name}"):
@@ -68,6 +68,6 @@ def keep_features(
 
 
 def read_features(folder: Path, track_id: str) -> Features:
-    """What `keep_features` wrote of a track, as a view of the file: only what is looked at is read."""
+    """The features of a track that `keep_features` wrote, memory-mapped: only the rows used are read."""
     features_NC: Features = np.load(folder / f"{track_id}.npy", mmap_mode="r", allow_pickle=False)
     return features_NC

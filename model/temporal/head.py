@@ -1,4 +1,4 @@
-"""A head over time: it reads the features of a track's frames in order, those before a frame and those after.
+"""The temporal head: predicts each frame of a track from the features of the frames before and after it.
 
 Letters: B windows or tracks, T frames of each, C features, N rows of one track, W channels.
 """
@@ -15,11 +15,11 @@ from model.temporal.settings import TemporalArchitecture
 
 KERNEL = 5
 DILATIONS = (1, 2, 4, 8)
-"""30 frames to either side."""
+"""Together they see 30 frames to either side."""
 
 
 class _Convolutions(nn.Module):
-    """Residual convolutions, each twice as wide in time as the one before; a frame without a face stays zero."""
+    """Residual convolutions, each with twice the dilation of the one before; frames without a face stay zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,16 +45,17 @@ class _Recurrence(nn.Module):
         self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
 
     def forward(self, x_BTW: Tensor, has_face_BT1: Tensor) -> Tensor:
-        del has_face_BT1  # the zeros of a missing face say it
+        del has_face_BT1  # not needed: the input of a frame without a face is already zero
         y_BTW: Tensor = self.gru(x_BTW)[0]
         return y_BTW
 
 
 class TemporalHead(nn.Module):
-    """The three heads of the network, once more, over its features as they go by; not causal.
+    """Predicts the network's three tasks from its features over time; not causal.
 
-    `mean_C` and `scale_C` are those of the training features, set before training. In training noise as large as the
-    features vary is added: of frames that the network was itself trained on they are cleaner than of any others.
+    `mean_C` and `scale_C` are the mean and standard deviation of the training features, set before training. In
+    training, noise with that standard deviation is added, because features of frames that the network was trained on
+    are cleaner than those of new frames.
     """
 
     mean_C: Tensor
@@ -78,7 +79,7 @@ class TemporalHead(nn.Module):
         self.expression = nn.Linear(mixed, num_expressions)
 
     def forward(self, features_BTC: Tensor) -> Outputs:
-        """Answers with B and T in front; a frame whose features are NaN has no face, and its answers mean nothing."""
+        """Outputs of leading shape B, T. A frame with NaN features has no face; ignore its outputs."""
         has_face_BT1 = ~features_BTC[..., :1].isnan()
         x_BTC = (features_BTC.nan_to_num() - self.mean_C) / self.scale_C
         if self.training:
@@ -102,8 +103,8 @@ def answer_track(head: TemporalHead, features_NC: Tensor, edition: Edition) -> d
 
     Args:
         head: In eval mode.
-        features_NC: A row for each frame, NaN where there is no face.
-        edition: The one that the head was built for.
+        features_NC: One row per frame, NaN where there is no face.
+        edition: The edition that the head was built for.
     """
     has_face_N = ~features_NC[:, 0].isnan()
     columns: dict[str, Tensor] = {}

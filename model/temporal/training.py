@@ -1,6 +1,6 @@
-"""Training of the head over time, on features of the frozen network that lie ready for each track.
+"""Trains the temporal head on stored features of the frozen network.
 
-Whatever is random in an epoch is drawn anew from (seed, epoch), so that it goes on after a kill as if nothing had been.
+All random numbers of an epoch are drawn from (seed, epoch), so an interrupted training resumes exactly.
 Letters: B windows, T frames of each, C features, L labels (valence, arousal, expression, units), N rows of a track, M
 rows with a face.
 """
@@ -51,11 +51,12 @@ def train_head(
     emphasis: Emphasis = NO_EMPHASIS,
     device: Device = "cpu",
 ) -> Iterator[Record]:
-    """Trains a head, or goes on with the one in `folder`; ends with `temporal.safetensors` there.
+    """Trains a head, resuming from `folder` if possible, and writes `temporal.safetensors` there.
 
-    Yields one record per epoch, those of earlier calls included: `temporal/learning_rate`, `temporal/train_loss`, the
-    scores of the head on the validation tracks as `temporal/<score>`, and as `temporal/gain_<score>` by how much they
-    are above those of the network alone, which are `temporal/frame_<score>`, all from the same features.
+    Yields one record per epoch, including epochs finished by an earlier call: `temporal/learning_rate`,
+    `temporal/train_loss`, the head's scores on the validation tracks (`temporal/<score>`), the scores of the network
+    alone on the same features (`temporal/frame_<score>`), and the difference, head minus network
+    (`temporal/gain_<score>`).
 
     Raises:
         FloatingPointError: A loss is not finite; names the tracks of the batch.
@@ -134,8 +135,8 @@ def _train_epoch(
         if not math.isfinite(losses[-1]):
             tracks = ", ".join(sorted({training[window.track].track_id for window in batch}))
             raise FloatingPointError(
-                f"the loss over time is {losses[-1]} in epoch {epoch}, batch {number}, at learning rate {rate:g}; "
-                f"lower the rate, or check the faces and labels of these tracks: {tracks}"
+                f"the loss of the temporal head is {losses[-1]} in epoch {epoch}, batch {number}, "
+                f"at learning rate {rate:g}; lower the rate, or check the faces and labels of these tracks: {tracks}"
             )
         for group in run.optimiser.param_groups:
             group["lr"] = rate
@@ -146,7 +147,7 @@ def _train_epoch(
 
 
 def _loss(outputs: Outputs, labels_BTL: Tensor, has_face_BT: Tensor, emphasis: Emphasis) -> Tensor | None:
-    """The sum of the losses of the tasks that have a label at a face."""
+    """The sum of the task losses over frames with a face; None if no task has a loss there."""
     labels_ML = labels_BTL[has_face_BT]
     losses = (
         valence_arousal_loss(outputs.valence_arousal_B2[has_face_BT], labels_ML[:, :2]),
@@ -159,24 +160,24 @@ def _loss(outputs: Outputs, labels_BTL: Tensor, has_face_BT: Tensor, emphasis: E
 
 def _frame_answers(network: MTANet, features_NC: Tensor, edition: Edition) -> dict[str, Tensor]:
     has_face_N = ~features_NC[:, 0].isnan()
-    said = as_columns(network.heads(features_NC), edition)
-    return {name: torch.where(has_face_N, values_N.float(), torch.nan) for name, values_N in said.items()}
+    predicted = as_columns(network.heads(features_NC), edition)
+    return {name: torch.where(has_face_N, values_N.float(), torch.nan) for name, values_N in predicted.items()}
 
 
 def _scores(
     tracks: Sequence[LabelledTrack], answer: Callable[[Tensor], Mapping[str, Tensor]], edition: Edition, device: str
 ) -> dict[str, float]:
-    """The scores of some answers to whole tracks, over all their labelled frames."""
-    said, labels = [], []
+    """Scores of the predictions of `answer` for complete tracks, on all their labelled frames."""
+    predicted, labels = [], []
     for track in tracks:
         row_M = np.flatnonzero(~np.isnan(track.labels_NL).all(axis=1))
         with torch.inference_mode():
             found = answer(torch.from_numpy(track.features_NC.astype(np.float32)).to(device))
-        said.append({name: values_N.cpu()[row_M] for name, values_N in found.items()})
+        predicted.append({name: values_N.cpu()[row_M] for name, values_N in found.items()})
         labels.append(track.labels_NL[row_M])
     names = ("valence", "arousal", "expression", *action_unit_columns(edition))
     truth = dict(zip(names, np.concatenate(labels).T, strict=True))
-    return scores({name: torch.cat([part[name] for part in said]) for name in names}, truth, edition)
+    return scores({name: torch.cat([part[name] for part in predicted]) for name in names}, truth, edition)
 
 
 def _compared(found: Mapping[str, float], frame: Mapping[str, float]) -> Record:

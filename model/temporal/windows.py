@@ -1,4 +1,4 @@
-"""Tracks as they are learned from over time: features beside labels, cut into windows.
+"""Training data of the temporal head: tracks with features and labels, cut into windows.
 
 Letters: B windows, T frames of each, C features, L labels (valence, arousal, expression, units), N rows of a track, F
 labelled frames, M rows with a face.
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class LabelledTrack:
-    """A track's features and labels, a row for each of its frames; NaN where there is no face, and no label."""
+    """Features and labels of a track, one row per frame; NaN where there is no face or no label, respectively."""
 
     track_id: str
     features_NC: Features
@@ -29,14 +29,14 @@ class LabelledTrack:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Some rows of a track, of which those before its first and after its last are empty."""
+    """Row numbers of a track; those before its first or after its last row are padding."""
 
     track: int
     row_T: NDArray[np.int64]
 
 
 def labelled_tracks(frames: LabelledFrames, features_of: Callable[[str], Features]) -> list[LabelledTrack]:
-    """The tracks of some labelled frames, by the labels of exactly these; `features_of` knows a track's features."""
+    """The tracks of the labelled frames, with labels on these frames only; `features_of` returns a track's features."""
     labels_FL = np.concatenate(
         [frames.valence_arousal_N2, frames.expression_N[:, None], frames.action_units_NU], axis=1
     )
@@ -52,7 +52,7 @@ def labelled_tracks(frames: LabelledFrames, features_of: Callable[[str], Feature
 
 
 def mean_and_scale(tracks: Sequence[LabelledTrack]) -> tuple[Floats, Floats]:
-    """Of each feature over all faces of the tracks, one track at a time."""
+    """Mean and standard deviation (+ 0.001) of each feature over all faces; reads one track at a time."""
     count, sum_C, squares_C = 0, np.zeros(1), np.zeros(1)
     for track in tracks:
         known_MC = track.features_NC[~np.isnan(track.features_NC[:, 0])].astype(np.float64)
@@ -64,7 +64,7 @@ def mean_and_scale(tracks: Sequence[LabelledTrack]) -> tuple[Floats, Floats]:
 
 
 def windows_of(tracks: Sequence[LabelledTrack], *, length: int, frame_step: int, seed: int, epoch: int) -> list[Window]:
-    """The windows of an epoch in random order: side by side over each track, from a random frame on."""
+    """The windows of an epoch in random order. They tile each track, starting from a random frame."""
     random = np.random.default_rng((seed, epoch))
     span = length * frame_step
     windows = []
@@ -78,7 +78,7 @@ def windows_of(tracks: Sequence[LabelledTrack], *, length: int, frame_step: int,
 
 
 def read_windows(tracks: Sequence[LabelledTrack], windows: Sequence[Window]) -> tuple[Floats, Floats]:
-    """Features and labels, `BTC` and `BTL`; beyond the ends of a track there is neither face nor label."""
+    """Features (BTC) and labels (BTL) of the windows; both are NaN beyond the ends of a track."""
     length = len(windows[0].row_T)
     features_BTC, labels_BTL = (
         np.full((len(windows), length, columns), np.nan, dtype=np.float32)

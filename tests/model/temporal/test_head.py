@@ -201,7 +201,9 @@ def test_a_loss_that_is_no_number_names_the_tracks(tmp_path: Path, network: MTAN
     tracks = _late_tracks(4, 0)
     for track in tracks:
         track.labels_NL[5, 0] = math.inf
-    with pytest.raises(FloatingPointError, match=r"the loss over time is nan in epoch \d.*these tracks: track\d"):
+    with pytest.raises(
+        FloatingPointError, match=r"the loss of the temporal head is nan in epoch \d.*these tracks: track\d"
+    ):
         _train(tmp_path, network, tracks=tracks)
 
 

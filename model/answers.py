@@ -10,8 +10,10 @@ from model.network import MTANet, Outputs
 
 
 def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, Tensor]:
-    """`valence` and `arousal` in [-1, 1], `expression`, the number of the most likely class, a probability `p_<name>`
-    for each expression and `au<n>` for each unit of the edition; each of length B, on the device of the faces.
+    """`valence` and `arousal` in [-1, 1], `expression` (number of the most likely class), a probability `p_<name>`
+    for each expression and a probability `au<n>` for each action unit of the edition.
+
+    Each has length B and is on the device of the faces.
 
     Args:
         network: In eval mode.

@@ -10,13 +10,13 @@ from data.settings import Settings
 
 
 class Architecture(Settings):
-    """The defaults are the paper's; `layers` and `width` shrink the trunk."""
+    """The defaults are the paper's; smaller `layers` and `width` give a smaller trunk."""
 
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)
-    """Bottlenecks in each of the trunk's four stages."""
+    """Number of bottlenecks in each of the trunk's four stages."""
     width: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
-    """Channels of the trunk's stem; the stages have 4, 8, 16 and 32 times as many."""
+    """Channels of the trunk's stem; the outputs of the stages have 4, 8, 16 and 32 times as many."""
     neck: Annotated[int, Field(ge=8, le=1024)] = 512
     """Channels of each of the neck's two branches."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of the neck's inputs set to zero in training."""
+    """Share of the neck's inputs that dropout zeroes in training."""

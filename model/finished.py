@@ -1,4 +1,4 @@
-"""A finished model: the network, a head over time that reads its features, and fitted postprocessing.
+"""A finished model: the network, an optional temporal head on its features, and fitted postprocessing.
 
 Letters: N rows of a faces file.
 """
@@ -28,16 +28,16 @@ from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 
 FITTED = "fitted.json"
-"""The fitted postprocessing, by task; without this file there is none."""
+"""File of the fitted postprocessing, by task; a model without this file has none."""
 VERSION = 1
 FILES = (MODEL, str(Path(MODEL).with_suffix(".json")), HEAD, FITTED)
-"""The parts of a model; the first two always exist."""
+"""The files of a model; only the first two always exist."""
 SMOOTHED = ("valence", "arousal")
 
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A model as its folder holds it. With a head over time, the answers are the head's."""
+    """A model loaded from its folder. If it has a temporal head, the predictions are those of the head."""
 
     network: MTANet
     edition: Edition
@@ -46,10 +46,10 @@ class Finished:
 
 
 def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
-    """The model of a folder, in eval mode, on the device.
+    """Loads the model of a folder, in eval mode, onto the device.
 
     Raises:
-        ValueError: A part of it is damaged, or of another version.
+        ValueError: One of its files is missing, damaged or of another version.
     """
     checkpoint = load_checkpoint(folder / MODEL)
     network = place(checkpoint.network, device).eval()
@@ -62,9 +62,9 @@ def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
 def predict_track(
     model: Finished, faces_file: Path, *, device: Device = "cpu", threads: int = 1
 ) -> tuple[NDArray[np.int64], Predictions]:
-    """The frame index of every row of a faces file, and the model's answers there, before postprocessing.
+    """The frame index of every row of a faces file, and the model's predictions, before postprocessing.
 
-    `threads` decode its crops.
+    The crops are decoded in `threads` threads.
 
     Raises:
         ValueError: A crop cannot be read; the message names track and frame.
@@ -73,9 +73,9 @@ def predict_track(
         return predict(model.network, faces_file, model.edition, device=device, threads=threads)
     frame_index_N, features_NC = track_features(model.network, faces_file, device=device, threads=threads)
     with torch.inference_mode():
-        said = answer_track(model.head, torch.from_numpy(features_NC).to(_torch_device(device)), model.edition)
+        found = answer_track(model.head, torch.from_numpy(features_NC).to(_torch_device(device)), model.edition)
     missing = {name: np.full(len(frame_index_N), np.nan, dtype=np.float32) for name in COLUMNS}
-    return frame_index_N, {**missing, **{name: values_N.cpu().numpy() for name, values_N in said.items()}}
+    return frame_index_N, {**missing, **{name: values_N.cpu().numpy() for name, values_N in found.items()}}
 
 
 def finished_columns(
@@ -95,7 +95,7 @@ def finished_columns(
 
 
 def save_fits(folder: Path, fits: Fits, about: Mapping[str, Any]) -> None:
-    """Saves fitted postprocessing with a model; `about` describes what it was fitted on, JSON-like."""
+    """Saves fitted postprocessing with a model; `about` is JSON-like metadata on the data it was fitted on."""
     facts = {"version": VERSION, "fits": {task: asdict(fit) for task, fit in fits.items()}, "about": about}
     write_file(folder / FITTED, json.dumps(facts, indent=2) + "\n")
 

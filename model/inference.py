@@ -1,4 +1,4 @@
-"""From faces to predictions as columns. Letters: N rows of a faces file or labelled frames, B faces of a batch."""
+"""Predictions from faces, as named columns. Letters: N rows of a faces file or labelled frames, B faces of a batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model.network import MTANet
 
 Predictions = dict[str, NDArray[np.float32]]
 """`valence` and `arousal` in [-1, 1]; `expression`, the number of the most likely class; a probability `p_<name>` for
-each expression and `au<n>` for each unit of any edition. NaN without a face, or if the edition lacks it.
+each expression and `au<n>` for each action unit of any edition. NaN without a face, or if the edition lacks the column.
 """
 
 COLUMNS = (
@@ -43,7 +43,7 @@ def predict(
     """The frame index of every row of a faces file, and its predictions.
 
     Raises:
-        ValueError: A crop cannot be read; names track and frame.
+        ValueError: A crop cannot be read; the message names track and frame.
     """
     frame_index_N = frame_indices(faces_file)
     faces = face_batches(faces_file, batch_size=batch_size, device=device, threads=threads)
@@ -54,7 +54,7 @@ def predict(
 def predict_frames(
     network: MTANet, frames: LabelledFrames, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
 ) -> Predictions:
-    """Predictions for labelled frames, in their order: what `model.scores.metrics` compares with `frames.truth()`."""
+    """Predictions for labelled frames, in their order; `model.scores.metrics` compares them with `frames.truth()`."""
     faces = (batch.faces_BCHW for batch in batches(frames, batch_size=batch_size, device=device, threads=threads))
     order_N = np.arange(len(frames))
     rows = ((order_N[k * batch_size : (k + 1) * batch_size], faces_BCHW) for k, faces_BCHW in enumerate(faces))
@@ -62,7 +62,7 @@ def predict_frames(
 
 
 def place(network: MTANet, device: Device) -> MTANet:
-    """Moves a network to where the batches are, in the memory format that convolutions are fastest in."""
+    """Moves a network to the device, in the memory format with the fastest convolutions."""
     moved: MTANet = network.to("cuda" if device == "gpu" else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
 

@@ -29,7 +29,7 @@ class Outputs:
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions, channel attention, residual sum. The stride is on the first 1x1, as in VGGFace2's."""
+    """1x1, 3x3, 1x1 convolutions, channel attention, residual sum. The first 1x1 has the stride, as in VGGFace2's."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ def _branch(in_channels: int, channels: int, dropout: float, pool: nn.Module) ->
 
 
 class MTANet(nn.Module):
-    """The network. `log_sigma_T` are the learned scalars by which the losses are weighted (`model.training.losses`).
+    """The network. `log_sigma_T` are the learned scalars that weight the losses (`model.training.losses`).
 
-    With the defaults, 8 units and 7 expressions it has 28,154,628 parameters, the three scalars included.
+    With the defaults, 8 units and 7 expressions it has 28,154,628 parameters, including these three scalars.
     """
 
     def __init__(
@@ -123,12 +123,12 @@ class MTANet(nn.Module):
         return torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
 
     def heads(self, features_BC: Tensor) -> Outputs:
-        """The answers to `features`; more dimensions in front of C stay where they are."""
+        """The outputs for `features`; any leading dimensions are kept."""
         return Outputs(self.valence_arousal(features_BC), self.action_units(features_BC), self.expression(features_BC))
 
 
 def build_network(edition: Edition, architecture: Architecture) -> MTANet:
-    """A new network for the units and expressions of an edition; its weights are drawn from torch's generator."""
+    """A new network for an edition's action units and expressions, with random weights from torch's generator."""
     return MTANet(
         num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **architecture.model_dump()
     )

@@ -1,6 +1,6 @@
-"""The network for users with pictures instead of shards: faces in, a table of named columns out.
+"""The network for users who have face crops but no shards: faces in, a table of named columns out.
 
-MLflow finds it by the name of this module, `_load_pyfunc`, in any process that has mtanet installed; the module does
+MLflow calls `_load_pyfunc` of this module, by name, in any process that has mtanet installed; the module itself does
 not use MLflow. Letters: B faces of a batch, N of a table, H height, W width, C RGB.
 """
 
@@ -24,7 +24,7 @@ from model.network import MTANet
 from model.training.checkpoint import MODEL, load_checkpoint
 
 FACE = "face"
-"""The column of the pictures."""
+"""Name of the column with the face crops."""
 BATCH_SIZE = 80
 
 
@@ -36,11 +36,10 @@ class FaceModel:
     edition: Edition
 
     def predict(self, faces: pd.DataFrame) -> pd.DataFrame:
-        """A row for each face: `valence` and `arousal` in [-1, 1], `expression` by name, a probability `p_<expression>`
-        for
-        each expression and `au<n>` for each action unit of the edition, as in `predictions`.
+        """A row for each face: `valence` and `arousal` in [-1, 1], the name of the `expression`, a probability
+        `p_<expression>` for each expression and `au<n>` for each action unit of the edition, as in `predictions`.
 
-        Each face is answered alone: a head over time, smoothing and fitted thresholds are not applied.
+        Each face is predicted on its own: the temporal head, smoothing and fitted thresholds are not applied.
 
         Args:
             faces: A column `face` of aligned RGB crops, 112 x 112 px, each a JPEG (`bytes`, such as `face_jpeg` in
@@ -56,14 +55,14 @@ class FaceModel:
 
     def _answers(self, faces_BCHW: Tensor) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():
-            return {name: said_B.numpy() for name, said_B in answer(self.network, faces_BCHW, self.edition).items()}
+            return {name: values_B.numpy() for name, values_B in answer(self.network, faces_BCHW, self.edition).items()}
 
 
 def load_model(path: Path) -> FaceModel:
-    """The model of a checkpoint, on the CPU.
+    """Loads the model of a checkpoint, onto the CPU.
 
     Raises:
-        ValueError: As `model.training.checkpoint.load_checkpoint`.
+        ValueError: See `model.training.checkpoint.load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
     network: MTANet = checkpoint.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -71,7 +70,7 @@ def load_model(path: Path) -> FaceModel:
 
 
 def example_faces() -> pd.DataFrame:
-    """Two pictures without a person as an input example, because faces of a data set must not travel with a model."""
+    """Two input examples, colour ramps without a person: faces of a data set must not be published with a model."""
     ramp_W = np.linspace(0, 255, FACE_SIZE_PX).astype(np.uint8)
     across_HWC = np.broadcast_to(ramp_W[None, :, None], (FACE_SIZE_PX, FACE_SIZE_PX, 3)).copy()
     pictures = (across_HWC, across_HWC.transpose(1, 0, 2).copy())
@@ -79,7 +78,7 @@ def example_faces() -> pd.DataFrame:
 
 
 def _load_pyfunc(folder: str) -> FaceModel:
-    """What `mlflow.pyfunc.load_model` calls, by this very name."""
+    """Called by `mlflow.pyfunc.load_model`, which requires this name."""
     return load_model(Path(folder) / MODEL)
 
 
@@ -93,7 +92,7 @@ def _batches(faces: list[object]) -> Iterator[Tensor]:
 
 
 def _pixels(face: object, row: int) -> NDArray[np.uint8]:
-    """A face as pixels HWC: the same as DALI decodes from a JPEG, to the bit, as both leave it to libjpeg-turbo."""
+    """The pixels of a face, HWC; bit-identical to DALI's, because both decode JPEGs with libjpeg-turbo."""
     if isinstance(face, bytes):
         try:
             pixels_HWC: NDArray[np.integer] = simplejpeg.decode_jpeg(face)
@@ -104,7 +103,9 @@ def _pixels(face: object, row: int) -> NDArray[np.uint8]:
     expected = (FACE_SIZE_PX, FACE_SIZE_PX, 3)
     if pixels_HWC.shape != expected or pixels_HWC.dtype.kind not in "iu" or not _fits_a_byte(pixels_HWC):
         found = f"{pixels_HWC.dtype} {pixels_HWC.shape}"
-        raise ValueError(f"row {row}: expected a JPEG or an array of 0 to 255, {expected}, found {found}")
+        raise ValueError(
+            f"row {row}: expected a JPEG or an array of integers 0 to 255, shape {expected}, found {found}"
+        )
     return pixels_HWC.astype(np.uint8)
 
 

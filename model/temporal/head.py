@@ -89,7 +89,7 @@ class TemporalHead(nn.Module):
 
 
 def build_head(edition: Edition, num_features: int, architecture: TemporalArchitecture) -> TemporalHead:
-    """A new head for the units and expressions of an edition; its weights are drawn from torch's generator."""
+    """A new head for an edition's action units and expressions, with random weights from torch's generator."""
     return TemporalHead(
         num_features=num_features,
         num_units=len(ACTION_UNITS[edition]),

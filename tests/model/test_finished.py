@@ -1,4 +1,4 @@
-"""A finished model: what its folder holds is what it says."""
+"""A finished model predicts with the parts that its folder holds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FITS = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model without anything beside it."""
+    """A model without a temporal head or fitted postprocessing."""
     torch.manual_seed(0)
     architecture = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
     network = build_network(EDITION, architecture)
@@ -48,7 +48,7 @@ def faces_file(folder: Path) -> Path:
     return write_track(folder, "107", 12, status={4: Status.NO_FACE})
 
 
-def test_a_model_alone_says_what_its_network_says(folder: Path, faces_file: Path) -> None:
+def test_without_a_head_the_network_predicts(folder: Path, faces_file: Path) -> None:
     model = load_finished(folder)
     assert (model.edition, model.head, model.fits) == (EDITION, None, {})
     frame_index_N, found = predict_track(model, faces_file)
@@ -63,7 +63,7 @@ def test_a_model_alone_says_what_its_network_says(folder: Path, faces_file: Path
     assert np.nan_to_num(nothing["decided_au4"], nan=1).tolist() == expected_yes
 
 
-def test_a_head_over_time_answers_in_the_place_of_the_network(folder: Path, faces_file: Path) -> None:
+def test_a_temporal_head_replaces_the_predictions_of_the_network(folder: Path, faces_file: Path) -> None:
     torch.manual_seed(1)
     head = build_head(EDITION, 16, TemporalArchitecture(width=8)).eval()
     save_head(folder / HEAD, HeadCheckpoint(head=head, edition=EDITION))
@@ -78,7 +78,7 @@ def test_a_head_over_time_answers_in_the_place_of_the_network(folder: Path, face
     assert not np.allclose(found["valence"], predict(model.network, faces_file, EDITION)[1]["valence"], equal_nan=True)
 
 
-def test_what_was_fitted_is_kept_and_applied(folder: Path, faces_file: Path) -> None:
+def test_fitted_postprocessing_is_saved_and_applied(folder: Path, faces_file: Path) -> None:
     save_fits(folder, FITS, {"recordings": 3})
     model = load_finished(folder)
     assert model.fits == FITS
@@ -100,7 +100,7 @@ def test_what_was_fitted_is_kept_and_applied(folder: Path, faces_file: Path) -> 
     assert {f"smoothed_{name}" for name in ("valence", "arousal")} < set(found) < set(PREDICTIONS.names)
 
 
-def test_fits_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+def test_unreadable_fits_are_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / FITTED).write_text("{")
     with pytest.raises(ValueError, match=r"fitted\.json: not valid JSON: .*; train again or restore the file"):
         load_fits(tmp_path)

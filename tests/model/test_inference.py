@@ -1,4 +1,4 @@
-"""A prediction row for every frame, null where there is no face."""
+"""Every frame gets a prediction row, NaN where there is no face."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_predictions_are_probabilities_and_clipped(tmp_path: Path, network: MTAN
     assert all(((columns[name] > 0) & (columns[name] < 1)).all() for name in action_unit_columns(EDITION))
 
 
-def test_columns_are_those_of_the_shard_and_what_the_edition_lacks_is_nan(tmp_path: Path, network: MTANet) -> None:
+def test_columns_are_those_of_the_shard_and_nan_where_the_edition_lacks_them(tmp_path: Path, network: MTANet) -> None:
     _, columns = predict(network, write_track(tmp_path, "a", 1), EDITION)
     said = [name for name in PREDICTIONS.names[6:] if not name.startswith(("smoothed_", "decided_"))]
     assert set(columns) == set(COLUMNS) == set(said)
@@ -52,7 +52,7 @@ def test_columns_are_those_of_the_shard_and_what_the_edition_lacks_is_nan(tmp_pa
     assert np.isnan(columns["au26"]).all()
 
 
-def test_labelled_frames_are_predicted_as_their_tracks_are(tmp_path: Path, network: MTANet) -> None:
+def test_labelled_frames_get_the_predictions_of_their_tracks(tmp_path: Path, network: MTANet) -> None:
     files, labels = learnable_store(tmp_path)
     frames = labelled_frames(files, labels, split=Split.VALIDATION, edition=EDITION, frame_step=2)
     predicted = predict_frames(network, frames, batch_size=5)

@@ -1,4 +1,4 @@
-"""The network is the paper's, to the parameter."""
+"""The network is the paper's, down to the number of parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model as others use it: faces in, named columns out, with nothing of mtanet but its wheel."""
+"""The model as others use it: faces in, named columns out, with only the wheel of mtanet installed."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ COLUMNS += action_unit_columns(EDITION)
 
 
 def picture(seed: int, size_px: int = 112) -> NDArray[np.uint8]:
-    """Colours that change within a block of the JPEG, where decoders differ if they differ."""
+    """Colours that change within a JPEG block, where decoders would differ."""
     coarse_HWC = np.random.default_rng(seed).integers(0, 256, (size_px // 4, size_px // 4, 3), dtype=np.uint8)
     return coarse_HWC.repeat(4, 0).repeat(4, 1)
 
 
 def crop(seed: int) -> bytes:
-    """As the crops of the shards are: quality 95, colours at half the size."""
+    """A JPEG like the crops in shards: quality 95, chroma at half resolution."""
     return bytes(simplejpeg.encode_jpeg(picture(seed), 95, "RGB", "420"))
 
 
@@ -78,7 +78,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, check
         yield store
 
 
-def test_served_faces_are_predicted_as_those_of_a_shard(tmp_path: Path, checkpoint: Path) -> None:
+def test_served_faces_get_the_predictions_of_a_shard(tmp_path: Path, checkpoint: Path) -> None:
     crops = {frame_index: crop(frame_index) for frame_index in range(BATCH_SIZE + 3)}
     faces_file = write_track(tmp_path, "a", len(crops), crops=crops)
     _, expected = predict(load_checkpoint(checkpoint).network, faces_file, EDITION)
@@ -88,7 +88,7 @@ def test_served_faces_are_predicted_as_those_of_a_shard(tmp_path: Path, checkpoi
     assert found.index.tolist() == list(range(100, 100 + len(jpegs)))
     names = [EXPRESSIONS[EDITION][int(number)] for number in expected["expression"]]
     assert found["expression"].tolist() == names
-    assert len(set(names)) > 1 or expected["valence"].std() > 1e-4, "the network says the same of every face"
+    assert len(set(names)) > 1 or expected["valence"].std() > 1e-4, "the network predicts the same for every face"
     for name in (column for column in COLUMNS if column != "expression"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
 
@@ -102,7 +102,7 @@ def test_an_array_is_predicted_as_the_jpeg_it_was(checkpoint: Path) -> None:
         pd.testing.assert_frame_equal(model.predict(arrays), expected)
 
 
-def test_a_head_over_time_beside_the_network_is_not_taken_for_it(checkpoint: Path, tmp_path: Path) -> None:
+def test_serving_ignores_a_temporal_head_beside_the_network(checkpoint: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(checkpoint.parent, tmp_path / "weights"))
     (folder / "temporal.safetensors").write_bytes(b"a head")
     faces = example_faces()
@@ -117,18 +117,21 @@ def test_a_head_over_time_beside_the_network_is_not_taken_for_it(checkpoint: Pat
             [simplejpeg.encode_jpeg(picture(0, 96))],
             r"row 0: expected .* \(112, 112, 3\), found .* \(96, 96, 3\)",
         ),
-        ([np.zeros((112, 112, 3), np.float32)], "row 0: expected a JPEG or an array of 0 to 255, .* found float32"),
-        ([np.full((112, 112, 3), 256)], "row 0: expected a JPEG or an array of 0 to 255"),
+        (
+            [np.zeros((112, 112, 3), np.float32)],
+            "row 0: expected a JPEG or an array of integers 0 to 255, .* found float32",
+        ),
+        ([np.full((112, 112, 3), 256)], "row 0: expected a JPEG or an array of integers 0 to 255"),
         ([None], "row 0: expected a JPEG .* found object"),
         ([], "no faces: expected at least one row in the column 'face'"),
     ],
 )
-def test_what_is_no_face_is_refused_with_its_row(checkpoint: Path, faces: list[object], message: str) -> None:
+def test_an_invalid_face_is_refused_with_its_row(checkpoint: Path, faces: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_model(checkpoint).predict(pd.DataFrame({"face": pd.Series(faces, dtype=object)}))
 
 
-def test_what_travels_is_weights_and_names_no_code_no_path_no_face(store: Path) -> None:
+def test_a_logged_model_holds_weights_but_no_code_no_path_and_no_face(store: Path) -> None:
     (model,) = store.glob("mlflow/models/*/artifacts")
     files = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
     described = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
@@ -138,7 +141,7 @@ def test_what_travels_is_weights_and_names_no_code_no_path_no_face(store: Path) 
         "data/weights/model.json",
     }
     texts = {name: (model / name).read_text() for name in files if not name.endswith(".safetensors")}
-    # MLflow itself writes there where the model lies; loading does not read it.
+    # MLflow itself writes the model's path there; loading does not read it.
     texts["MLmodel"] = re.sub(r"^artifact_path: .*$", "", texts["MLmodel"], flags=re.MULTILINE)
     assert [name for name, text in texts.items() if str(ROOT) in text or str(store) in text] == []
     requirements = (model / "requirements.txt").read_text().split()
@@ -153,7 +156,7 @@ def test_a_version_without_weights_is_named(store: Path) -> None:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with mtanet's wheel and, by path, what it depends on; the source is not in it."""
+    """The Python of an environment with mtanet's wheel; its dependencies come from this one, its source does not."""
     folder = tmp_path_factory.mktemp("elsewhere")
     source, env = folder / "source", folder / "env"
     source.mkdir()
@@ -169,7 +172,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(source)
     run([sys.executable, "-m", "pip", f"--python={python}", "install", *offline, str(wheel)])
     (own,) = env.glob("lib/python*/site-packages")
-    # A folder named in a .pth file is searched, but no .pth file in it is read: so not the one of an editable install.
+    # Python searches a folder named in a .pth file but ignores .pth files in it, such as that of an editable install.
     (own / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     uvicorn = env / "bin" / "uvicorn"
     uvicorn.write_text(f"#!{python}\nfrom uvicorn.main import main\nmain()\n")
@@ -184,7 +187,7 @@ def run(command: list[str], **options: object) -> str:
 
 
 def environment(python: Path, store: Path) -> dict[str, str]:
-    """Of a stranger's shell: nothing of this one's Python or MLflow, but where the models are."""
+    """A clean shell environment: no settings of Python, MLflow or Prefect, except the address of the models."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW", "PREFECT"))
     }

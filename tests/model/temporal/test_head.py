@@ -1,4 +1,4 @@
-"""The head over time: every frame is answered, what is missing adds nothing, and a kill changes nothing."""
+"""The temporal head: predicts every frame with a face, ignores missing data, and resumes exactly."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _features(frames: int, seed: int = 0) -> torch.Tensor:
 
 
 def _late_tracks(tracks: int, seed: int, frames: int = 80) -> list[LabelledTrack]:
-    """Valence and arousal are what the features were two frames ago and will be in two: no single frame says it."""
+    """Valence and arousal equal the features two frames earlier and later, so a single frame cannot predict them."""
     random = np.random.default_rng(seed)
     made = []
     for number in range(tracks):
@@ -91,7 +91,7 @@ def _train(
 
 
 @BOTH
-def test_every_frame_with_a_face_is_answered_and_no_other(kind: str) -> None:
+def test_exactly_the_frames_with_a_face_get_predictions(kind: str) -> None:
     features_NC = _features(23)
     features_NC[[0, 7, 8, 22]] = NAN
     columns = answer_track(_head(kind), features_NC, EDITION)
@@ -101,7 +101,7 @@ def test_every_frame_with_a_face_is_answered_and_no_other(kind: str) -> None:
 
 
 @BOTH
-def test_a_frame_is_answered_by_those_before_and_those_after(kind: str) -> None:
+def test_a_prediction_depends_on_earlier_and_later_frames(kind: str) -> None:
     head, features_NC = _head(kind), _features(21)
     before_NC, after_NC = features_NC.clone(), features_NC.clone()
     before_NC[7], after_NC[13] = 3, 3
@@ -111,7 +111,7 @@ def test_a_frame_is_answered_by_those_before_and_those_after(kind: str) -> None:
 
 
 @BOTH
-def test_every_second_frame_is_answered_beside_its_like(kind: str) -> None:
+def test_with_a_frame_step_of_two_even_and_odd_frames_are_separate(kind: str) -> None:
     features_NC = _features(21)
     together = answer_track(_head(kind, frame_step=2), features_NC, EDITION)
     for phase in (0, 1):
@@ -127,7 +127,7 @@ def test_a_track_can_be_shorter_than_any_step(frames: int) -> None:
 
 
 @pytest.mark.parametrize("frame_step", [1, 3])
-def test_windows_lie_side_by_side_and_anew_each_epoch(frame_step: int) -> None:
+def test_windows_tile_a_track_and_change_each_epoch(frame_step: int) -> None:
     tracks = _late_tracks(2, 0)
     windows = windows_of(tracks, length=16, frame_step=frame_step, seed=0, epoch=0)
     for number in (0, 1):
@@ -140,7 +140,7 @@ def test_windows_lie_side_by_side_and_anew_each_epoch(frame_step: int) -> None:
     assert [window.row_T[0] for window in other] != [window.row_T[0] for window in windows]
 
 
-def test_beyond_the_ends_of_a_track_there_is_nothing() -> None:
+def test_windows_are_nan_beyond_the_ends_of_a_track() -> None:
     tracks = _late_tracks(1, 0)
     windows = windows_of(tracks, length=64, frame_step=1, seed=0, epoch=0)
     features_BTC, labels_BTL = read_windows(tracks, windows)
@@ -152,7 +152,7 @@ def test_beyond_the_ends_of_a_track_there_is_nothing() -> None:
         np.testing.assert_array_equal(labels_TL[within_T], tracks[0].labels_NL[window.row_T[within_T]])
 
 
-def test_features_are_scaled_by_the_faces_there_are() -> None:
+def test_mean_and_scale_use_frames_with_a_face_only() -> None:
     tracks = _late_tracks(3, 0)
     all_NC = np.concatenate([track.features_NC for track in tracks])
     mean_C, scale_C = mean_and_scale(tracks)
@@ -161,7 +161,7 @@ def test_features_are_scaled_by_the_faces_there_are() -> None:
 
 
 @BOTH
-def test_it_learns_what_no_single_frame_says(tmp_path: Path, network: MTANet, kind: str) -> None:
+def test_the_head_learns_what_a_single_frame_cannot_show(tmp_path: Path, network: MTANet, kind: str) -> None:
     last = _train(tmp_path, network, QUICK.but(epochs=15), kind=kind)[-1]
     assert last["temporal/ccc"] > 0.5
     assert abs(last["temporal/frame_ccc"]) < 0.2
@@ -169,7 +169,7 @@ def test_it_learns_what_no_single_frame_says(tmp_path: Path, network: MTANet, ki
     assert "temporal/expression" not in last
 
 
-def test_a_killed_training_ends_in_the_same_head(tmp_path: Path, network: MTANet) -> None:
+def test_an_interrupted_training_ends_with_the_same_head(tmp_path: Path, network: MTANet) -> None:
     whole = _train(tmp_path / "whole", network)
     first = _train(tmp_path / "killed", network, epochs=2)
     assert not (tmp_path / "killed" / HEAD).exists()
@@ -183,7 +183,7 @@ def test_a_killed_training_ends_in_the_same_head(tmp_path: Path, network: MTANet
     assert other[-1]["temporal/ccc"] != whole[-1]["temporal/ccc"]
 
 
-def test_a_label_without_a_face_teaches_nothing(tmp_path: Path, network: MTANet) -> None:
+def test_a_label_without_a_face_has_no_effect(tmp_path: Path, network: MTANet) -> None:
     heads = []
     for lie in (0.0, 0.9):
         tracks = _late_tracks(2, 0)
@@ -197,7 +197,7 @@ def test_a_label_without_a_face_teaches_nothing(tmp_path: Path, network: MTANet)
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
 
 
-def test_a_loss_that_is_no_number_names_the_tracks(tmp_path: Path, network: MTANet) -> None:
+def test_a_nan_loss_names_the_tracks(tmp_path: Path, network: MTANet) -> None:
     tracks = _late_tracks(4, 0)
     for track in tracks:
         track.labels_NL[5, 0] = math.inf
@@ -207,7 +207,7 @@ def test_a_loss_that_is_no_number_names_the_tracks(tmp_path: Path, network: MTAN
         _train(tmp_path, network, tracks=tracks)
 
 
-def test_a_head_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_head_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     head = _head("gru", frame_step=2)
     save_head(tmp_path / HEAD, HeadCheckpoint(head=head, edition=EDITION, records=({"temporal/ccc": 0.5},)))
     read = load_head(tmp_path / HEAD)
@@ -218,7 +218,7 @@ def test_a_head_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_head_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+def test_an_unreadable_head_is_refused_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / HEAD
     with pytest.raises(ValueError, match="no such temporal head"):
         load_head(path)
@@ -230,7 +230,7 @@ def test_a_head_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         load_head(path)
 
 
-def test_features_are_kept_whole_once_and_say_where_no_face_is(tmp_path: Path, network: MTANet) -> None:
+def test_features_are_written_once_and_are_nan_without_a_face(tmp_path: Path, network: MTANet) -> None:
     (tmp_path / "shard").mkdir()
     faces_file = write_track(tmp_path / "shard", "107", 6, status={2: Status.NO_FACE})
     folder = tmp_path / "features" / "abc"
@@ -247,7 +247,7 @@ def test_features_are_kept_whole_once_and_say_where_no_face_is(tmp_path: Path, n
     np.testing.assert_allclose(valence_N, predict(network, faces_file, EDITION)[1]["valence"], atol=1e-5)
 
 
-def test_labels_stand_beside_the_features_of_their_frames(tmp_path: Path) -> None:
+def test_labels_have_the_rows_of_their_frames(tmp_path: Path) -> None:
     files, labels = learnable_store(tmp_path)
     frames = labelled_frames(files, labels, split=Split.TRAIN, edition=EDITION, frame_step=2)
     tracks = labelled_tracks(frames, lambda track_id: np.full((24, 2), int(track_id[-1]), np.float32))

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or it is refused."""
+"""An incomplete or damaged checkpoint is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_checkpoint_comes_back_as_it_was(saved: Path) -> None:
+def test_a_checkpoint_is_loaded_as_it_was_saved(saved: Path) -> None:
     before = torch.get_rng_state()
     found = load_checkpoint(saved)
     again = load_checkpoint(saved)
@@ -50,7 +50,7 @@ def test_a_checkpoint_comes_back_as_it_was(saved: Path) -> None:
     assert sorted(path.name for path in saved.parent.iterdir()) == ["epoch-0002.json", "epoch-0002.safetensors"]
 
 
-def test_the_newest_whole_checkpoint_is_taken(saved: Path) -> None:
+def test_the_newest_complete_checkpoint_is_used(saved: Path) -> None:
     (saved.parent / "epoch-0003.safetensors").write_bytes(b"killed before the JSON was written")
     assert newest_checkpoint(saved.parent) == saved
     assert newest_checkpoint(saved.parent / "nothing") is None

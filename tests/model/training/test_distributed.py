@@ -1,4 +1,4 @@
-"""Two processes that share every batch learn what one process learns from the whole of it."""
+"""Two processes that share every batch train the same network as one process."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ PAPER = Learning(epochs=4, batch_size=16, learning_rate=1e-2, seed=5)
 STRONG = PAPER.but(optimiser="adamw", learning_rate=3e-4, balance=0.5, ema_decay=0.9, gradient_clip=1.0)
 RECIPES = {"paper": PAPER, "strong": STRONG.but(keep_epoch="best", label_smoothing=0.1, action_unit_weight=5.0)}
 RECIPES["surgery"] = PAPER.but(learning_rate=5e-3, seed=10, gradient_surgery=True)
-"""With this seed it matters in which order the tasks look at each other: drawn by each process, it is 5e-4 away."""
+"""With this seed the order of the tasks matters: losses are 5e-4 off if each process draws its own."""
 
 
 def _sets(folder: Path) -> tuple[LabelledFrames, LabelledFrames]:
-    """One training frame in four knows valence and arousal, every other its expression, one track its units.
+    """One training frame in four has valence and arousal, every second an expression; track b has action units.
 
-    The pictures are coarse noise: where they are smooth, normalisation blows rounding errors up.
+    The pictures are coarse noise, because in smooth pictures normalisation amplifies rounding errors.
     """
     folder = folder / f"data-{distributed.rank()}"
     folder.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ def _label(name: str, frame: int, level: float) -> Any:
 
 
 def _records(folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning: Learning) -> list[Record]:
-    """Killed after the first epoch, and gone on with."""
+    """Records of a training that was interrupted after the first epoch and resumed."""
     torch.set_num_threads(1)
     list(islice(train(folder, *sets, architecture=TINY, learning=learning), 1))
     return list(train(folder, *sets, architecture=TINY, learning=learning))
@@ -93,7 +93,7 @@ def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
 
 
 def _try_all(folder: Path) -> dict[str, Any]:
-    """What each process of a team finds."""
+    """Everything that the tests compare, computed in each process."""
     training, _ = sets = _sets(folder)
     rank = distributed.rank()
     found: dict[str, Any] = {"rank": (rank, distributed.world_size()), "records": _train_all(folder, "two")}
@@ -113,7 +113,7 @@ def _try_all(folder: Path) -> dict[str, Any]:
 
 
 def _left_by_a_kill(folder: Path) -> bool:
-    """Whether it is still there when the second process has looked at the folder."""
+    """Whether a partial file remains after the second process has checked the folder."""
     left = folder / "epoch-0009.json.partial"
     if distributed.rank() == 0:
         left.touch()
@@ -134,7 +134,7 @@ def _numbers() -> Tensor:
 
 
 def _normalised(part_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The answer, its gradient for a loss of the whole, and the variance that is kept."""
+    """The output, its gradient for a loss over the whole batch, and the running variance."""
     part_BCHW = part_BCHW.requires_grad_()
     norm = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)))  # type: ignore[arg-type]
     normal_BCHW = norm(part_BCHW)
@@ -197,7 +197,7 @@ def test_two_processes_have_the_loss_curve_of_one_to_a_ten_thousandth(
                 assert together[name] == pytest.approx(single[name], abs=tolerance, nan_ok=True), (epoch, name)
 
 
-def test_two_processes_stay_alike_whatever_is_drawn(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_two_processes_stay_identical_with_gradient_surgery(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
     first, second = (
         [
             {name: value for name, value in record.items() if name != "images_per_s"}
@@ -220,7 +220,7 @@ def test_only_the_first_process_writes_and_its_network_is_that_of_one_process(
         torch.testing.assert_close(together[name], tensor, atol=1e-3, rtol=1e-3)
 
 
-def test_a_process_may_have_no_frame_to_validate(
+def test_a_process_may_have_no_validation_frames(
     two: tuple[dict[str, Any], dict[str, Any]], alone: tuple[Path, dict[str, list[Record]]]
 ) -> None:
     (single,) = alone[1]["one frame"]
@@ -229,13 +229,13 @@ def test_a_process_may_have_no_frame_to_validate(
             assert together[name] == pytest.approx(single[name], abs=2e-3, nan_ok=True), name
 
 
-def test_what_is_left_to_do_is_what_the_first_process_finds(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_the_first_process_decides_whether_a_training_is_finished(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
     for member in two:
         assert member["records"]["again"] == two[0]["records"]["paper"]
     assert not (two[0]["folder"] / "nothing" / MODEL).exists()
 
 
-def test_only_the_first_process_removes_what_a_kill_left(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_only_the_first_process_removes_partial_files(two: tuple[dict[str, Any], dict[str, Any]]) -> None:
     assert [member["left"] for member in two] == [True, True]
 
 

@@ -1,4 +1,4 @@
-"""Training learns, repeats itself exactly, and goes on after a kill as if nothing had been."""
+"""Training learns, is exactly repeatable, and resumes exactly after an interruption."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GOLDEN = [
     *(1.7587, 1.7146, 1.6607, 1.5976, 1.5348, 1.4687, 1.4017, 1.3406, 1.2852, 1.2336),
     *(1.1907, 1.1469, 1.1168, 1.0893, 1.0719, 1.0462, 1.0371, 1.0239, 1.0142, 1.0070),
 ]
-"""Losses of 20 steps, as a failing `pytest tests/model/training/test_loop.py -k golden` prints them.
+"""Losses of 20 steps, as printed by a failing `pytest tests/model/training/test_loop.py -k golden`.
 
 Processors differ by 0.3 %.
 """
@@ -125,7 +125,7 @@ STRONG = QUICK.but(
     [QUICK, QUICK.but(optimiser="adamw", task_weights="equal"), STRONG],
     ids=["paper", "adamw", "strong"],
 )
-def test_a_killed_training_goes_on_to_the_same_curve_and_the_same_bytes(
+def test_an_interrupted_training_resumes_to_the_same_curve_and_the_same_bytes(
     tmp_path: Path, sets: Sets, learning: Learning
 ) -> None:
     whole = _train(tmp_path / "whole", sets, learning)
@@ -141,9 +141,9 @@ def test_a_killed_training_goes_on_to_the_same_curve_and_the_same_bytes(
     assert sorted(_files(killed)) == ["model.json", "model.safetensors"]
 
 
-def test_a_finished_training_says_its_numbers_again_and_does_nothing(tmp_path: Path, sets: Sets) -> None:
+def test_a_finished_training_only_returns_its_records(tmp_path: Path, sets: Sets) -> None:
     first = _train(tmp_path, sets)
-    (tmp_path / "epoch-0003.json").write_text("left by a kill")
+    (tmp_path / "epoch-0003.json").write_text("left by an interruption")
     written = (tmp_path / "model.safetensors").stat().st_mtime_ns
     assert _train(tmp_path, sets) == first
     assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
@@ -158,7 +158,7 @@ def test_the_loss_curve_of_20_steps_is_the_golden_one(tmp_path: Path, sets: Sets
     assert losses[-1] < losses[0]
 
 
-def test_what_can_be_seen_is_learned_and_carries_over(tmp_path: Path, sets: Sets) -> None:
+def test_training_learns_and_generalises(tmp_path: Path, sets: Sets) -> None:
     learning = Learning(epochs=25, batch_size=16, optimiser="adamw", learning_rate=3e-3, seed=1)
     last = list(train(tmp_path, *sets, architecture=TINY.but(dropout=0.1), learning=learning))[-1]
     assert last["validation/ccc"] > 0.8
@@ -188,8 +188,8 @@ def test_the_best_epoch_is_kept_by_the_official_score_even_below_zero() -> None:
         best_epoch([{"validation/ccc_valence": 0.3}])
 
 
-def test_training_ends_when_patience_does_and_the_model_is_that_of_the_best_epoch(tmp_path: Path, sets: Sets) -> None:
-    # A rate that is far too high: sooner or later an epoch is worse than one before.
+def test_patience_stops_training_and_the_best_epoch_becomes_the_model(tmp_path: Path, sets: Sets) -> None:
+    # The rate is far too high, so that sooner or later an epoch is worse than an earlier one.
     learning = QUICK.but(epochs=30, learning_rate=0.2, keep_epoch="best", patience=2)
     records = _train(tmp_path / "best", sets, learning)
     best = best_epoch(records)

@@ -1,4 +1,4 @@
-"""Values worked out by hand, and a missing label costs nothing."""
+"""Losses agree with values worked out by hand; missing labels have no effect."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_valence_arousal_is_one_minus_the_mean_ccc() -> None:
     assert loss.item() == pytest.approx(1 - (4 / 7 + 1) / 2)
 
 
-def test_a_missing_arousal_leaves_valence_alone() -> None:
+def test_without_arousal_the_loss_is_that_of_valence() -> None:
     predicted_B2 = torch.tensor([[1.0, 5.0], [2.0, 6.0], [3.0, 7.0]])
     loss = valence_arousal_loss(predicted_B2, torch.tensor([[2.0, NAN], [3.0, 0.5], [4.0, NAN]]))
     assert loss is not None

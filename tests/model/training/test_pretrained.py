@@ -1,4 +1,4 @@
-"""The public SE-ResNet of VGGFace2, written down here a second time, and its files with random weights."""
+"""Pretrained weights, tested against an independent implementation of VGGFace2's SE-ResNet with random weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Port:
     parts: Mapping[str, str]
 
     def block(self, stage: int, block: int) -> Callable[[str], str]:
-        """Names in a block, both from 0."""
+        """Name prefix of a block; stage and block count from 0."""
         return lambda part: self.prefix(stage, block) + self.parts[part]
 
 
@@ -64,7 +64,7 @@ PORTS = {
 
 
 def random_state(port: str) -> State:
-    """The tensors of a file, with the classifier that comes after the trunk."""
+    """Random tensors named as in a file of the port, including the classifier after the trunk."""
     random = torch.Generator().manual_seed(3)
     state: State = {}
 
@@ -101,7 +101,7 @@ def random_state(port: str) -> State:
 
 
 def forward(state: State, port: str, x: Tensor) -> Tensor:
-    """The public network up to its last stage, from its own kind of pixels."""
+    """The public network up to its last stage, on pixels in its own range."""
 
     def bn(x: Tensor, name: str) -> Tensor:
         weight, bias, mean, var = (state[f"{name}.{p}"] for p in ("weight", "bias", "running_mean", "running_var"))
@@ -132,12 +132,12 @@ def _saved(folder: Path, state: State) -> Path:
 
 
 @pytest.mark.parametrize("port", list(PORTS))
-def test_the_trunk_with_a_ports_weights_does_what_the_port_does(tmp_path: Path, port: str) -> None:
+def test_the_trunk_with_a_ports_weights_gives_the_ports_outputs(tmp_path: Path, port: str) -> None:
     state = random_state(port)
     found = load_trunk(_saved(tmp_path, state), SMALL)
     trunk = MTANet(num_units=8, num_expressions=7, layers=LAYERS, width=WIDTH, neck=8).trunk
     trunk.load_state_dict(found.weights)
-    # A frame of the mean colour, so wide that no value of the middle below sees beyond the picture, where they differ.
+    # The border has the mean colour and is so wide that the centre compared below never sees the differing padding.
     pixels_CHW = MEAN_RGB.repeat(1, 240, 240)
     pixels_CHW[:, 80:160, 80:160] = torch.rand(3, 80, 80, generator=torch.Generator().manual_seed(1)) * 255
     theirs_CHW = (pixels_CHW - MEAN_RGB).flip(0) if port == "cydonia999" else pixels_CHW - MEAN_RGB
@@ -145,7 +145,7 @@ def test_the_trunk_with_a_ports_weights_does_what_the_port_does(tmp_path: Path, 
         stem = trunk.eval()[:3](pixels_CHW[None] / 127.5 - 1)
         expected = functional.relu(_stem(state, port, theirs_CHW[None]))
         torch.testing.assert_close(stem[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=1e-3, rtol=1e-3)
-        # Beyond the stem there is nothing but names: from the same input, the same output.
+        # Beyond the stem only the names differ: the same input gives the same output.
         torch.testing.assert_close(_beyond_stem(trunk, expected), forward(state, port, theirs_CHW[None]))
     assert found.naming == port
     assert found.left == ("fc.bias", "fc.weight")
@@ -168,7 +168,7 @@ def _beyond_stem(trunk: torch.nn.Module, stem_BCHW: Tensor) -> Tensor:
     return x
 
 
-def test_a_state_dict_of_torch_is_read_with_what_wraps_it(tmp_path: Path) -> None:
+def test_a_wrapped_state_dict_of_torch_is_read(tmp_path: Path) -> None:
     state = random_state("cydonia999")
     state["bn1.num_batches_tracked"] = torch.tensor(9)
     torch.save(
@@ -181,7 +181,7 @@ def test_a_state_dict_of_torch_is_read_with_what_wraps_it(tmp_path: Path) -> Non
     assert int(found.weights["4.residual.1.num_batches_tracked"]) == 0
 
 
-def test_a_tensor_of_another_shape_or_none_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_misshapen_tensor_is_named(tmp_path: Path) -> None:
     state = random_state("cydonia999")
     state["layer2.0.conv2.weight"] = torch.zeros(4, 4, 3, 3)
     with pytest.raises(
@@ -259,7 +259,7 @@ def test_training_starts_from_the_trunk(tmp_path: Path) -> None:
     assert curves[0] == curves[1] != curves[2]
 
 
-def test_a_training_is_known_by_the_content_of_the_file_wherever_it_lies(tmp_path: Path) -> None:
+def test_the_digest_of_a_training_depends_on_the_content_of_the_file_not_its_path(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.safetensors" for name in ("one", "same", "other")}
     for name, path in files.items():
         save_file({"a": torch.full((1,), float(name == "other"))}, path)

@@ -1,4 +1,4 @@
-"""What each label weighs, worked out by hand from the counts of training."""
+"""Label weights, worked out by hand from the label counts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ NAN = math.nan
 PAPER = Learning()
 
 
-def test_the_papers_recipe_weighs_all_alike_and_draws_each_frame_once() -> None:
+def test_the_papers_recipe_weighs_all_labels_equally_and_draws_each_frame_once() -> None:
     recipe = recipe_for(frames_of([0, 0], expression=[0, 1], au1=[0, 1]), PAPER, "cpu")
     assert recipe.emphasis == Emphasis()
     assert recipe.draws_N is None
 
 
-def test_a_rare_unit_weighs_as_much_as_it_is_rare_up_to_the_limit() -> None:
+def test_a_rare_unit_weighs_more_up_to_the_limit() -> None:
     frames = frames_of([0] * 5, au1=[0, 0, 0, 0, 1])
     weights = [
         recipe_for(frames, Learning(action_unit_weight=most), "cpu").emphasis.unit_weight_U for most in (10.0, 2.0)
     ]
     assert all(weight_U is not None for weight_U in weights)
-    # The others have no label at all.
+    # The other units have no labels.
     assert [weight_U.tolist() for weight_U in weights if weight_U is not None] == [[4.0] + [1.0] * 7, [2.0] + [1.0] * 7]
 
 
@@ -36,7 +36,7 @@ def test_a_rare_class_weighs_more_up_to_the_limit_and_one_without_frames_is_fini
     frames = frames_of([0] * 8, expression=[0] * 6 + [1, NAN])
     weight_E = recipe_for(frames, Learning(expression_balance="class_weights"), "cpu").emphasis.class_weight_E
     assert weight_E is not None
-    # Counts 6 and 1, and 1 in place of 0 for the five others.
+    # Counts 6 and 1; the five others count 1 instead of 0.
     assert weight_E.tolist() == pytest.approx([12 / 7 / 6] + [12 / 7] * 6)
     many = frames_of([0] * 1000, expression=[0] * 999 + [1])
     weight_E = recipe_for(many, Learning(expression_balance="class_weights"), "cpu").emphasis.class_weight_E
@@ -51,14 +51,14 @@ def test_logit_adjustment_adds_the_logarithm_of_a_classs_share() -> None:
     assert log_share_E.exp().tolist() == pytest.approx([1 / 2] + [1 / 12] * 6)
 
 
-def test_what_is_drawn_more_often_is_not_weighted_once_more() -> None:
+def test_oversampled_labels_are_not_weighted_up_again() -> None:
     frames = frames_of([0] * 5, au1=[0, 0, 0, 0, 1])
     emphasis = recipe_for(frames, Learning(balance=1.0, action_unit_weight=10.0), "cpu").emphasis
     assert emphasis.unit_weight_U is not None
     assert emphasis.unit_weight_U[0].item() == pytest.approx(1.0)
 
 
-def test_an_adjusted_loss_is_that_of_logits_shifted_by_the_shares() -> None:
+def test_logit_adjustment_shifts_the_logits_by_the_log_shares() -> None:
     emphasis = Emphasis(class_log_share_E=torch.tensor([0.75, 0.25]).log())
     loss = expression_loss(torch.zeros(1, 2), torch.tensor([1.0]), emphasis)
     assert loss is not None
@@ -72,7 +72,7 @@ def test_a_weighted_loss_is_a_weighted_mean() -> None:
     assert loss.item() == pytest.approx((-math.log(0.5) - 3 * math.log(0.75)) / 4)
 
 
-def test_a_units_weight_multiplies_the_cost_of_a_yes() -> None:
+def test_a_units_weight_multiplies_the_loss_of_a_present_unit() -> None:
     loss = action_units_loss(
         torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), Emphasis(unit_weight_U=torch.tensor([3.0, 3.0]))
     )
@@ -80,7 +80,7 @@ def test_a_units_weight_multiplies_the_cost_of_a_yes() -> None:
     assert loss.item() == pytest.approx((3 + 1) * math.log(2) / 2)
 
 
-def test_smoothing_gives_a_share_of_the_label_to_all_answers() -> None:
+def test_smoothing_spreads_a_share_of_the_label_over_all_classes() -> None:
     logit = math.log(4.0)  # probabilities 4/5 and 1/5
     units = action_units_loss(torch.tensor([[logit]]), torch.tensor([[1.0]]), Emphasis(smoothing=0.2))
     classes = expression_loss(torch.tensor([[logit, 0.0]]), torch.tensor([0.0]), Emphasis(smoothing=0.2))

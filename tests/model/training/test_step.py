@@ -1,4 +1,4 @@
-"""One step: averaged weights, gradients in conflict, gradients too long or not finite."""
+"""One training step: averaged weights; gradients that conflict, are too long or are not finite."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _gradients(network: MTANet) -> Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
 
 
-def test_an_average_follows_slowly_and_at_first_faster(network: MTANet) -> None:
+def test_an_average_follows_slowly_but_faster_at_first(network: MTANet) -> None:
     average = start_average(network)
     with torch.no_grad():
         average.log_sigma_T.fill_(0.0)
@@ -64,20 +64,20 @@ def test_an_average_follows_slowly_and_at_first_faster(network: MTANet) -> None:
     assert not any(parameter.requires_grad for parameter in average.parameters())
 
 
-def test_two_gradients_in_conflict_lose_what_points_against_the_other() -> None:
-    # (1, 0) and (-1, 1): freed of each other (1/2, 1/2) and (0, 1).
+def test_two_conflicting_gradients_lose_their_opposing_parts() -> None:
+    # (1, 0) and (-1, 1) become (1/2, 1/2) and (0, 1) without their conflict.
     assert without_conflict(torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), order()).tolist() == [0.5, 1.5]
     assert without_conflict(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), order()).tolist() == [2.0, 1.0]
     assert without_conflict(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), order()).tolist() == [1.0, 0.0]
 
 
 @given(seed=st.integers(0, 1000))
-def test_of_two_tasks_each_gains_from_the_joint_gradient(seed: int) -> None:
+def test_the_joint_gradient_improves_each_of_two_tasks(seed: int) -> None:
     gradients_TK = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
     assert (gradients_TK @ without_conflict(gradients_TK, order()) >= -1e-5).all()
 
 
-def test_in_which_order_a_task_looks_at_the_others_is_drawn_from_what_is_given() -> None:
+def test_the_order_of_surgery_is_drawn_from_the_given_generator() -> None:
     gradients_TK = torch.randn(3, 5, generator=torch.Generator().manual_seed(3))
     found = [tuple(without_conflict(gradients_TK, np.random.default_rng(seed)).tolist()) for seed in (0, 0, 1, 2, 3)]
     assert found[0] == found[1]
@@ -100,11 +100,11 @@ def _norm_of(network: MTANet, loss: Tensor) -> float:
     return float(torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm())
 
 
-def test_tasks_in_conflict_meet_on_the_trunk_and_not_on_the_heads(network: MTANet, batch: Batch) -> None:
+def test_two_opposite_gradients_leave_nothing(network: MTANet, batch: Batch) -> None:
     loss = task_losses(network(batch.faces_BCHW), batch)[Task.VA]
     norm = _norm_of(network, task_losses(network(batch.faces_BCHW), batch)[Task.VA])
     backward_with_surgery([loss, -loss], network, order())
-    # A gradient against its own opposite: nothing is left on what is shared; on the rest they cancel.
+    # The two gradients are opposite: surgery removes them on the shared weights; on the heads they cancel.
     shared = [*network.trunk.parameters(), *network.mean_branch.parameters(), *network.max_branch.parameters()]
     assert all(parameter.grad is not None for parameter in shared)
     assert float(_gradients(network).norm()) < 1e-4 * norm
@@ -121,7 +121,7 @@ def test_a_gradient_that_is_too_long_is_shortened_to_the_limit(network: MTANet, 
 
 def test_a_gradient_that_is_not_finite_leaves_the_network_as_it_was(network: MTANet, batch: Batch) -> None:
     with torch.no_grad():
-        network.log_sigma_T.fill_(-43.0)  # a loss of some 1e37, whose gradient squared is beyond float32
+        network.log_sigma_T.fill_(-43.0)  # a loss of about 1e37; its squared gradient overflows float32
     before = _weights(network)
     run = Run(network, make_optimiser(network, SGD), start_average(network))
     numbers = step(run, batch, SGD, NO_EMPHASIS, rate=1.0, steps=0)

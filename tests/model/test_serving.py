@@ -150,7 +150,7 @@ def test_a_logged_model_holds_weights_but_no_code_no_path_and_no_face(store: Pat
 
 
 def test_a_version_without_weights_is_named(store: Path) -> None:
-    with pytest.raises(ValueError, match=r"mtanet v9 has no weights where MLflow keeps them .*; train it again"):
+    with pytest.raises(ValueError, match=r"mtanet v9 has no weights in MLflow .*; train it again"):
         registry.checkpoint_folder(store, registry.Version(9, "r", (), {}))
 
 

@@ -1,4 +1,4 @@
-"""Flow `evaluate-mtanet`: scores any registered model on any split of any data set, and compares it with the champion."""
+"""Flow `evaluate-mtanet`: scores any registered model on any split of any data set, and compares it with champion."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: M
 
 
 def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
-    """A row for each combination of steps: its gain with the ends of its 95 % interval, and what each fold was given."""
+    """A row for each combination of steps: its gain with the ends of its 95 % interval, and what each fold got."""
     return [
         {
             "score": OFFICIAL[trial.task],

@@ -44,7 +44,7 @@ def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
 
 
 def cores() -> int:
-    """Number of cores for this process, to decode crops; processes that torchrun starts on a machine share its cores."""
+    """Cores of this process, for decoding crops; processes that torchrun starts on a machine share its cores."""
     return max(num_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
 
 

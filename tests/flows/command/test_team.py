@@ -21,9 +21,8 @@ from tasks.config import MachineConfig, load_experiment
 from tasks.tracking import runs as tracking
 from tasks.training.epochs import cores
 
-pytestmark = pytest.mark.slow
-
 pytestmark = [
+    pytest.mark.slow,
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
     pytest.mark.timeout(600),

@@ -96,7 +96,7 @@ def discover_videos(root: Path) -> dict[str, Path]:
         raise ValueError(
             f"{root}: no videos in this folder or below; expected files ending in {', '.join(VIDEO_SUFFIXES)}"
         )
-    refuse(_repeated(listing.videos, "video"), str(root))
+    refuse(_repeated(listing.videos, "videos named"), str(root))
     return {video_id: paths[0] for video_id, paths in sorted(listing.videos.items())}
 
 
@@ -153,7 +153,7 @@ def _videos_of_crops(listing: Listing) -> dict[str, Path]:
             f"{listing.root}: no crops in this folder or below; expected cropped_aligned/<track>/00001.jpg{hint}"
         )
     videos: dict[str, Path] = {}
-    problems = _repeated(listing.crops, "the crops of track")
+    problems = _repeated(listing.crops, "folders with crops of track")
     for track_id, (path, *_) in sorted(listing.crops.items()):
         first = videos.setdefault(video_of(track_id, {}), path)
         if first.parent != path.parent:
@@ -166,7 +166,7 @@ def _videos_of_crops(listing: Listing) -> dict[str, Path]:
 
 def _repeated(found: Mapping[str, Sequence[Path]], what: str) -> list[str]:
     return [
-        f"{what} {name} is there {len(paths)} times: {', '.join(map(str, paths))}; keep one"
+        f"found {len(paths)} {what} {name}: {', '.join(map(str, paths))}; remove all but one"
         for name, paths in sorted(found.items())
         if len(paths) > 1
     ]
@@ -191,9 +191,9 @@ def _choose_annotations(
         mtl, unused = [], unused + [file.path for file in mtl]
     if not per_task and not mtl:
         raise ValueError(
-            f"{listing.root}: no annotation files; expected <task folder>/<split folder>/<track>.txt, a task folder "
-            "being VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task files "
-            "such as train_set.txt"
+            f"{listing.root}: no annotation files; expected <task folder>/<split folder>/<track>.txt, where a task"
+            " folder is VA_Set, EXPR_Set or AU_Set and a split folder Training_Set or Validation_Set, or multi-task"
+            " files such as train_set.txt"
         )
     return per_task, mtl, unused
 
@@ -250,8 +250,8 @@ def _problems(
             other = places.setdefault((track_id, task), path)
             if other != path:
                 problems.append(
-                    f"track {track_id} has two files for {task}: {other} and {path}; keep one"
-                    " or, of two releases, choose with ingest.edition"
+                    f"track {track_id} has two files for {task}: {other} and {path}; remove "
+                    "one, or choose between releases with ingest.edition"
                 )
                 break
     return problems

@@ -104,8 +104,8 @@ def recognise(root: Path, files: Iterable[tuple[Path, FileKind]], given: Edition
     fitting = [edition for edition in Edition if telling and all(edition in row.fits for row in telling)]
     if given is None and len(fitting) != 1:
         raise ValueError(
-            f"{root}: cannot recognise the edition: the files fit {', '.join(fitting) or 'no edition'}; say it with "
-            f"ingest.edition, or give a folder with one edition only. Seen: {'; '.join(map(str, evidence))}"
+            f"{root}: cannot recognise the edition: the files fit {', '.join(fitting) or 'no edition'}; set "
+            f"ingest.edition, or give a folder with one edition only. Found: {'; '.join(map(str, evidence))}"
         )
     return Recognised(given or fitting[0], evidence)
 

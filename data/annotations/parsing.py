@@ -75,7 +75,7 @@ def _check_header(text: Text, kind: FileKind, edition: Edition) -> None:
         text.problems.append(f"line 1: expected the header {expected!r}, {what}")
         text.body = b""
     elif not editions and _is_number(text.header.split(",")[0]):
-        row = f"found the row {found!r}; put the header in its place, or each label would stand a frame early"
+        row = f"found the row {found!r}; add the header, or each label would be one frame early"
         text.problems.append(f"line 1: expected the header {expected!r}, {row}")
     elif not editions or (edition not in editions and kind is not Task.EXPR):
         text.problems.append(f"line 1: expected the header {expected!r} of edition {edition}, found {found!r}")

@@ -88,8 +88,8 @@ def check_names(track_ids: Sequence[str]) -> None:
     sides = [_side(track_id) for track_id in track_ids]
     if not 1 <= len(sides) <= 2 or len(set(sides)) != len(sides):
         raise ValueError(
-            f"tracks {', '.join(track_ids) or '(none)'}: expected one, or two of which one at least ends in _left or "
-            "_right; rename the annotation files"
+            f"tracks {', '.join(track_ids) or '(none)'}: expected one track, or two of which at least one ends in "
+            "_left or _right; rename the annotation files"
         )
 
 

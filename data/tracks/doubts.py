@@ -31,31 +31,34 @@ def doubts(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[str]
 def _of_choice(track_id: str, choice: Choice, numbers: Mapping[int, int]) -> Iterator[str]:
     if choice.rule is Rule.HINT:
         return
-    settle = f"look at its faces; if they are another's, name the right person under [{track_id}] in --track-hints"
+    settle = f"check its faces; if the person is wrong, name the right one under [{track_id}] in --track-hints"
     if choice.person is None:
-        yield f"{track_id}: nobody was found for it, so no frame of it has a face; a lower min_score finds more"
+        yield f"{track_id}: no person was found, so none of its frames has a face; a lower min_score finds more faces"
         return
     number = numbers[choice.person.faces[0].row]
     if choice.rule is Rule.HALF_OF_FRAME:
-        yield f"{track_id}: only person {number} was found for two tracks, chosen by the half of the frame; {settle}"
+        yield (
+            f"{track_id}: person {number} is the only one found for two tracks, and was assigned by the half of the"
+            f" frame; {settle}"
+        )
     elif choice.side_margin is not None and choice.side_margin < _SIDE:
         share = f"{50 + 50 * choice.side_margin:.0f} %"
         yield f"{track_id}: person {number} is on its side in only {share} of the frames with both; {settle}"
     if choice.runner_up and choice.prominence_margin is not None and choice.prominence_margin < 1 - _PROMINENCE:
         share = f"{100 - 100 * choice.prominence_margin:.0f} %"
         rival = numbers[choice.runner_up.faces[0].row]
-        yield f"{track_id}: person {rival} has no track, but {share} of the prominence of one who has; {settle}"
+        yield f"{track_id}: person {rival} has no track, but {share} of the prominence of this track's person; {settle}"
 
 
 def _of_person(track_id: str, choice: Choice, people: Sequence[Person]) -> Iterator[str]:
     person = choice.person
     if person is None or choice.rule is Rule.HINT:
         return
-    look = "look at its faces all along; a lower min_score leaves fewer stretches to join"
+    look = "check its faces from start to end; a lower min_score leaves fewer stretches to join"
     if person.join_margin < _JOIN:
-        yield f"{track_id}: stretches hardly alike were joined (margin {person.join_margin:.3f} of 0.24); {look}"
+        yield f"{track_id}: very different stretches were joined (margin {person.join_margin:.3f} of 0.24); {look}"
     if person.rival_margin < _RIVAL:
-        yield f"{track_id}: a stretch of it fits another person as well (margin {person.rival_margin:.3f}); {look}"
+        yield f"{track_id}: one of its stretches fits another person as well (margin {person.rival_margin:.3f}); {look}"
     if person.most_similar is not None and _may_be_same(person, people):
         frames = f"seen in {len(people[person.most_similar].faces)} other frames"
         margin = f"margin {person.split_margin:.3f}"

@@ -42,7 +42,7 @@ def print_gpu_verdict(console: Console) -> None:
     if wrong:
         raise RuntimeError(
             f"the GPU differs from the CPU in {len(wrong)} of {num_checks} checks: {', '.join(wrong)}; "
-            "work with --device cpu, or with ingest.decoder=pyav if it is only the decoding"
+            "use --device cpu, or ingest.decoder=pyav if only decoding differs"
         )
     by_pyav = names[Verdict.PYAV]
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"

@@ -56,8 +56,8 @@ def check_ports(ports: dict[str, int]) -> None:
         if not is_free(port):
             option = "--mlflow-port" if who == "MLflow" else "--prefect-port"
             raise ValueError(
-                f"port {port} is taken, and {who} needs it: end what listens there (is `mtanet up` running already?) "
-                f"or choose another with `mtanet up {option}`"
+                f"port {port} is in use, and {who} needs it: stop the program that listens there (is `mtanet up`"
+                f" already running?), or choose another port with `mtanet up {option}`"
             )
 
 

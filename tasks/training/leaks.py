@@ -33,8 +33,8 @@ def refuse_leaks(dataset: Dataset, store: Path) -> list[Leak]:
     rule = read_manifest(folder)["splits"]["rule"]
     if rule != "official":
         raise ValueError(
-            f"{dataset.name}: videos that a task holds out train another, though the splits are {rule}: {told}. "
-            f"Delete {folder} and ingest again; to train on the official splits despite the leak, set splits=official"
+            f"{dataset.name}: one task trains on videos that another holds out, although the splits are {rule}: {told}."
+            f" Delete {folder} and ingest again; to train on the official splits despite the leak, set splits=official"
         )
     log.warning("%s: scores will be too good, because the official splits leak: %s", dataset.name, told)
     return leaks

@@ -79,9 +79,9 @@ MAKE: dict[str, Callable[[Path, bytes], object]] = {
 SAID = {
     "cut": "expected a video, found Invalid data found when processing input; copy it again or remove it",
     "empty": "expected a video, found 0 bytes; copy or download it again",
-    "sound": "expected a video stream, found audio; move it away",
+    "sound": "expected a video stream, found audio; remove it",
     "black": "expected frames, found none that can be decoded; copy or download it again",
-    "pipe": "expected a file, found a pipe or a device; move it away",
+    "pipe": "expected a file, found a pipe or a device; remove it",
     "dangling": "expected a file, found none; put it back and run the command again",
 }
 

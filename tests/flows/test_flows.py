@@ -227,7 +227,7 @@ def test_a_video_without_annotations_has_a_track_for_each_person(make_tree: Make
 def test_no_data_no_flow(machine: MachineConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no data: give the folder of Aff-Wild2 with --root"):
         train_mtanet("paper", machine)
-    with pytest.raises(ValueError, match="no videos in it or below"):
+    with pytest.raises(ValueError, match="no videos in this folder or below"):
         ingest_aff_wild2(IngestConfig(root=tmp_path), machine)
     with pytest.raises(ValueError, match=r"no data set 'nowhere' in .*: expected one of"):
         read_catalogue(machine.store, "nowhere")

@@ -29,7 +29,7 @@ def test_an_unknown_experiment_is_refused_with_the_known_ones() -> None:
         ("[train]\nepohcs = 3\n", r"train\.epohcs: Extra inputs are not permitted, found 3"),
         ("[train]\nepochs = 0\n", r"train\.epochs: Input should be greater than or equal to 1, found 0"),
         ("[train\n", "not valid TOML"),
-        ("[sample]\n[ingest]\nroot = 'x'\n", "the data come from one of them"),
+        ("[sample]\n[ingest]\nroot = 'x'\n", "give only one of them"),
     ],
 )
 def test_a_typo_in_an_experiment_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -47,7 +47,7 @@ def test_only_a_last_left_or_right_is_a_person(track_id: str, video_id: str) -> 
 
 
 def test_a_root_without_videos_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no videos in it or below"):
+    with pytest.raises(ValueError, match="no videos in this folder or below"):
         discover(tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
         discover_videos(tmp_path / "nowhere")
@@ -57,7 +57,7 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("a/107.mp4", "b/107.avi"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    with pytest.raises(ValueError, match="video 107 is there 2 times"):
+    with pytest.raises(ValueError, match="found 2 videos named 107"):
         discover_videos(tmp_path)
 
 
@@ -67,13 +67,13 @@ def test_a_root_without_annotations_is_refused(make_tree: MakeTree) -> None:
 
 
 def test_an_annotation_without_its_video_is_refused(make_tree: MakeTree) -> None:
-    with pytest.raises(ValueError, match=r"999\.txt: annotates a video that is not under"):
+    with pytest.raises(ValueError, match=r"999\.txt: no video for this annotation under"):
         discover(make_tree({"VA_Set/Training_Set/999": ["0,0"]}))
 
 
 def test_an_edition_that_cannot_be_told_is_asked_for(make_tree: MakeTree) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
-    with pytest.raises(ValueError, match=r"edition cannot be told.*fits 2020, 2021, 2022"):
+    with pytest.raises(ValueError, match=r"cannot recognise the edition.*fit 2020, 2021, 2022"):
         discover(root)
     assert discover(root, Edition.ABAW_2021).edition is Edition.ABAW_2021
 
@@ -117,7 +117,7 @@ def test_a_mixed_tree_is_refused_with_all_that_was_seen(make_tree: MakeTree) -> 
     root = make_tree({"AU_Set/Training_Set/107": [AU_ROW], "VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / "Third ABAW Annotations")
     message = (
-        r"edition cannot be told: what was seen fits no edition; say it with ingest\.edition.* Seen: "
+        r"cannot recognise the edition: the files fit no edition; set ingest\.edition.* Seen: "
         r"AU header with 8 names \(1 file, such as Third ABAW Annotations/AU_Set/Training_Set/107\.txt\): 2020; .*"
         r"folder 'Third ABAW Annotations' \(2 files, .*\): 2022"
     )
@@ -131,7 +131,7 @@ def test_of_releases_side_by_side_the_edition_asked_for_is_taken(make_tree: Make
     old = (root / "annotations").rename(root / "2nd ABAW annotations")
     shutil.copytree(old, root / "Third ABAW Annotations")
     with pytest.raises(
-        ValueError, match=r"track 107 has two files for va: .*2nd ABAW .* and .*Third ABAW .*; keep one"
+        ValueError, match=r"track 107 has two files for va: .*2nd ABAW .* and .*Third ABAW .*; remove one"
     ):
         discover(root)
     tree = discover(root, Edition.ABAW_2022)
@@ -143,7 +143,7 @@ def test_of_releases_side_by_side_the_edition_asked_for_is_taken(make_tree: Make
 def test_unknown_headers_tell_no_edition(make_tree: MakeTree) -> None:
     root = make_tree({"VA_Set/Training_Set/107": []})
     (root / "annotations" / "VA_Set" / "Training_Set" / "107.txt").write_text("happy,sad\n1,0\n")
-    with pytest.raises(ValueError, match=r"fits no edition.*VA header 'happy,sad' \(1 file, .*\): no edition"):
+    with pytest.raises(ValueError, match=r"fit no edition.*VA header 'happy,sad' \(1 file, .*\): no edition"):
         discover(root)
 
 
@@ -198,13 +198,13 @@ def test_all_labels_without_a_video_or_from_two_places_are_told_at_once(make_tre
         discover(make_tree({**files, "VA_Set/Train_Set/107": ["0,0"]}))
     lines = str(raised.value).splitlines()
     assert len(lines) == 22
-    assert "900.txt: annotates a video that is not under" in lines[1]
+    assert "900.txt: no video for this annotation under" in lines[1]
     assert lines[-1] == "  ... and 11 more"
 
 
 def test_a_track_annotated_twice_for_a_task_is_refused(make_tree: MakeTree) -> None:
     root = make_tree({"EXPR_Set/Training_Set/107": ["4"], "EXPR_Set/Validation_Set/107": ["4"]})
-    with pytest.raises(ValueError, match=r"track 107 has two files for expr: .*; keep one"):
+    with pytest.raises(ValueError, match=r"track 107 has two files for expr: .*; remove one"):
         discover(root, Edition.ABAW_2020)
 
 
@@ -262,6 +262,6 @@ def test_a_track_with_labels_is_no_test_track(make_tree: MakeTree) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
     (root / "va_test_set.txt").write_text("header\n107\n")
     with pytest.raises(
-        ValueError, match=r"track 107 has two files for va: .*107\.txt and .*va_test_set\.txt; keep one"
+        ValueError, match=r"track 107 has two files for va: .*107\.txt and .*va_test_set\.txt; remove one"
     ):
         discover(root)

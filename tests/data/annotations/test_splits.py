@@ -103,7 +103,7 @@ def test_drawn_splits_have_each_recording_on_one_side(official: Splits, seed: in
         recording_of(video_ids[track_id]) for (track_id, _), split in official.items() if split is TEST
     }
     if len(free) < 2:
-        with pytest.raises(ValueError, match=f"two recordings to divide, found {len(free)}; use another split"):
+        with pytest.raises(ValueError, match=f"at least two recordings, found {len(free)}; use another split"):
             subject_disjoint(official, video_ids, seed=seed, validation_share=share)
         return
     splits = choose_splits(official, video_ids, "subject_disjoint", seed=seed, validation_share=share)

@@ -210,7 +210,7 @@ def test_a_track_without_any_face_has_no_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("crop", "message"),
     [
-        (None, "track b, frame 7: the row says that there is a face but holds no crop"),
+        (None, "track b, frame 7: a row with a face has no crop"),
         (b"not a JPEG", "track b, frame 7: the crop is not an image"),
         (jpeg(face(9))[:300], "track b, frame 7: the crop is not an image"),
         (jpeg(face(9, size_px=64)), "track b, frame 7: expected a crop of 112 x 112 px, found 64 x 64"),

@@ -138,7 +138,7 @@ def test_labels_of_a_person_without_crops_are_refused(tmp_path: Path) -> None:
     write_crops(tmp_path, "video59", [1])
     write_expressions(tmp_path, "video59_right", [1])
     with pytest.raises(
-        ValueError, match=r"video59_right\.txt: annotates a video that is not under .* \(or its crops\)"
+        ValueError, match=r"video59_right\.txt: no video for this annotation under .*; add the video or its crops"
     ):
         discover(tmp_path, Edition.ABAW_2020)
 
@@ -161,7 +161,7 @@ def test_crops_that_are_not_aligned_are_not_taken(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=message):
         discover(tmp_path, Edition.ABAW_2020, faces_from="crops")
-    with pytest.raises(ValueError, match="no videos in it or below"):
+    with pytest.raises(ValueError, match="no videos in this folder or below"):
         discover(tmp_path, Edition.ABAW_2020)
 
 
@@ -171,7 +171,8 @@ def test_crops_of_a_track_or_a_video_in_two_places_are_refused(tmp_path: Path) -
     write_crops(tmp_path, "video5_left", [1])
     write_crops(tmp_path, "video5_right", [1], "batch2/cropped_aligned")
     message = (
-        r"2 problems\n.*the crops of track 107 is there 2 times: .*\n.*video5_right: another person of the video is in"
+        r"2 problems\n.*found 2 folders with crops of track 107: .*\n.*video5_right: the crops of another person in"
+        r" this video are in"
     )
     with pytest.raises(ValueError, match=message):
         discover(tmp_path, Edition.ABAW_2020)

@@ -291,7 +291,7 @@ def test_the_manifest_says_by_what_rule_and_margin_and_that_nothing_is_doubtful(
 
 def test_two_tracks_and_one_person_is_a_doubt(face_clip: Path, tmp_path: Path) -> None:
     doubts = read_manifest(extract(face_clip, tmp_path, ["107_left", "107_right"]))["doubts"]
-    assert any(doubt.startswith("107_left: only person 1 was found for two tracks") for doubt in doubts)
+    assert any(doubt.startswith("107_left: person 1 is the only one found for two tracks") for doubt in doubts)
     assert any(doubt.startswith("107_right: nobody was found for it") for doubt in doubts)
 
 

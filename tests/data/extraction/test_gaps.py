@@ -75,5 +75,5 @@ def test_without_gaps_the_video_is_not_opened(tmp_path: Path) -> None:
 def test_a_video_that_got_shorter_is_refused(tmp_path: Path) -> None:
     video = numbered_clip(tmp_path / "v.mp4", 8)
     filled = {"v": {9: Filled(np.zeros(4, np.float32), EYES_ON_THE_BLOCKS)}}
-    with pytest.raises(ValueError, match=r"v\.mp4: ends before frame 9, which it had; copy it again"):
+    with pytest.raises(ValueError, match=r"v\.mp4: expected frame 9, found an earlier end than before; copy"):
         cut_gaps(video, filled, device="cpu", decoder="pyav", chunk=8, jpeg_quality=95)

@@ -132,8 +132,8 @@ NO_PERMISSION = "found no permission to read it; grant it with chmod"
     [
         (closed_file, NO_PERMISSION),
         (in_a_closed_folder, NO_PERMISSION),
-        (a_folder, "found a folder; move it away"),
-        (a_pipe, "found a pipe or a device; move it away"),
+        (a_folder, "found a folder; remove it"),
+        (a_pipe, "found a pipe or a device; remove it"),
         (lambda folder: folder / "gone.mp4", "found none; put it back and run the command again"),
     ],
 )
@@ -169,5 +169,5 @@ def test_what_is_known_is_written_only_if_it_is_new(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "107.mp4")
-    with pytest.raises(ValueError, match=r"107\.mp4: expected a file, found a pipe or a device; move it away"):
+    with pytest.raises(ValueError, match=r"107\.mp4: expected a file, found a pipe or a device; remove it"):
         file_hash(tmp_path / "107.mp4", tmp_path / "store")

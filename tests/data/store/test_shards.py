@@ -55,7 +55,7 @@ def test_a_resumed_folder_keeps_what_is_there(tmp_path: Path) -> None:
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"no manifest\.json was written"), write_folder(tmp_path / "abc"):
         pass
-    with pytest.raises(ValueError, match="not a whole folder"):
+    with pytest.raises(ValueError, match="incomplete folder"):
         read_manifest(tmp_path)
 
 

@@ -70,14 +70,14 @@ def test_two_people_who_are_one_become_one() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"a": hint(4)}, r"h\.toml \[t\]: no person 4; found were 1 \(20 frames, about x 100\); 2 \("),
+        ({"a": hint(4)}, r"h\.toml \[t\]: no person 4; found 1 \(20 frames, about x 100\); 2 \("),
         (
             {"a": hint(point=(5, 200, 50))},
             "no face at x 200, y 50 of frame 5; there is person 1 at x 100, y 50; person 2",
         ),
         ({"a": hint(point=(25, 100, 50))}, "of frame 25; there is none"),
-        ({"a": hint(1, 2)}, "these people are seen together in frame 0; name one"),
-        ({"a": hint(1, 3), "b": hint(3)}, "person 3 is that of a already; a person has one track"),
+        ({"a": hint(1, 2)}, "frame 0 shows these people together; name only one"),
+        ({"a": hint(1, 3), "b": hint(3)}, "person 3 already belongs to a; a person has only one track"),
     ],
 )
 def test_a_hint_that_does_not_fit_says_what_is_there(given: dict[str, Hint], message: str) -> None:
@@ -86,7 +86,7 @@ def test_a_hint_that_does_not_fit_says_what_is_there(given: dict[str, Hint], mes
 
 
 def test_a_hint_for_a_video_without_anybody_says_so() -> None:
-    with pytest.raises(ValueError, match="no person 1; found were nobody"):
+    with pytest.raises(ValueError, match="no person 1; found nobody"):
         hinted_people({"a": hint(1)}, [])
 
 

@@ -107,13 +107,13 @@ SWAPS = Person(sorted([*person(400, frames=range(70)).faces, *person(50, frames=
 @pytest.mark.parametrize(
     ("track_ids", "people", "expected"),
     [
-        (["v"], [], "v: nobody was found for it, so no frame of it has a face"),
-        (["v_left", "v_right"], [MAIN], "v_left: only person 1 was found for two tracks"),
-        (["v"], [MAIN, person(300, 40)], "v: person 2 has no track, but 80 % of the prominence of one who has"),
+        (["v"], [], "v: no person was found, so none of its frames has a face"),
+        (["v_left", "v_right"], [MAIN], "v_left: person 1 is the only one found for two tracks"),
+        (["v"], [MAIN, person(300, 40)], "v: person 2 has no track, but 80 % of the prominence of this track's person"),
         (["v", "v_left"], [MAIN, person(400, 40), person(600, 30)], "v: person 3 has no track, but 75 %"),
         (["v_left", "v_right"], [MAIN, SWAPS], "v_left: person 1 is on its side in only 58 % of the frames with both"),
-        (["v"], [person(100, join_margin=0.02)], "v: stretches hardly alike were joined (margin 0.020 of 0.24)"),
-        (["v"], [person(100, rival_margin=0.01)], "v: a stretch of it fits another person as well (margin 0.010)"),
+        (["v"], [person(100, join_margin=0.02)], "v: very different stretches were joined (margin 0.020 of 0.24)"),
+        (["v"], [person(100, rival_margin=0.01)], "v: one of its stretches fits another person as well (margin 0.010)"),
         (
             ["v"],
             [person(100, frames=range(80), split_margin=0.01, most_similar=1), person(300, frames=range(90, 110))],

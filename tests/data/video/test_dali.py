@@ -153,7 +153,7 @@ def test_a_packet_with_two_frames_keeps_a_video_from_dali(tmp_path: Path) -> Non
 
 def test_a_count_that_disagrees_is_an_error(tmp_path: Path) -> None:
     clip = cut_by_edit_list(tmp_path)
-    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI gave 25 frames of 30 packets"):
+    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI returned 25 frames for 30 packets"):
         read(clip, "dali-cpu")
 
 
@@ -165,7 +165,7 @@ def test_numbers_that_leave_one_out_are_an_error(tmp_path: Path, monkeypatch: py
         return SimpleNamespace(next_epoch=lambda batch_size: [(None, None, numbers, None)] * batch_size)
 
     monkeypatch.setattr(nvidia.dali.experimental.dynamic.experimental.readers, "Video", leaving_out)
-    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI numbers frames \[0, 1, 3\] after 0 frames"):
+    with pytest.raises(NotForDaliError, match=r"clip\.mp4: DALI returned frame numbers \[0, 1, 3\] after 0 frames"):
         read(clip, "dali-cpu")
 
 

@@ -34,7 +34,7 @@ def test_every_row_of_the_faces_gets_a_row_and_no_face_gives_null(tmp_path: Path
     read = read_predictions(path, ["valence", "expression"], np.array([0, 1]))
     np.testing.assert_array_equal(read["valence"], np.array([0.5, NAN], np.float32))
     np.testing.assert_array_equal(read["expression"], np.array([2, NAN], np.float32))
-    with pytest.raises(ValueError, match="no prediction of frame 3"):
+    with pytest.raises(ValueError, match="no prediction for frame 3"):
         read_predictions(path, ["valence"], np.array([2, 3]))
 
 

@@ -199,7 +199,7 @@ def test_only_the_same_frames_can_be_compared() -> None:
     for name, said in (("arousal", "arousal"), ("expression", "expressions"), ("au4", "action units")):
         fewer = {**predicted, name: np.where(np.arange(90) == 45, np.nan, predicted[name])}
         partly = tally(fewer, truth, EDITION, group_N=np.arange(90) // 30, groups=videos)
-        with pytest.raises(ValueError, match=f"those of {said} differ in video b: a prediction of one of the models"):
+        with pytest.raises(ValueError, match=f"those of {said} differ in video b: one of the models has no prediction"):
             paired_differences(whole, partly)
 
 

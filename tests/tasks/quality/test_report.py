@@ -127,7 +127,7 @@ def odd(make_tree: MakeTree, tmp_path: Path) -> tuple[Dataset, Path]:
         },
         videos=("10-60-1280x720", "107", "video59"),
     )
-    doubt = "107: person 2 has no track, but 80 % of the prominence of one who has"
+    doubt = "107: person 2 has no track, but 80 % of the prominence of this track's person"
     about = {
         "damaged_packets": 2,
         "promised_frames": 12,

@@ -113,7 +113,7 @@ class Experiment(Settings):
     train: TrainConfig = TrainConfig()
     """The training."""
     temporal: TemporalConfig | None = None
-    """Trains a head over time on the trained network's features, and takes it as the model."""
+    """Trains a temporal head on the trained network's features, and takes it as the model."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

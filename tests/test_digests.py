@@ -33,7 +33,7 @@ EXPECTED = {
     "quality": "b91a04f5f3bdd940",
     "paper": "28f9a45b67bca1e1",
     "strong": "bae7d88abeaf2ed0",
-    "head over time": "f2c9cc9a50836223",
+    "temporal head": "f2c9cc9a50836223",
     "predictions": "7909e647bd6b7bc8",
 }
 
@@ -50,7 +50,7 @@ def found(root: Path, store: Path) -> dict[str, str]:
         "data set": DATASET.digest,
         "quality": quality_folder(STORE, ["faces1"], "labels1").name,
         **{name: training_digest(load_experiment(name).train, DATASET, STORE) for name in ("paper", "strong")},
-        "head over time": model_digest(load_experiment("temporal"), DATASET, STORE),
+        "temporal head": model_digest(load_experiment("temporal"), DATASET, STORE),
         "predictions": predictions_folder(STORE, version, VIDEO).name,
     }
 

@@ -43,7 +43,7 @@ def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
 
 
 def _knobs(experiment: Experiment) -> dict[str, object]:
-    """Fills in a default head over time if there is none, so that the name lists only what differs from the default."""
+    """Fills in a default temporal head if there is none, so that the name lists only what differs from the default."""
     temporal = experiment.temporal or TemporalConfig()
     every = experiment.model_copy(update={"temporal": temporal}).model_dump(mode="json")
     return {"temporal": None if experiment.temporal is None else {}, **flatten(every)}

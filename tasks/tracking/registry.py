@@ -163,7 +163,7 @@ PACKAGES = ("mlflow", "mtanet", "numpy", "pandas", "simplejpeg", "torch")
 def log_model(checkpoint: Path) -> str:
     """Logs a checkpoint as a model to the open run, with signature, example and requirements; returns its address.
 
-    A head over time and fitted postprocessing are included, but single faces are answered without them.
+    A temporal head and fitted postprocessing are included, but single faces are answered without them.
     """
     model = serving.load_model(checkpoint)
     example = serving.example_faces()

@@ -1,4 +1,4 @@
-"""The head over time: from a trained network and its tracks to a model that answers with the head."""
+"""The temporal head: from a trained network and its tracks to a model that answers with the head."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:
 
 def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineConfig, run_id: str) -> None:
     """Trains the head on the features of the trained network, and puts both into the model's folder."""
-    assert experiment.temporal is not None, "an experiment without a head over time ends with its network"
+    assert experiment.temporal is not None, "an experiment without a temporal head ends with its network"
     store, device = machine.store, resolve_device(machine.device)
     trained, key = training_digest(experiment.train, dataset, store), model_digest(experiment, dataset, store)
     folder = store / "models" / key
@@ -106,7 +106,7 @@ def _keep_features(
 def _follow(records: Iterable[Record], epochs: int, store: Path, run_id: str) -> None:
     """Shows and logs the epochs as they finish, and reports the head's gain at the end."""
     logged = runs.logged_steps(store, run_id, "temporal/train_loss")
-    with stage("head over time", epochs, "epochs") as shown:
+    with stage("temporal head", epochs, "epochs") as shown:
         for epoch, record in enumerate(records):
             if epoch not in logged:
                 runs.log_epoch(store, run_id, epoch, record)

@@ -355,7 +355,7 @@ def test_the_way_back_ends_where_it_leads_in_a_circle(machine: MachineConfig) ->
     made = chain(machine, ["2", "1", "2"])
     for version in made[:2]:
         registry.annotate_version(machine.store, version, {ROLLED_BACK: "2026-01-02"})
-    gone = "all that were before it were rolled back too: there is nothing to go back to"
+    gone = "all earlier champions were rolled back: there is no version left to roll back to"
     with pytest.raises(ValueError, match=f"mtanet v3 is the champion, and {gone}"):
         roll_back(machine.store)
     assert champion_of(machine).number == 3

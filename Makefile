@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check lint install lock
+.PHONY: demo test check lint mutants install lock
 
 demo: install        ## raw synthetic videos to a registered model and SQL over its predictions
 	$(BIN)/mtanet demo
@@ -17,6 +17,11 @@ lint: install        ## style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+mutants: install     ## small changes of the formulas and of index arithmetic: do the fast tests notice?
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut export-cicd-stats
+	@$(BIN)/python -c 'import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); n = s["killed"] + s["timeout"]; print(f"noticed {n} of {s[\"total\"]}: {n / s[\"total\"]:.1%}")'
 
 install: $(VENV)/.installed
 

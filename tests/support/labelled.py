@@ -18,12 +18,14 @@ def frames_of(
     valence: Sequence[float] | None = None,
     expression: Sequence[float] | None = None,
     au1: Sequence[float] | None = None,
+    au2: Sequence[float] | None = None,
 ) -> LabelledFrames:
     """Frames with these labels, one row group a track; a task that is not given labels nothing."""
     num_frames = len(tracks)
     track_index_N = np.array(tracks)
     units_NU = np.full((num_frames, 8), math.nan, dtype=np.float32)
     units_NU[:, 0] = au1 or math.nan
+    units_NU[:, 1] = au2 or math.nan
     affect_N = np.array(valence or [math.nan] * num_frames, dtype=np.float32)
     return LabelledFrames(
         edition=Edition.ABAW_2020,

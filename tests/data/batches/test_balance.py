@@ -124,3 +124,49 @@ def test_no_frame_comes_twice_in_a_batch_when_there_are_others(tmp_path: Path) -
     for batch in batches(frames, batch_size=8, shuffle=True, chosen=chosen):
         identities = list(zip(batch.track_index_B.tolist(), batch.frame_index_B.tolist(), strict=True))
         assert len(set(identities)) == len(identities)
+
+
+def test_between_none_and_all_a_track_comes_by_the_root_of_its_frames() -> None:
+    frames = frames_of([0, 0, 0, 0, 1], expression=[0] * 5)
+    assert draws(frames, 0.5).tolist() == pytest.approx([5 * 2 / 3 / 4] * 4 + [5 / 3])
+
+
+def test_the_units_of_a_frame_count_equally() -> None:
+    frames = frames_of([0] * 4, au1=[0, 0, 0, 1], au2=[0, 0, 1, 1])
+    absent, present = math.sqrt(3) / (math.sqrt(3) + 1), 1 / (math.sqrt(3) + 1)
+    expected = [2 * (absent / 3 + 1 / 4)] * 3 + [2 * (present + 1 / 4)]
+    assert draws(frames, 0.5).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("valence", "expected"),
+    [
+        ([-0.9, -0.9, -0.9, -0.5], [2 / 3] * 3 + [2]),
+        ([0.9, 0.9, 0.9, 0.5], [2 / 3] * 3 + [2]),
+        ([0.7, 0.9, 0.95, 1.0], [1] * 4),
+        ([-0.7, -0.9, -0.95, -1.0], [1] * 4),
+    ],
+)
+def test_valence_has_five_cells_and_its_ends_belong_to_the_outer_ones(
+    valence: list[float], expected: list[float]
+) -> None:
+    assert draws(frames_of([0] * 4, valence=valence), 1).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ([0] * 98 + [1, 2], [(100 - 2 * MOST_DRAWS) / 98] * 98 + [MOST_DRAWS] * 2),
+        ([0] * 23 + [1], [(24 - MOST_DRAWS) / 23] * 23 + [MOST_DRAWS]),
+    ],
+)
+def test_what_is_above_the_limit_goes_to_the_frames_below_it(expression: list[float], expected: list[float]) -> None:
+    assert draws(frames_of([0] * len(expression), expression=expression), 1).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_if_every_frame_has_as_many_copies_the_order_repeats(copies: int) -> None:
+    position_P = np.repeat(np.arange(20), copies)
+    mixed_P = position_P[spread(position_P, np.random.default_rng(1))].reshape(copies, 20)
+    assert (mixed_P == mixed_P[0]).all()
+    assert sorted(mixed_P[0]) == list(range(20))

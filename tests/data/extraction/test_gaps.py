@@ -32,7 +32,11 @@ def gaps(faces: list[Face], *others: Face, longest_s: float = 0.2) -> list[tuple
         ([face(0), face(2), face(4)], [(0, 2), (2, 4)]),
         ([face(0), face(2, x_px=139)], [(0, 2)]),
         ([face(0), face(2, x_px=141)], []),
+        ([face(0), face(2, x_px=140)], [(0, 2)]),
         ([face(0), face(2, size_px=60)], []),
+        ([face(0, size_px=50), face(2, size_px=70)], [(0, 2)]),
+        ([face(10), face(11)], []),
+        ([face(10), face(15)], [(10, 15)]),
     ],
 )
 def test_a_gap_is_short_and_the_person_steady(faces: list[Face], expected: list[tuple[int, int]]) -> None:
@@ -44,6 +48,22 @@ def test_a_gap_in_which_another_s_face_is_in_the_way_stays() -> None:
     assert gaps(faces, face(2, x_px=130)) == []
     assert gaps(faces, face(2, x_px=145)) == [(0, 4)]
     assert gaps(faces, face(5, x_px=130)) == [(0, 4)]
+    assert gaps([face(10), face(14)], face(11)) == []
+    assert gaps([face(10), face(14)], face(13)) == []
+    assert gaps([face(10), face(14)], face(9), face(10), face(5)) == [(10, 14)]
+
+
+@pytest.mark.parametrize(
+    ("x_px", "y_px", "is_in_the_way"),
+    [
+        (139, 50, True), (140, 50, False), (61, 50, True), (60, 50, False), (50, 50, False),
+        (100, 89, True), (100, 90, False), (100, 11, True), (100, 10, False),
+    ],
+)  # fmt: skip
+def test_a_face_is_in_the_way_if_its_box_overlaps(x_px: float, y_px: float, is_in_the_way: bool) -> None:
+    """The person's box goes from 80 to 120 and from 30 to 70."""
+    found = gaps([face(0), face(4)], face(2, x_px=x_px, y_px=y_px))
+    assert found == ([] if is_in_the_way else [(0, 4)])
 
 
 def test_faces_between_lie_on_a_straight_line() -> None:
@@ -52,6 +72,8 @@ def test_faces_between_lie_on_a_straight_line() -> None:
     assert sorted(filled) == [1, 2, 3]
     assert filled[1].box_4.tolist() == [81, 29.0, 42, 42]
     assert filled[3].landmarks_52.tolist() == [[6, 6]] * 5
+    later = fill_gap(face(10), face(14, x_px=108, size_px=48), {10: landmarks[0], 14: landmarks[4]})
+    assert [later[index].box_4.tolist() for index in (11, 12, 13)] == [filled[n].box_4.tolist() for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("chunk", [4, 16])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.tracks.assignment import Choice, assign_tracks, name_people
+from data.tracks.assignment import Choice, Rule, assign_tracks, name_people
 from data.tracks.fragments import Face, FrameFaces
 from data.tracks.people import Person, find_people
 
@@ -165,3 +165,31 @@ def test_people_of_a_video_without_annotations_are_numbered_by_prominence() -> N
     assert owners(name_people("v", [LEFT, passer_by])) == {"v": LEFT}
     assert owners(name_people("v", [RIGHT, LEFT, passer_by])) == {"v_person1": RIGHT, "v_person2": LEFT}
     assert owners(name_people("v", [passer_by])) == {"v": passer_by}
+
+
+@pytest.mark.parametrize(
+    ("track_ids", "x_px", "owner"),
+    [
+        (["v_left", "v_right"], 300, "v_left"),
+        (["v_left", "v_right"], 320, "v_right"),
+        (["v", "v_right"], 300, "v"),
+        (["v", "v_left"], 400, "v"),
+    ],
+)
+def test_the_only_person_goes_to_the_track_of_their_half(track_ids: list[str], x_px: float, owner: str) -> None:
+    alone = person(x_px)
+    choices = assign_tracks(track_ids, [alone], 640)
+    assert choices[owner] == Choice(alone, Rule.HALF_OF_FRAME, None, 1.0, pytest.approx(abs(x_px / 320 - 1)))
+    (other,) = (choice for track_id, choice in choices.items() if track_id != owner)
+    assert other == Choice(None, Rule.NOBODY)
+
+
+def test_somebody_far_beyond_the_frame_is_no_more_than_certain() -> None:
+    choices = assign_tracks(["v_left", "v_right"], [person(1000)], 640)
+    assert choices["v_right"].side_margin == 1
+
+
+def test_people_with_half_as_many_faces_have_a_track_too() -> None:
+    people = [person(100, seen=range(10)), person(300, seen=range(5)), person(500, seen=range(4))]
+    assert owners(name_people("v", people)) == {"v_person1": people[0], "v_person2": people[1]}
+    assert name_people("v", []) == {"v": Choice(None, Rule.NOBODY)}

@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
-from model.scores.intervals import OFFICIAL_SUM, Interval, intervals, labelled_videos, official_sum, paired_differences
+from model.scores.intervals import (
+    OFFICIAL_SUM,
+    Interval,
+    intervals,
+    labelled_videos,
+    official_sum,
+    paired,
+    paired_differences,
+    spread,
+)
 from model.scores.metrics import scores
-from model.scores.tallies import Tallies, scores_of, tally
+from model.scores.tallies import Tallies, scores_by, scores_of, tally
 
 Columns = dict[str, NDArray[np.float64]]
 EDITION = Edition.ABAW_2020
@@ -229,3 +238,46 @@ def test_the_interval_holds_the_truth_about_19_times_in_20() -> None:
 
 def test_the_interval_of_a_few_videos_is_too_narrow() -> None:
     assert 0.6 < coverage(6) < 0.93
+
+
+def test_a_spread_has_the_quantile_of_students_t() -> None:
+    found = spread([1.0, 2.0, 3.0])
+    assert (found.mean, found.deviation) == (2, 1)
+    assert found.half_interval == pytest.approx(4.302653 / np.sqrt(3), abs=1e-6)
+
+
+def test_one_seed_has_no_spread() -> None:
+    found = spread([5.0])
+    assert found.mean == 5
+    assert np.isnan([found.deviation, found.half_interval]).all()
+
+
+def test_paired_differences_of_seeds_are_ours_less_theirs() -> None:
+    assert paired([1.0, 2.0, 6.0], [0.0, 2.0, 3.0]) == spread([1.0, 0.0, 3.0])
+
+
+def test_the_official_sum_takes_scores_that_are_missing_for_nothing() -> None:
+    assert official_sum({"ccc": 0.5, "expression": float("nan"), "f1_au1": 1.0}) == 0.5
+
+
+def test_scores_of_merged_groups_are_those_of_their_frames() -> None:
+    generator = np.random.default_rng(3)
+    predicted, truth = frames_of(generator, 60)
+    video_N = np.repeat(np.arange(3), 20)
+    tallies = tally(predicted, truth, EDITION, group_N=video_N, groups=("a_1", "a_2", "b"))
+    found = scores_by(tallies, ["a", "a", "b"])
+    assert list(found) == ["a", "b"]
+    for name, is_member_N in (("a", video_N < 2), ("b", video_N == 2)):
+        expected = scores(
+            rows(predicted, np.flatnonzero(is_member_N)), rows(truth, np.flatnonzero(is_member_N)), EDITION
+        )
+        assert found[name] == pytest.approx(expected, abs=1e-9)
+
+
+def test_videos_are_counted_by_the_rarer_part_of_each_task() -> None:
+    nothing = np.full(6, np.nan)
+    predicted, truth = frames_of(np.random.default_rng(4), 6, missing=0)
+    truth = dict.fromkeys(truth, nothing) | {"valence": truth["valence"], "arousal": truth["arousal"].copy()}
+    truth["arousal"][2:] = np.nan
+    videos = tally(predicted, truth, EDITION, group_N=np.repeat(np.arange(3), 2), groups=("a", "b", "c"))
+    assert labelled_videos(videos) == {Task.VA: 1}

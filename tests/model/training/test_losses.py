@@ -15,6 +15,7 @@ from data.labels import Task
 from model.network import Outputs
 from model.training.learning import TaskWeights
 from model.training.losses import (
+    Emphasis,
     action_units_loss,
     expression_loss,
     task_losses,
@@ -122,3 +123,53 @@ def test_a_missing_label_gives_its_prediction_exactly_no_gradient(seed: int, sha
         gradient = predicted.grad if predicted.grad is not None else torch.zeros_like(predicted)
         assert torch.isfinite(gradient).all()
         assert (gradient[target.isnan()] == 0).all()
+
+
+def value_of(loss: Tensor | None) -> float:
+    assert loss is not None
+    return loss.item()
+
+
+LOGITS_B2 = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
+"""Of two expressions; the probabilities are 3/4 and 1/4, and twice 1/2."""
+
+
+def test_a_smoothed_expression_label_gives_part_of_its_weight_to_all_classes() -> None:
+    loss = value_of(expression_loss(LOGITS_B2[:1], torch.tensor([0.0]), Emphasis(smoothing=0.2)))
+    assert loss == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))
+
+
+def test_the_weights_of_expressions_are_those_of_a_weighted_mean() -> None:
+    emphasis = Emphasis(class_weight_E=torch.tensor([1.0, 3.0]))
+    loss = value_of(expression_loss(LOGITS_B2, torch.tensor([0.0, 1.0]), emphasis))
+    assert loss == pytest.approx((-math.log(0.75) - 3 * math.log(0.5)) / 4)
+
+
+def test_the_share_of_a_class_is_added_to_its_logit() -> None:
+    emphasis = Emphasis(class_log_share_E=torch.tensor([0.2, 0.8]).log())
+    loss = value_of(expression_loss(LOGITS_B2[1:], torch.tensor([1.0]), emphasis))
+    assert loss == pytest.approx(-math.log(0.8))
+
+
+LOGITS_BU = torch.tensor([[math.log(4.0), 0.0]])
+"""Of two units; their probabilities are 4/5 and 1/2."""
+
+
+def test_a_smoothed_unit_label_moves_towards_one_half() -> None:
+    loss = value_of(action_units_loss(LOGITS_BU, torch.tensor([[1.0, 0.0]]), Emphasis(smoothing=0.2)))
+    assert loss == pytest.approx((-0.9 * math.log(0.8) - 0.1 * math.log(0.2) - math.log(0.5)) / 2)
+
+
+def test_the_weight_of_a_unit_counts_where_it_is_present() -> None:
+    emphasis = Emphasis(unit_weight_U=torch.tensor([3.0, 3.0]))
+    loss = value_of(action_units_loss(LOGITS_BU, torch.tensor([[1.0, 0.0]]), emphasis))
+    assert loss == pytest.approx((-3 * math.log(0.8) - math.log(0.5)) / 2)
+
+
+def test_the_emphasis_reaches_expressions_and_units() -> None:
+    outputs = Outputs(torch.zeros(1, 2), LOGITS_BU, LOGITS_B2[:1])
+    batch = _batch(torch.full((1, 2), NAN), torch.tensor([0.0]), torch.tensor([[1.0, 0.0]]))
+    emphasis = Emphasis(smoothing=0.2)
+    losses = task_losses(outputs, batch, emphasis)
+    assert losses[Task.EXPR].item() == value_of(expression_loss(LOGITS_B2[:1], batch.expression_B, emphasis))
+    assert losses[Task.AU].item() == value_of(action_units_loss(LOGITS_BU, batch.action_units_BU, emphasis))

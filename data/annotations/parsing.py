@@ -116,7 +116,7 @@ class _Allowed:
     highest: float
     missing: float
     is_whole: bool
-    said: str
+    expected: str
 
     def has(self, value: float) -> bool:
         is_valid = self.lowest <= value <= self.highest and not (self.is_whole and value % 1)
@@ -125,11 +125,11 @@ class _Allowed:
 
 def _allowed(task: Task, edition: Edition) -> _Allowed:
     if task is Task.VA:
-        return _Allowed(-1, 1, -5, False, "valence or arousal in [-1, 1] (or -5)")
+        return _Allowed(-1, 1, -5, False, "valence or arousal in [-1, 1], or -5 for missing")
     if task is Task.EXPR:
         last = len(EXPRESSIONS[edition]) - 1
-        return _Allowed(0, last, -1, True, f"expression from 0 to {last} (or -1)")
-    return _Allowed(0, 1, -1, True, "action unit, 0 or 1 (or -1)")
+        return _Allowed(0, last, -1, True, f"an expression from 0 to {last}, or -1 for missing")
+    return _Allowed(0, 1, -1, True, "an action unit, 0 or 1, or -1 for missing")
 
 
 def _are_allowed(values_NC: Floats, allowed: Sequence[_Allowed]) -> NDArray[np.bool_]:
@@ -185,10 +185,8 @@ def _problem_of(cells: Sequence[str], allowed: Sequence[_Allowed], named: bool) 
     if len(cells) != len(allowed) + named:
         return f"expected {len(allowed) + named} values, found {','.join(cells)[:80]!r}"
     for cell, of in zip(cells[named:], allowed, strict=True):
-        if not _is_number(cell):
-            return f"{cell[:80]!r} is not a number; correct the file"
-        if not of.has(float(cell)):
-            return f"{cell!r} is no {of.said}; mend the file"
+        if not _is_number(cell) or not of.has(float(cell)):
+            return f"expected {of.expected}, found {cell[:80]!r}"
     return None
 
 

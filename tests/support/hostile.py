@@ -158,14 +158,17 @@ def harmless_tree(root: Path, layout: Layout) -> Hostile:
     return tree
 
 
+_VA = r"expected valence or arousal in \[-1, 1\], or -5 for missing, found "
+_EXPRESSION = "expected an expression from 0 to [67], or -1 for missing, found "
+_UNIT = "expected an action unit, 0 or 1, or -1 for missing, found "
 REFUSED: Mapping[str, tuple[Task, bytes, str]] = {
-    "range": (Task.VA, b"valence,arousal\n0,0\n1.3,0\n", r"line 3: '1\.3' is no valence or arousal in \[-1, 1\]"),
-    "nan": (Task.VA, b"valence,arousal\nNaN,0\n", "line 2: 'NaN' is no valence"),
-    "infinite": (Task.VA, b"valence,arousal\n0,-inf\n", "line 2: '-inf' is no valence"),
-    "text": (Task.VA, b"valence,arousal\n0,x\n", "line 2: 'x' is not a number; correct the file"),
-    "digits": (Task.VA, b"valence,arousal\n0,0_1\n", "line 2: '0_1' is not a number"),
+    "range": (Task.VA, b"valence,arousal\n0,0\n1.3,0\n", rf"line 3: {_VA}'1\.3'"),
+    "nan": (Task.VA, b"valence,arousal\nNaN,0\n", f"line 2: {_VA}'NaN'"),
+    "infinite": (Task.VA, b"valence,arousal\n0,-inf\n", f"line 2: {_VA}'-inf'"),
+    "text": (Task.VA, b"valence,arousal\n0,x\n", f"line 2: {_VA}'x'"),
+    "digits": (Task.VA, b"valence,arousal\n0,0_1\n", f"line 2: {_VA}'0_1'"),
     "short": (Task.VA, b"valence,arousal\n0,0\n0\n", "line 3: expected 2 values, found '0'"),
-    "hole": (Task.VA, b"valence,arousal\n0,0\n0,\n", "line 3: '' is not a number"),
+    "hole": (Task.VA, b"valence,arousal\n0,0\n0,\n", f"line 3: {_VA}''"),
     "long": (Task.VA, b"valence,arousal\n0,0,0\n", "line 2: expected 2 values, found '0,0,0'"),
     "blank": (Task.VA, b"valence,arousal\r\n0,0\r\n\r\n0,0\r\n", "line 3: expected 2 values, found ''"),
     "empty": (Task.VA, b"", "line 1: expected the header 'valence,arousal', the file is empty; copy it again"),
@@ -178,10 +181,10 @@ REFUSED: Mapping[str, tuple[Task, bytes, str]] = {
     ),
     "only": (Task.VA, b"valence,arousal\n", "line 2: expected a row per frame, found none"),
     "names": (Task.VA, b"arousal,valence\n0,0\n", "line 1: expected the header 'valence,arousal' of edition"),
-    "class": (Task.EXPR, b"9\n", r"line 2: '9' is no expression from 0 to [67] \(or -1\)"),
-    "half": (Task.EXPR, b"0\n0.5\n", r"line 3: '0\.5' is no expression"),
-    "lone": (Task.EXPR, b"0\n\n0\n", "line 3: '' is not a number"),
-    "unit": (Task.AU, b"0.5", r"line 2: '0\.5' is no action unit, 0 or 1 \(or -1\)"),
+    "class": (Task.EXPR, b"9\n", f"line 2: {_EXPRESSION}'9'"),
+    "half": (Task.EXPR, b"0\n0.5\n", rf"line 3: {_EXPRESSION}'0\.5'"),
+    "lone": (Task.EXPR, b"0\n\n0\n", f"line 3: {_EXPRESSION}''"),
+    "unit": (Task.AU, b"0.5", rf"line 2: {_UNIT}'0\.5'"),
 }
 """Damage that is refused: the file, and what must be said. Of EXPR and AU only the rows, since headers differ."""
 

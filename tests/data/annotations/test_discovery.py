@@ -100,6 +100,7 @@ def test_the_edition_is_recognised_and_says_by_what(tmp_path: Path, layout: Layo
         ("ABAW8 annotations", "2022"),
         ("second abaw", "2021"),
         ("ABAW 2021", "2021"),
+        ("ABAW2020", "2020"),
         ("1st ABAW", "2020"),
         ("CVPR_2022_6th_ABAW", "2022"),
     ],
@@ -108,6 +109,13 @@ def test_valence_alone_is_told_by_the_folder(make_tree: MakeTree, folder: str, e
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / folder)
     assert discover(root).edition == edition
+    (root / folder / "VA_Set").rename(root / "VA_Set")
+    (root / folder).rename(root / "more")
+    (root / "more" / folder / "texts").mkdir(parents=True)
+    (root / "VA_Set").rename(root / "more" / folder / "texts" / "VA_Set")
+    assert discover(root).edition == edition
+    shutil.move(root / "more" / folder / "texts", root / folder)
+    shutil.rmtree(root / "more")
     renamed = root.rename(root.with_name(folder))
     (renamed / folder).rename(renamed / "annotations")
     assert discover(renamed).edition == edition
@@ -117,7 +125,7 @@ def test_a_mixed_tree_is_refused_with_all_that_was_seen(make_tree: MakeTree) -> 
     root = make_tree({"AU_Set/Training_Set/107": [AU_ROW], "VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / "Third ABAW Annotations")
     message = (
-        r"cannot recognise the edition: the files fit no edition; set ingest\.edition.* Seen: "
+        r"cannot recognise the edition: the files fit no edition; set ingest\.edition.* Found: "
         r"AU header with 8 names \(1 file, such as Third ABAW Annotations/AU_Set/Training_Set/107\.txt\): 2020; .*"
         r"folder 'Third ABAW Annotations' \(2 files, .*\): 2022"
     )

@@ -11,7 +11,7 @@ from support.hostile import DAMAGE, Row, cells, num_values, render
 
 from data.annotations.editions import header_of
 from data.annotations.findings import Kind
-from data.annotations.mtl import parse_mtl, split_of
+from data.annotations.mtl import parse_mtl, split_of, tracks_in
 from data.labels import EXPRESSIONS, Edition, Split, Task
 
 EDITION = Edition.ABAW_2022
@@ -64,11 +64,11 @@ def row(picture: str = "107/00001.jpg", *, va: str = "0,0", expression: str = "0
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([row(va="1.3,0")], r"line 2: '1\.3' is no valence or arousal"),
-        ([row(), row(va="0,nan")], "line 3: 'nan' is no valence"),
-        ([row(expression="8")], r"line 2: '8' is no expression from 0 to 7 \(or -1\)"),
-        ([row(units="0.5")], r"line 2: '0\.5' is no action unit"),
-        ([row(units="")], "line 2: '' is not a number"),
+        ([row(va="1.3,0")], r"line 2: expected valence or arousal in .*, found '1\.3'"),
+        ([row(), row(va="0,nan")], "line 3: expected valence or arousal in .*, found 'nan'"),
+        ([row(expression="8")], "line 2: expected an expression from 0 to 7, or -1 for missing, found '8'"),
+        ([row(units="0.5")], r"line 2: expected an action unit, .*, found '0\.5'"),
+        ([row(units="")], "line 2: expected an action unit, .*, found ''"),
         ([row(), "", row()], "line 3: expected 16 values, found ''"),
         ([row()[:-2]], "line 2: expected 16 values"),
         ([row(picture="00001.jpg")], r"line 2: expected a picture such as 'video59_right/00001\.jpg', found '00001"),
@@ -115,8 +115,22 @@ def test_a_missing_value_beside_a_value_is_a_contradiction() -> None:
         ("validation_set_annotations_22.txt", Split.VALIDATION),
         ("MTL_train_set.txt", Split.TRAIN),
         ("readme.txt", None),
+        ("trainers.txt", None),
     ],
 )
 def test_the_name_says_the_split(tmp_path: Path, name: str, split: Split | None) -> None:
     (tmp_path / name).write_text("")
     assert split_of(tmp_path / name) is split
+
+
+@pytest.mark.parametrize(
+    ("name", "split"), [("my_train_list.txt", Split.TRAIN), ("my_val_list.txt", Split.VALIDATION), ("labels.txt", None)]
+)
+def test_a_file_with_the_header_has_the_split_of_its_name(tmp_path: Path, name: str, split: Split | None) -> None:
+    (tmp_path / name).write_text(header_of("mtl", EDITION) + "\n")
+    assert split_of(tmp_path / name) is split
+
+
+def test_the_tracks_of_a_list_come_after_its_header_and_before_the_first_slash(tmp_path: Path) -> None:
+    (tmp_path / "train_set.txt").write_text("a/header\n107/00001.jpg,0\nvideo5/x/00002.jpg\n107/00003.jpg\nnothing\n")
+    assert tracks_in(tmp_path / "train_set.txt") == ("107", "video5")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
 
+from data.annotations.editions import header_of
 from data.annotations.findings import Kind
 from data.annotations.parsing import Floats, Text, open_text, read_rows
 from data.labels import EXPRESSIONS, Edition, Task
@@ -123,3 +124,10 @@ def test_expressions_under_the_header_of_another_edition_are_counted() -> None:
 def test_all_bad_lines_of_a_file_are_told_at_once() -> None:
     _, text = parse(b"valence,arousal\n0,0\n2,0\n0,0\nx,0\n", Task.VA)
     assert [problem.split(":")[0] for problem in text.problems] == ["line 3", "line 5"]
+
+
+@pytest.mark.parametrize(("task", "cell"), [(Task.VA, "-1.5"), (Task.VA, "1.01"), (Task.AU, "2"), (Task.EXPR, "-2")])
+def test_a_value_just_beyond_its_range_is_refused(task: Task, cell: str) -> None:
+    row = ",".join([cell, *["0"] * (num_values(task, Edition.ABAW_2020) - 1)])
+    _, text = parse(f"{header_of(task, Edition.ABAW_2020)}\n{row}\n".encode(), task)
+    assert [problem.rpartition("found ")[2] for problem in text.problems] == [repr(cell)]

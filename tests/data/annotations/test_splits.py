@@ -136,3 +136,18 @@ def test_a_drawn_split_has_the_share_asked_for_in_every_combination_of_tasks() -
     assert splits == subject_disjoint(
         dict(reversed(official.items())), videos_of(official), seed=3, validation_share=0.2
     )
+
+
+def test_which_recordings_a_seed_draws_is_frozen() -> None:
+    """Another draw would move the people of every data set with these splits from one side to the other."""
+    official = {(str(number), task): TRAIN for number in range(12) for task in (Task.VA, Task.AU)[: 1 + number % 2]}
+
+    def drawn(names: range, seed: int, share: float) -> list[int]:
+        of_these = {key: split for key, split in official.items() if int(key[0]) in names}
+        splits = subject_disjoint(of_these, videos_of(of_these), seed=seed, validation_share=share)
+        return sorted({int(track_id) for (track_id, _), split in splits.items() if split is VALIDATION})
+
+    assert drawn(range(12), 3, 0.25) == [1, 4, 8]
+    assert drawn(range(12), 4, 0.25) == [0, 4, 9]
+    assert drawn(range(4), 1, 0.01) == [1]
+    assert drawn(range(4), 1, 0.99) == [0, 1, 3]

@@ -236,3 +236,40 @@ def test_the_constant_guess_is_learned_from_the_training_labels() -> None:
     expected = {"ccc": 0, "f1_happiness": 2 / 5, "expression_macro_f1": 2 / 35, "f1_au1": 2 / 5, "f1_au2": 0}
     assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-12)
     assert result["action_units_accuracy"] == pytest.approx((1 + 4) / 8)
+
+
+def test_batch_averages_by_hand() -> None:
+    """One batch; of four expressions two are predicted and labelled right, and two units have an F1 of 1 and 2/3."""
+    truth = _columns(valence=[0, 1, 0, 1], expression=[0, 1, 2, 2], au1=[1, 0, 1, 0], au2=[1, 1, 0, NAN])
+    predicted = _columns(valence=[0, 1, NAN, 1], expression=[0, 1, 3, 3], au1=[1, 0, 1, 0], au2=[1, 0, 0, 1])
+    averaged = batch_averaged_scores(predicted, truth, Edition.ABAW_2020)
+    assert averaged["batch_averaged_ccc_valence"] == pytest.approx(1)
+    assert averaged["batch_averaged_expression_macro_f1"] == pytest.approx((1 + 1 + 0 + 0) / 4)
+    assert averaged["batch_averaged_action_units_mean_f1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_batches_are_drawn_by_their_seed_and_hold_80_frames() -> None:
+    generator = np.random.default_rng(2)
+    truth = _columns(num_frames=160, expression=generator.integers(0, 7, 160).tolist())
+    predicted = _columns(num_frames=160, expression=generator.integers(0, 7, 160).tolist())
+    averaged = batch_averaged_scores(predicted, truth, Edition.ABAW_2020)
+    assert averaged == batch_averaged_scores(predicted, truth, Edition.ABAW_2020, batch_size=80, seed=0)
+    assert averaged != batch_averaged_scores(predicted, truth, Edition.ABAW_2020, seed=1)
+    order_N = np.random.default_rng(0).permutation(160)
+    halves = [
+        batch_averaged_scores(
+            {name: column[rows] for name, column in predicted.items()},
+            {name: column[rows] for name, column in truth.items()},
+            Edition.ABAW_2020,
+        )["batch_averaged_expression_macro_f1"]
+        for rows in (order_N[:80], order_N[80:])
+    ]
+    assert averaged["batch_averaged_expression_macro_f1"] == pytest.approx(sum(halves) / 2)
+
+
+def test_the_constant_guess_of_valence_is_the_mean_and_of_a_unit_whether_it_occurs() -> None:
+    training = _columns(valence=[0.2, 0.4, NAN, 0.3], au1=[0, 1, 0, 0], au2=[0, 0, 0, NAN])
+    truth = _columns(valence=[0, 1, 0, 1], au1=[1, 0, 0, NAN], au2=[1, 0, 0, 0])
+    result = constant_guess(training, truth, Edition.ABAW_2020)
+    assert (result["f1_au1"], result["f1_au2"]) == (pytest.approx(1 / 2), 0)
+    assert result["action_units_accuracy"] == pytest.approx((1 + 3) / 7)

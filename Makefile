@@ -2,12 +2,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check lint mutants install lock
+.PHONY: demo test check lint mutants browser install lock
 
 demo: install        ## raw synthetic videos to a registered model and SQL over its predictions
 	$(BIN)/mtanet demo
 
-test: install        ## makes what it needs and runs every test
+test: install browser ## makes what it needs and runs every test
 	$(BIN)/python -m pytest
 
 check: lint          ## style, types and the fast tests
@@ -22,6 +22,11 @@ mutants: install     ## small changes of the formulas and of index arithmetic: d
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	$(BIN)/mutmut export-cicd-stats
 	@$(BIN)/python -c 'import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); n = s["killed"] + s["timeout"]; print(f"noticed {n} of {s[\"total\"]}: {n / s[\"total\"]:.1%}")'
+
+browser:             ## Chromium, in which a test opens MLflow's pages
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } \
+	|| echo "No Chromium: the test of MLflow's pages is skipped. Install it with: sudo apt-get install chromium"
 
 install: $(VENV)/.installed
 

@@ -19,7 +19,7 @@ SERVER_ENDS = "MTANET_SERVER_ENDS"
 """Environment variable that is set where Prefect's server ends with the command, and its pages with it."""
 VIEW_NAME = "Settings and scores"
 SCORES = ("final/ccc", "final/expression", "final/action_units", "final/total")
-KNOBS = (
+SETTINGS = (
     "train.learning_rate",
     "train.batch_size",
     "train.epochs",
@@ -59,7 +59,7 @@ def experiment_tags(now_ms: int) -> dict[str, str]:
 
 
 def _state() -> dict[str, object]:
-    columns = (*(f"metrics.`{name}`" for name in SCORES), *(f"params.`{name}`" for name in KNOBS))
+    columns = (*(f"metrics.`{name}`" for name in SCORES), *(f"params.`{name}`" for name in SETTINGS))
     return {
         "searchFilter": "",
         "orderByKey": f"metrics.`{SCORES[-1]}`",
@@ -75,7 +75,7 @@ def _state() -> dict[str, object]:
             ),
         ],
         "compareRunCharts": [
-            _chart("PARALLEL", selectedParams=KNOBS, selectedMetrics=SCORES, showAllRuns=False),
+            _chart("PARALLEL", selectedParams=SETTINGS, selectedMetrics=SCORES, showAllRuns=False),
             _chart("BAR", metricKey=SCORES[-1]),
             _chart(
                 "DIFFERENCE",

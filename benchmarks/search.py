@@ -75,14 +75,14 @@ HEADER = f"{'':34} faces  miss other inter          px     crop px     % eyes   
 
 
 def search(video: Path, *, every: int, adaptive: bool, pool: ThreadPoolExecutor) -> list[Seen]:
-    knobs = Search(detect_every=every, adaptive_size=adaptive)
-    detector = FaceDetector(device="cpu", min_score=knobs.min_score, detection_size=knobs.detection_size)
+    config = Search(detect_every=every, adaptive_size=adaptive)
+    detector = FaceDetector(device="cpu", min_score=config.min_score, detection_size=config.detection_size)
     facts = probe(video)
     window = window_frames(facts.width_px, facts.height_px, at_least=every)
     chunks = read_frames(video, device="cpu", decoder="pyav", chunk=window)
     return [
         seen
-        for _, of_chunk in search_frames(chunks, detector, knobs, part_frames=PART_FRAMES, pool=pool)
+        for _, of_chunk in search_frames(chunks, detector, config, part_frames=PART_FRAMES, pool=pool)
         for seen in of_chunk
     ]
 

@@ -50,9 +50,9 @@ def train_mtanet(
     A failed video is skipped, and reported in the log, the report and the run; training uses the others.
     """
     check_store(machine.store)
-    knobs = load_experiment(experiment) if isinstance(experiment, str) else experiment
-    dataset = ingest_what_can_be(knobs, machine)
-    model = train_model(knobs, dataset, machine)
+    config = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    dataset = ingest_what_can_be(config, machine)
+    model = train_model(config, dataset, machine)
     predict_dataset(model, dataset, machine)
     evaluation = evaluate(model, dataset, Split.VALIDATION, machine)
     verdict = choose_champion(evaluation, dataset, machine)
@@ -63,17 +63,17 @@ def train_mtanet(
     return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)
 
 
-def ingest_what_can_be(knobs: Experiment, machine: MachineConfig) -> Dataset:
+def ingest_what_can_be(config: Experiment, machine: MachineConfig) -> Dataset:
     """The experiment's data set, of the videos that did not fail."""
     try:
-        return ingest_aff_wild2(data_of(knobs, machine), machine)
+        return ingest_aff_wild2(data_of(config, machine), machine)
     except FailedVideosError as error:
         return error.dataset
 
 
-def data_of(knobs: Experiment, machine: MachineConfig) -> IngestConfig:
+def data_of(config: Experiment, machine: MachineConfig) -> IngestConfig:
     """The settings of the experiment's data: the synthetic sample, made if it is missing, or `ingest.root`."""
-    if knobs.sample is None:
-        return knobs.ingest
-    root = make_sample(knobs.sample, machine)
-    return knobs.ingest.model_copy(update={"root": root, "name": knobs.ingest.name or "sample"})
+    if config.sample is None:
+        return config.ingest
+    root = make_sample(config.sample, machine)
+    return config.ingest.but(root=root, name=config.ingest.name or "sample")

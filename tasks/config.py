@@ -153,13 +153,13 @@ def load_experiment(name: str) -> Experiment:
         raise ValueError(f"{path}: {_problems(error)}") from error
 
 
-def with_knobs(knobs: AnySettings, settings: Sequence[str]) -> AnySettings:
+def with_settings(config: AnySettings, settings: Sequence[str]) -> AnySettings:
     """A copy with some settings changed, as in `train.epochs=3`; values as in TOML, or a bare word.
 
     Raises:
         ValueError: A setting has no `=`, has an unknown name, or an invalid value.
     """
-    values: dict[str, Any] = knobs.model_dump()
+    values: dict[str, Any] = config.model_dump()
     for setting in settings:
         name, is_given, value = setting.partition("=")
         if not is_given:
@@ -171,7 +171,7 @@ def with_knobs(knobs: AnySettings, settings: Sequence[str]) -> AnySettings:
             group = group[key]
         group[last] = _value(value.strip())
     try:
-        return type(knobs).model_validate(values)
+        return type(config).model_validate(values)
     except ValidationError as error:
         raise ValueError(_problems(error)) from error
 

@@ -40,7 +40,7 @@ class TaskLabels:
     values_NC: Floats
 
 
-@dataclass(frozen=True)
+@dataclass
 class Labels:
     """The content of all annotation files under a root."""
 

@@ -17,7 +17,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 CROP_SUFFIXES = (".jpg", ".jpeg")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Listing:
     """Paths below a root, in order of their names; videos and crops by name, since a name may come twice."""
 

@@ -37,7 +37,7 @@ class TrackRows:
     values_NC: Floats
 
 
-@dataclass(frozen=True)
+@dataclass
 class MtlLabels:
     tracks: dict[str, TrackRows]
     text: Text

@@ -51,7 +51,7 @@ class _Known:
     """Detection size for the next frames."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Window:
     """The frames of a window and their detection passes."""
 

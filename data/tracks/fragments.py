@@ -56,7 +56,7 @@ class Face(NamedTuple):
         return math.sqrt(self.w_px * self.h_px)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fragment:
     """Consecutive faces of one person."""
 

@@ -61,12 +61,12 @@ def train(
 ) -> None:
     """Run an experiment from its videos to a registered, scored model and its predictions."""
     from flows.command.show import print_trained
-    from tasks.config import load_experiment, with_knobs
+    from tasks.config import load_experiment, with_settings
 
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
-    knobs = with_knobs(load_experiment(experiment), given)
+    config = with_settings(load_experiment(experiment), given)
     machine = machine_of(store, device, workers)
-    as_team(machine, lambda: print_trained(_train(knobs, machine), out))
+    as_team(machine, lambda: print_trained(_train(config, machine), out))
 
 
 @app.command()
@@ -80,13 +80,13 @@ def ablate(
     workers: Workers = CORES,
 ) -> None:
     """Train a recipe without each of its parts, and the paper's, from several seeds: one table of what each brings."""
-    from tasks.config import load_experiment, with_knobs
+    from tasks.config import load_experiment, with_settings
 
-    knobs = with_knobs(load_experiment(experiment), set_ or [])
+    config = with_settings(load_experiment(experiment), set_ or [])
     with prefect(store):
         from flows.ablate import ablate_mtanet
 
-        table = ablate_mtanet(knobs, seeds, machine_of(store, device, workers), only)
+        table = ablate_mtanet(config, seeds, machine_of(store, device, workers), only)
     out.print(f"ablation: {table}")
 
 
@@ -101,11 +101,11 @@ def sample(
     """Render a synthetic sample in Aff-Wild2's layout."""
     from tasks.config import SampleConfig
 
-    knobs = SampleConfig(clips=clips, seconds=seconds, seed=seed)
+    config = SampleConfig(clips=clips, seconds=seconds, seed=seed)
     with prefect(store):
         from tasks.ingest.sample import make_sample
 
-        folder = make_sample(knobs, machine_of(store, "auto", workers))
+        folder = make_sample(config, machine_of(store, "auto", workers))
     out.print(f"synthetic sample: {folder}")
 
 
@@ -120,13 +120,13 @@ def ingest(
     workers: Workers = CORES,
 ) -> None:
     """Videos to face shards, annotations to labels aligned with them."""
-    from tasks.config import IngestConfig, with_knobs
+    from tasks.config import IngestConfig, with_settings
 
-    knobs = with_knobs(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
+    config = with_settings(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
     with prefect(store):
         from flows.ingest import ingest_aff_wild2
 
-        dataset = ingest_aff_wild2(knobs, machine_of(store, device, workers))
+        dataset = ingest_aff_wild2(config, machine_of(store, device, workers))
     out.print(f"data set {dataset.name}: {len(dataset.videos)} videos, edition {dataset.edition}")
 
 

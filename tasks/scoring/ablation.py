@@ -61,27 +61,28 @@ SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action unit
 @dataclass(frozen=True)
 class Variant:
     name: str
-    knobs: TrainConfig
+    config: TrainConfig
 
 
 def variants(recipe: TrainConfig, strong: TrainConfig) -> list[Variant]:
     """The recipe; it without each of its parts; with each of `OPTIONS`; with the amounts of `strong`; the paper's."""
     paper = TrainConfig()
     found = [Variant(RECIPE, recipe)]
-    for part, knobs in PARTS.items():
-        as_in_paper = {knob: getattr(paper, knob) for knob in knobs}
-        if any(getattr(recipe, knob) != value for knob, value in as_in_paper.items()):
+    for part, config in PARTS.items():
+        as_in_paper = {setting: getattr(paper, setting) for setting in config}
+        if any(getattr(recipe, setting) != value for setting, value in as_in_paper.items()):
             found.append(Variant(f"without {part}", _with_rate(recipe, as_in_paper)))
     for option, changes in OPTIONS.items():
-        if any(getattr(recipe, knob) != value for knob, value in changes.items()):
-            found.append(Variant(f"with {option}", recipe.model_copy(update=changes)))
+        if any(getattr(recipe, setting) != value for setting, value in changes.items()):
+            found.append(Variant(f"with {option}", recipe.but(**changes)))
     as_in_strong, as_in_paper = (
-        {knob: getattr(other, knob) for knobs in PARTS.values() for knob in knobs} for other in (strong, paper)
+        {setting: getattr(other, setting) for config in PARTS.values() for setting in config}
+        for other in (strong, paper)
     )
-    found.append(Variant(STRONG, recipe.model_copy(update=as_in_strong)))
-    faster = recipe.model_copy(update={**as_in_paper, "learning_rate": SGD_RATE})
+    found.append(Variant(STRONG, recipe.but(**as_in_strong)))
+    faster = recipe.but(**{**as_in_paper, "learning_rate": SGD_RATE})
     found.append(Variant(f"{PAPER}, learning rate {SGD_RATE:g}", faster))
-    found.append(Variant(PAPER, recipe.model_copy(update=as_in_paper)))
+    found.append(Variant(PAPER, recipe.but(**as_in_paper)))
     return found
 
 
@@ -152,13 +153,13 @@ def _trained(
     shown: Stage,
 ) -> Mapping[str, float]:
     """The official scores of a variant from a seed: trained, or found."""
-    knobs = variant.knobs.model_copy(update={"seed": seed})
+    config = variant.config.but(seed=seed)
     name = f"{variant.name}, seed {seed}"
-    key = digest("ablation", parent_id, training_digest(knobs, dataset, machine.store))
+    key = digest("ablation", parent_id, training_digest(config, dataset, machine.store))
     scores = tracking.finished_metrics(machine.store, key)
     if not scores:
         shown.say("ablation: %s", name)
-        changed = experiment.model_copy(update={"train": knobs})
+        changed = experiment.but(train=config)
         with tracking.open_run(
             machine.store,
             experiment=mlflow_experiment(dataset, machine.store),
@@ -169,7 +170,7 @@ def _trained(
             parent_id=parent_id,
         ) as run_id:
             tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
-            record = run_epochs(knobs, dataset, machine, run_id, name=name)
+            record = run_epochs(config, dataset, machine, run_id, name=name)
             known = [score for score in SCORES if f"validation/{score}" in record]  # a data set may lack a task
             scores = {f"final/{score}": record[f"validation/{score}"] for score in known}
             tracking.log_scores(machine.store, run_id, {**scores, "final/images_per_s": record["images_per_s"]})
@@ -179,7 +180,7 @@ def _trained(
 def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
     """Sets a learning rate that works in few steps if the paper's optimiser replaces another."""
     rate = {"learning_rate": SGD_RATE} if changes.get("optimiser", recipe.optimiser) != recipe.optimiser else {}
-    return recipe.model_copy(update={**changes, **rate})
+    return recipe.but(**changes, **rate)
 
 
 def markdown(
@@ -190,16 +191,16 @@ def markdown(
     only: str = "",
 ) -> Iterator[str]:
     """The lines of the table: for each variant, mean and spread of the scores, and the difference from the recipe."""
-    knobs = experiment.train
+    config = experiment.train
     yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
     yield ""
     some = f" --only '{only}'" if only else ""
     trained = f"trained from {num_seeds} seed{'s' if num_seeds > 1 else ''}"
     yield (
         f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}{some}`: each variant {trained}, with the "
-        f"same network (width {knobs.width}, layers {list(knobs.layers)}), {knobs.epochs} epochs of the same frames "
-        f"(one in {knobs.frame_step}) and batches of {knobs.batch_size}. Official scores of validation, of the "
-        f"{knobs.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
+        f"same network (width {config.width}, layers {list(config.layers)}), {config.epochs} epochs of the same frames "
+        f"(one in {config.frame_step}) and batches of {config.batch_size}. Official scores of validation, of the "
+        f"{config.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
         "whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
     )
     yield ""

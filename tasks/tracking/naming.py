@@ -33,19 +33,21 @@ def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
             because it has no file in `flows/experiments/`.
     """
     is_ours = (EXPERIMENTS / f"{experiment.name}.toml").is_file()
-    usual = {name: str(value) for name, value in _knobs(load_experiment(experiment.name)).items()} if is_ours else first
+    usual = (
+        {name: str(value) for name, value in _settings(load_experiment(experiment.name)).items()} if is_ours else first
+    )
     set_otherwise = (
         f"{name.removeprefix('train.')}={_said(value)}"
-        for name, value in _knobs(experiment).items()
+        for name, value in _settings(experiment).items()
         if name not in PLACES and usual.get(name, str(value)) != str(value)
     )
     return " ".join([experiment.name, *set_otherwise])
 
 
-def _knobs(experiment: Experiment) -> dict[str, object]:
+def _settings(experiment: Experiment) -> dict[str, object]:
     """Fills in a default temporal head if there is none, so that the name lists only what differs from the default."""
     temporal = experiment.temporal or TemporalConfig()
-    every = experiment.model_copy(update={"temporal": temporal}).model_dump(mode="json")
+    every = experiment.but(temporal=temporal).model_dump(mode="json")
     return {"temporal": None if experiment.temporal is None else {}, **flatten(every)}
 
 

@@ -161,10 +161,10 @@ def run_page(store: Path, run_id: str) -> str:
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?{AS_TRAINING}"
 
 
-def flatten(knobs: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Flattens nested settings: `{"train": {"width": 64}}` becomes `{"train.width": 64}`."""
     flat: dict[str, object] = {}
-    for name, value in knobs.items():
+    for name, value in config.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return flat
 

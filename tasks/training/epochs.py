@@ -31,16 +31,16 @@ VERSION = 3
 """Raised when the same settings and data train a different network."""
 
 
-def training_digest(knobs: TrainConfig, dataset: Dataset, store: Path) -> str:
+def training_digest(config: TrainConfig, dataset: Dataset, store: Path) -> str:
     """Identifies a training and its folder in `store/models`. Pretrained weights count by content, not by path.
 
     Raises:
         ValueError: The file of pretrained weights is missing.
     """
-    settings = knobs.model_dump(mode="json")
-    if knobs.pretrained is not None:
-        settings["pretrained"] = file_hash(knobs.pretrained, store)
-    return digest("training", VERSION, settings, dataset.digest)
+    values = config.model_dump(mode="json")
+    if config.pretrained is not None:
+        values["pretrained"] = file_hash(config.pretrained, store)
+    return digest("training", VERSION, values, dataset.digest)
 
 
 def cores() -> int:
@@ -54,34 +54,34 @@ def use_all_cores() -> None:
 
 
 def run_epochs(
-    knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
+    config: TrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
 ) -> Record:
     """Trains in the training's folder and logs each epoch to a run once; returns the metrics of the model's epoch.
 
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
-    key = training_digest(knobs, dataset, machine.store)
+    key = training_digest(config, dataset, machine.store)
     logged = tracking.logged_steps(machine.store, run_id, "train/loss")
     with (
         hold(machine.store, f"models-{key}", what="this training"),
-        stage("training", knobs.epochs, "epochs") as shown,
+        stage("training", config.epochs, "epochs") as shown,
     ):
         # Only after no other run writes there, because the other processes of a team start at once.
-        broadcast_job((knobs, dataset, machine, key))
+        broadcast_job((config, dataset, machine, key))
         records: list[Record] = []
 
         def show(epoch: int, batch: int, batches: int) -> None:
             shown.set(epoch, note=f"batch {batch} of {batches}")
 
-        for record in _epochs(knobs, dataset, machine, key, name, show):
+        for record in _epochs(config, dataset, machine, key, name, show):
             epoch = len(records)
             records.append(record)
             if epoch not in logged:
                 tracking.log_epoch(machine.store, run_id, epoch, record)
-                shown.say("%s, epoch %d of %d: %s", name, epoch + 1, knobs.epochs, _sentence(record))
+                shown.say("%s, epoch %d of %d: %s", name, epoch + 1, config.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
-    return records[kept_epoch(records, knobs)]
+    return records[kept_epoch(records, config)]
 
 
 def follow() -> None:
@@ -92,7 +92,7 @@ def follow() -> None:
 
 
 def _epochs(
-    knobs: TrainConfig,
+    config: TrainConfig,
     dataset: Dataset,
     machine: MachineConfig,
     key: str,
@@ -100,44 +100,44 @@ def _epochs(
     progress: Progress | None = None,
 ) -> Iterator[Record]:
     use_all_cores()
-    training, validation = (split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
+    training, validation = (split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
     log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
-    architecture = knobs.part(Architecture)
-    trunk, pretrained = _pretrained(knobs, architecture)
+    architecture = config.part(Architecture)
+    trunk, pretrained = _pretrained(config, architecture)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
         machine.store / "models" / key,
         training,
         validation,
         architecture=architecture,
-        learning=knobs,
-        augment=knobs if knobs.is_on else None,
+        learning=config,
+        augment=config if config.is_on else None,
         machine=Machine(device=resolve_device(machine.device), threads=cores()),
         trunk=trunk,
-        about={**about, "knobs": knobs.model_dump(mode="json")},
+        about={**about, "knobs": config.model_dump(mode="json")},
         progress=progress,
     )
 
 
 def _pretrained(
-    knobs: TrainConfig, architecture: Architecture
+    config: TrainConfig, architecture: Architecture
 ) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
     """The trunk to start from, and what to remember of it."""
-    if knobs.pretrained is None:
+    if config.pretrained is None:
         return None, None
-    trunk = load_trunk(knobs.pretrained, architecture)
+    trunk = load_trunk(config.pretrained, architecture)
     left = ", ".join(trunk.left) or "nothing"
-    log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), knobs.pretrained, trunk.naming, left)
+    log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), config.pretrained, trunk.naming, left)
     return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}
 
 
-def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+def split_frames(config: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
     """The labelled frames of a split, as the settings want them.
 
     Raises:
         ValueError: There are none.
     """
-    shuffled = knobs.shuffle_labels and split is Split.TRAIN
+    shuffled = config.shuffle_labels and split is Split.TRAIN
     labels_file = dataset.labels_file(machine.store)
     assert dataset.edition is not None, "a data set with labels knows their edition"
     return labelled_frames(
@@ -145,8 +145,8 @@ def split_frames(knobs: TrainConfig, dataset: Dataset, machine: MachineConfig, s
         labels_file,
         split=split,
         edition=dataset.edition,
-        frame_step=knobs.frame_step,
-        shuffle_labels_seed=knobs.seed if shuffled else None,
+        frame_step=config.frame_step,
+        shuffle_labels_seed=config.seed if shuffled else None,
     )
 
 

@@ -14,7 +14,6 @@ from data.store.catalogue import Dataset
 from data.store.shards import digest, parquet_files, write_file
 from data.video.frames import resolve_device
 from model.inference import place
-from model.network import MTANet
 from model.temporal import features
 from model.temporal.checkpoint import Record
 from model.temporal.features import keep_features, read_features
@@ -52,9 +51,9 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
         checkpoint = load_checkpoint(folder / MODEL)
         network = place(checkpoint.network, device).eval()
         # The network may have trained on every k-th frame only; the head uses all frames.
-        knobs = experiment.train.but(frame_step=1)
-        frames = {split: split_frames(knobs, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
-        kept = _keep_features(trained, network, frames.values(), dataset, machine)
+        config = experiment.train.but(frame_step=1)
+        frames = {split: split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
+        kept = _keep_features(trained, frames.values(), dataset, machine)
         training, validation = (
             labelled_tracks(found, lambda track_id: read_features(kept[track_id], track_id))
             for found in frames.values()
@@ -85,9 +84,11 @@ def _copy_network(trained: Path, folder: Path) -> None:
 
 
 def _keep_features(
-    trained: str, network: MTANet, parts: Iterable[LabelledFrames], dataset: Dataset, machine: MachineConfig
+    trained: str, parts: Iterable[LabelledFrames], dataset: Dataset, machine: MachineConfig
 ) -> dict[str, Path]:
-    """The folder with the features of each track that has labelled frames; computed for its video if missing."""
+    """The folder with the trained network's features of each track that has labelled frames; computed if missing."""
+    device = resolve_device(machine.device)
+    network = place(load_checkpoint(machine.store / "models" / trained / MODEL).network, device).eval()
     wanted = {part.track_ids[track_index] for part in parts for track_index in np.unique(part.track_index_N)}
     videos = [video for video in dataset.videos if wanted.intersection(video.tracks)]
     folders: dict[str, Path] = {}
@@ -95,7 +96,6 @@ def _keep_features(
         for video in videos:
             folder = machine.store / "features" / digest("features", features.VERSION, trained, video.faces)
             files = parquet_files(machine.store / "faces" / video.faces)
-            device = resolve_device(machine.device)
             found = keep_features(folder, network, files, store=machine.store, device=device, threads=cores())
             shown.count(found)
             shown.advance()

@@ -28,7 +28,7 @@ from tasks.config import (
     MachineConfig,
     TrainConfig,
     load_experiment,
-    with_knobs,
+    with_settings,
 )
 from tasks.ingest.failures import FailedVideosError
 from tasks.tracking import registry
@@ -54,8 +54,8 @@ def test_the_names_in_the_prefect_form_are_the_experiment_files() -> None:
 
 
 def test_the_paper_experiment_is_the_method_as_it_is() -> None:
-    knobs = Experiment.model_validate({"name": "paper", **tomllib.loads((EXPERIMENTS / "paper.toml").read_text())})
-    assert knobs.train == TrainConfig()
+    config = Experiment.model_validate({"name": "paper", **tomllib.loads((EXPERIMENTS / "paper.toml").read_text())})
+    assert config.train == TrainConfig()
 
 
 def test_a_model_is_registered_scored_and_champion(trained: Trained, machine: MachineConfig) -> None:
@@ -106,7 +106,7 @@ def test_the_scores_in_sql_are_those_of_the_run(trained: Trained, machine: Machi
     assert row["ccc"] == pytest.approx(found["ccc_valence"], abs=1e-9)
 
 
-def test_the_run_has_its_knobs_losses_pictures_and_data(trained: Trained, machine: MachineConfig) -> None:
+def test_the_run_has_its_settings_losses_pictures_and_data(trained: Trained, machine: MachineConfig) -> None:
     client = tracking.connect(machine.store)
     run = client.get_run(trained.model.run_id)
     assert run.data.params["train.width"] == "8"
@@ -132,7 +132,7 @@ def test_a_second_run_does_nothing(trained: Trained, machine: MachineConfig) -> 
 
 @pytest.mark.usefixtures("trained")
 def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConfig) -> None:
-    other = train_mtanet(with_knobs(TINY, ["train.epochs=1"]), machine)
+    other = train_mtanet(with_settings(TINY, ["train.epochs=1"]), machine)
     assert other.model.number == 2
     assert other.verdict.startswith("mtanet v1 stays champion: there are 1 of the 6 videos that it takes to tell them")
     assert registry.find_version(machine.store, "champion").number == 1
@@ -150,7 +150,7 @@ def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConf
 
 @pytest.mark.usefixtures("trained")
 def test_a_head_over_time_is_a_model_as_any_other(machine: MachineConfig) -> None:
-    over_time = with_knobs(TINY, ["temporal.width=8", "temporal.epochs=2", "temporal.window=8"])
+    over_time = with_settings(TINY, ["temporal.width=8", "temporal.epochs=2", "temporal.window=8"])
     model = train_mtanet(over_time, machine).model
     assert (machine.store / "models" / model.tags[tracking.TRAINING_DIGEST] / "temporal.safetensors").is_file()
     metrics = tracking.connect(machine.store).get_run(model.run_id).data.metrics
@@ -198,10 +198,10 @@ def test_a_training_goes_on_without_a_failed_video_and_says_so(
     for name in ("detections", "faces"):
         shutil.copytree(machine.store / name, tmp_path / "store" / name)
     where = [f"ingest.root={json.dumps(str(root))}", "ingest.edition=2020"]
-    knobs = with_knobs(TINY.model_copy(update={"sample": None}), [*where, "train.epochs=1"])
+    config = with_settings(TINY.model_copy(update={"sample": None}), [*where, "train.epochs=1"])
     machine = machine.model_copy(update={"store": tmp_path / "store"})
     with caplog.at_level(logging.WARNING, "mtanet"):
-        model = train_mtanet(knobs, machine).model
+        model = train_mtanet(config, machine).model
     assert tracking.run_tags(machine.store, model.run_id)["failed_videos"] == "1"
     assert caplog.messages[-1].startswith("some videos are missing from this result: 1 of 3 videos failed: ")
     predicted = query(machine.store, "SELECT DISTINCT video_id FROM predictions ORDER BY 1").to_pylist()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tasks.config import EXPERIMENTS, Experiment, IngestConfig, TrainConfig, load_experiment, with_knobs
+from tasks.config import EXPERIMENTS, Experiment, IngestConfig, TrainConfig, load_experiment, with_settings
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
@@ -39,14 +39,14 @@ def test_a_typo_in_an_experiment_is_refused(tmp_path: Path, text: str, message: 
         load_experiment(str(path))
 
 
-def test_a_changed_knob_changes_the_digest_and_knobs_do_not_change() -> None:
+def test_a_changed_setting_changes_the_digest_and_settings_do_not_change() -> None:
     train = TrainConfig()
     assert train.digest == TrainConfig().digest != TrainConfig(epochs=3).digest
     with pytest.raises(ValidationError, match="frozen"):
         train.epochs = 3
 
 
-def test_every_knob_says_what_it_means() -> None:
+def test_every_setting_says_what_it_means() -> None:
     def undescribed(schema: dict[str, object]) -> list[str]:
         return [name for name, field in schema["properties"].items() if "description" not in field]  # type: ignore[attr-defined]
 
@@ -56,7 +56,7 @@ def test_every_knob_says_what_it_means() -> None:
 
 
 def test_an_edition_may_be_written_as_a_number() -> None:
-    assert with_knobs(IngestConfig(), ["edition=2022"]).edition == "2022"
-    assert with_knobs(IngestConfig(), ['edition="2021"']).edition == "2021"
+    assert with_settings(IngestConfig(), ["edition=2022"]).edition == "2022"
+    assert with_settings(IngestConfig(), ['edition="2021"']).edition == "2021"
     with pytest.raises(ValueError, match="edition: Input should be '2020', '2021' or '2022', found '2019'"):
-        with_knobs(IngestConfig(), ["edition=2019"])
+        with_settings(IngestConfig(), ["edition=2019"])

@@ -44,9 +44,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "107.mp4", [frame.astype(np.uint8) for frame in frames])
 
 
-def write(clip: Path, folder: Path, *, check: Callable[[], None] = lambda: None, **knobs: Any) -> list[dict[str, Any]]:
+def write(clip: Path, folder: Path, *, check: Callable[[], None] = lambda: None, **config: Any) -> list[dict[str, Any]]:
     """The rows of all parts."""
-    search = Search(detection_size=320, adaptive_size=False).model_copy(update=knobs)
+    search = Search(detection_size=320, adaptive_size=False).model_copy(update=config)
     height_px, width_px = one_person().shape[:2]
     write_detections(
         clip,

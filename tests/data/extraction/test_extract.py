@@ -137,7 +137,9 @@ def test_a_rerun_decodes_nothing_and_a_renamed_video_neither(face_clip: Path, tm
     assert table(other, "108")["face_jpeg"] == table(folder, "107")["face_jpeg"]
 
 
-def test_another_video_or_knob_of_the_same_name_is_read_anew(face_clip: Path, empty_clip: Path, tmp_path: Path) -> None:
+def test_another_video_or_setting_of_the_same_name_is_read_anew(
+    face_clip: Path, empty_clip: Path, tmp_path: Path
+) -> None:
     video = tmp_path / "107.mp4"
     video.write_bytes(empty_clip.read_bytes())
     folder = extract(video, tmp_path / "store", ["107"])

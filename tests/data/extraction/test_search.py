@@ -29,7 +29,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def knobs(every: int = 1, *, adaptive: bool = False) -> Search:
+def config(every: int = 1, *, adaptive: bool = False) -> Search:
     return Search(detection_size=320, detect_every=every, adaptive_size=adaptive)
 
 
@@ -70,8 +70,8 @@ def test_between_agreeing_frames_faces_are_near_those_of_a_search(
     detector: FaceDetector, pool: ThreadPoolExecutor
 ) -> None:
     frames = [moved(number) for number in range(20)]
-    exact = searched(frames, knobs(), detector, pool)
-    found = searched(frames, knobs(4), detector, pool)
+    exact = searched(frames, config(), detector, pool)
+    found = searched(frames, config(4), detector, pool)
     assert statuses(exact) == "o" * 20
     #                           |window|window|part|
     assert statuses(found) == "oiioiiio" + "iiioiiio" + "oiio"
@@ -90,8 +90,8 @@ def test_frames_in_which_a_face_leaps_comes_or_goes_are_searched(
     comes = [nobody()] * 5 + [moved(0)] * 3
     goes = comes[::-1]
     for frames, expected in ((leap, "ooooiiio"), (comes, "nnnnnoio"), (goes, "ooonnnnn")):
-        found = searched(frames, knobs(4), detector, pool)
-        exact = searched(frames, knobs(), detector, pool)
+        found = searched(frames, config(4), detector, pool)
+        exact = searched(frames, config(), detector, pool)
         assert statuses(found) == expected
         assert [len(seen.faces.scores_F) for seen in found] == [len(seen.faces.scores_F) for seen in exact]
         assert (
@@ -109,14 +109,14 @@ def test_around_a_frame_that_did_not_decode_every_frame_is_searched(
 ) -> None:
     frames = [moved(0)] * 16
     frames[5] = frames[7] = np.zeros_like(frames[0])
-    found = searched(frames, knobs(4), detector, pool, undecoded=frozenset({5, 7}))
+    found = searched(frames, config(4), detector, pool, undecoded=frozenset({5, 7}))
     assert statuses(found) == "ooooodod" + "oiioiiio"
 
 
 def test_each_part_is_searched_as_if_it_were_a_video(detector: FaceDetector, pool: ThreadPoolExecutor) -> None:
     frames = [moved(number) for number in range(24)]
-    whole = searched(frames, knobs(4, adaptive=True), detector, pool)
-    again = searched(frames, knobs(4, adaptive=True), detector, pool, start=PART)
+    whole = searched(frames, config(4, adaptive=True), detector, pool)
+    again = searched(frames, config(4, adaptive=True), detector, pool, start=PART)
     for one, other in zip(whole[PART:], again, strict=True):
         assert one.status == other.status
         assert one.faces.landmarks_F52.tobytes() == other.faces.landmarks_F52.tobytes()
@@ -137,9 +137,9 @@ def test_large_faces_are_looked_at_at_a_smaller_size(detector: FaceDetector, poo
     alone, both = near_and_far()
     (full,), (small,) = (detector.look([torch.from_numpy(alone)], px) for px in (320, SMALLER_PX))
     assert far_px(full, small) > 0.1
-    found = searched([alone] * WINDOW, knobs(adaptive=True), detector, pool)
+    found = searched([alone] * WINDOW, config(adaptive=True), detector, pool)
     assert max(far_px(seen.faces, small) for seen in found) < 0.1
-    found = searched([both] * WINDOW, knobs(adaptive=True), detector, pool)
+    found = searched([both] * WINDOW, config(adaptive=True), detector, pool)
     assert [len(seen.faces.scores_F) for seen in found] == [2] * WINDOW
     assert min(far_px(full, Faces(*(values[:1] for values in vars(seen.faces).values()))) for seen in found) < 0.1
 
@@ -152,7 +152,7 @@ def test_a_small_face_that_comes_is_found_from_its_first_frame(
     alone, both = near_and_far()
     assert len(detector.look([torch.from_numpy(both)], SMALLER_PX)[0].scores_F) == 1, "a smaller look would do"
     frames = [alone] * comes_at + [both] * (24 - comes_at)
-    found = searched(frames, knobs(every, adaptive=True), detector, pool)
+    found = searched(frames, config(every, adaptive=True), detector, pool)
     assert [len(seen.faces.scores_F) for seen in found] == [1] * comes_at + [2] * (24 - comes_at)
 
 
@@ -161,7 +161,7 @@ def test_a_picture_without_faces_is_looked_at_in_full(detector: FaceDetector, po
     small = nothing.copy()
     small[60:105, 60:105] = near_and_far()[1][:45, :45]
     frames = [nothing] * 3 + [small] * 2 + [nothing] * 3
-    assert statuses(searched(frames, knobs(adaptive=True), detector, pool)) == "nnnoonnn"
+    assert statuses(searched(frames, config(adaptive=True), detector, pool)) == "nnnoonnn"
 
 
 def faces(*boxes: tuple[float, float, float, float], score: float = 0.9) -> Faces:

@@ -14,7 +14,7 @@ from data.labels import Edition
 from data.store.catalogue import Dataset, Video
 from data.store.shards import write_folder, write_manifest
 from model.scores.intervals import paired, spread
-from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_knobs
+from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_settings
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.tracking import runs as tracking
 
@@ -31,8 +31,8 @@ def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
 
 def test_each_part_is_taken_out_alone_each_option_put_in_and_the_paper_has_none_of_them() -> None:
     recipe, strong = load_experiment("ablation").train, load_experiment("strong").train
-    found = {variant.name: variant.knobs for variant in variants(recipe, strong)}
-    changed = {name: _changed(knobs, recipe) for name, knobs in found.items()}
+    found = {variant.name: variant.config for variant in variants(recipe, strong)}
+    changed = {name: _changed(config, recipe) for name, config in found.items()}
     assert changed.pop(RECIPE) == set()
     assert changed.pop("without AdamW and cosine") == {"optimiser", "learning_rate", "weight_decay"}
     assert found["the paper's recipe, learning rate 0.05"].learning_rate == 0.05
@@ -42,7 +42,7 @@ def test_each_part_is_taken_out_alone_each_option_put_in_and_the_paper_has_none_
     assert _changed(found[STRONG], strong) <= size | speed_and_end
     for name in ("the paper's recipe, learning rate 0.05", "the paper's recipe", STRONG):
         del changed[name]
-    without = {f"without {part}": set(knobs) for part, knobs in PARTS.items() if part != "AdamW and cosine"}
+    without = {f"without {part}": set(config) for part, config in PARTS.items() if part != "AdamW and cosine"}
     assert changed == {**without, **{f"with {option}": set(values) for option, values in OPTIONS.items()}}
 
 
@@ -53,16 +53,16 @@ def test_what_a_recipe_lacks_is_not_taken_out_of_it_and_what_it_has_not_put_in()
     assert "with gradient surgery" not in names
 
 
-def _changed(knobs: TrainConfig, others: TrainConfig) -> set[str]:
-    return {knob for knob, value in knobs if value != getattr(others, knob)}
+def _changed(config: TrainConfig, others: TrainConfig) -> set[str]:
+    return {setting for setting, value in config if value != getattr(others, setting)}
 
 
 def test_the_ablation_is_of_the_recipe_of_the_strong_experiment() -> None:
     strong, ablation = load_experiment("strong").train, load_experiment("ablation").train
     by_size = {"learning_rate", "ema_decay", "crop", "colour", "blur", "erase"}
-    for knob in {knob for knobs in PARTS.values() for knob in knobs} - by_size:
-        assert getattr(strong, knob) == getattr(ablation, knob), knob
-    assert all(getattr(strong, knob) != getattr(TrainConfig(), knob) for knob in by_size)
+    for setting in {setting for config in PARTS.values() for setting in config} - by_size:
+        assert getattr(strong, setting) == getattr(ablation, setting), setting
+    assert all(getattr(strong, setting) != getattr(TrainConfig(), setting) for setting in by_size)
 
 
 def test_the_table_has_means_spreads_and_paired_differences() -> None:
@@ -140,9 +140,9 @@ def test_some_variants_have_a_table_of_their_own_and_none_is_refused(mlflow_stor
         run_ablation(experiment, chosen, dataset, 1, machine, only="sleep")
 
 
-def _tiny(*knobs: str) -> Experiment:
+def _tiny(*config: str) -> Experiment:
     small = ("layers=[1, 1, 1, 1]", "width=8", "neck=8", "epochs=1", "batch_size=24")
-    return with_knobs(Experiment(name="tiny"), [*(f"train.{knob}" for knob in small), *knobs])
+    return with_settings(Experiment(name="tiny"), [*(f"train.{setting}" for setting in small), *config])
 
 
 def _runs(store: Path) -> list[Any]:

@@ -35,7 +35,7 @@ def start(store: Path, digest: str = "d1", width: int = 8) -> str:
     return run_id
 
 
-def test_nested_knobs_become_one_level() -> None:
+def test_nested_settings_become_one_level() -> None:
     assert tracking.flatten({"a": {"b": 1, "c": {"d": 2}}, "e": None}) == {"a.b": 1, "a.c.d": 2, "e": None}
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_stays_in_its_experiment_and_keeps_its_name(store: Pa
     assert "`final/`" in experiment.tags["mlflow.note.content"]
 
 
-def test_an_experiment_has_a_view_of_knobs_and_scores_that_exist(store: Path) -> None:
+def test_an_experiment_has_a_view_of_settings_and_scores_that_exist(store: Path) -> None:
     start(store)
     experiment = tracking.connect(store).get_experiment_by_name("synthetic-2020")
     assert experiment is not None

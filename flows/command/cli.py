@@ -53,7 +53,7 @@ def demo(store: Store = STORE, device: OnDevice = "auto", workers: Workers = COR
 @app.command()
 def train(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "sample",
-    root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, in place of the experiment's.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, instead of the experiment's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
@@ -73,13 +73,13 @@ def train(
 def ablate(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Trainings of each variant.")] = 3,
-    only: Annotated[str, typer.Option(help="Beside the recipe, variants with this in their names.")] = "",
+    only: Annotated[str, typer.Option(help="Only the recipe and variants with this text in their names.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
-    """Train a recipe without each of its parts, and the paper's, from several seeds: one table of what each brings."""
+    """Train a recipe without each of its parts, and the paper's, from several seeds, and compare them in a table."""
     from tasks.config import load_experiment, with_settings
 
     config = with_settings(load_experiment(experiment), set_ or [])
@@ -94,7 +94,7 @@ def ablate(
 def sample(
     clips: Annotated[int, typer.Option(min=3, help="Number of videos.")] = 30,
     seconds: Annotated[float, typer.Option(help="Length of each.")] = 6.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same sample.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sample.")] = 7,
     store: Store = STORE,
     workers: Workers = CORES,
 ) -> None:
@@ -114,12 +114,14 @@ def ingest(
     root: Annotated[Path, typer.Argument(help="Folder with the videos and annotations of Aff-Wild2, at any depth.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the folder's")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as min_score=0.8.")] = None,
-    track_hints: Annotated[Path | None, typer.Option(help="TOML file that says whose a doubtful track is.")] = None,
+    track_hints: Annotated[
+        Path | None, typer.Option(help="TOML file that corrects identities: see docs/people.md.")
+    ] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
-    """Videos to face shards, annotations to labels aligned with them."""
+    """Read videos and annotations: face shards, aligned labels and a report."""
     from tasks.config import IngestConfig, with_settings
 
     config = with_settings(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])

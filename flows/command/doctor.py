@@ -46,7 +46,7 @@ def print_gpu_verdict(console: Console) -> None:
         )
     by_pyav = names[Verdict.PYAV]
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"
-    others = f"; PyAV takes the place of the GPU in the others: {', '.join(by_pyav)}" if by_pyav else ""
+    others = f"; PyAV replaces the GPU in the others: {', '.join(by_pyav)}" if by_pyav else ""
     console.print(f"verdict: the GPU agrees with the CPU in {agreeing} {num_checks} checks{others}", markup=False)
 
 
@@ -77,7 +77,7 @@ def _version(package: str) -> str:
 def _store(store: Path) -> str:
     free = f"{shutil.disk_usage(store if store.is_dir() else Path.cwd()).free / 2**30:.0f} GiB free"
     if not store.is_dir():
-        return f"{store} (not made yet), {free}"
+        return f"{store} (does not exist yet), {free}"
     datasets = ", ".join(sorted(path.stem for path in store.glob("datasets/*.json"))) or "none"
     return f"{store}, {free}; data sets: {datasets}"
 
@@ -86,5 +86,5 @@ def _server(page: str, health: str, port: int | None = None) -> str:
     if answers(health):
         return f"answers at {page}"
     if port is not None and not is_free(port):
-        return f"port {port} is taken by something else"
-    return f"nothing at {page}; `mtanet up` starts it"
+        return f"port {port} is used by another program"
+    return f"not running at {page}; `mtanet up` starts it"

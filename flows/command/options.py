@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 Store = Annotated[
     Path,
-    typer.Option(envvar="MTANET_STORE", help="Folder of everything that is made.", show_default="store"),
+    typer.Option(envvar="MTANET_STORE", help="Folder of all outputs.", show_default="store"),
 ]
-OnDevice = Annotated[DeviceChoice, typer.Option(help="`gpu` refuses to go on without one.")]
-Workers = Annotated[int, typer.Option(min=1, help="Videos decoded at once.", show_default="the number of cores")]
+OnDevice = Annotated[DeviceChoice, typer.Option(help="`auto` takes a GPU if there is one; `gpu` fails without one.")]
+Workers = Annotated[int, typer.Option(min=1, help="Videos decoded in parallel.", show_default="the number of cores")]
 CORES = num_cores()
 STORE = Path("store")
 

@@ -98,7 +98,7 @@ def crash_leftovers(client: SyncPrefectClient) -> None:
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=alive)),
         work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
     ):
-        client.set_flow_run_state(run.id, Crashed(message="its worker ended; run it again to go on"), force=True)
+        client.set_flow_run_state(run.id, Crashed(message="its worker ended; run it again to resume"), force=True)
 
 
 def deploy_all() -> None:

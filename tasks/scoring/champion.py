@@ -114,7 +114,7 @@ def roll_back(store: Path) -> str:
     registry.annotate_version(store, champion, {ROLLED_BACK: time})
     registry.annotate_version(store, previous, {"champion.again": f"{time}, after {champion}"})
     registry.promote(store, previous)
-    return f"{previous} is the champion again, after {champion}, which the gate will not promote any more"
+    return f"{previous} is the champion again, after {champion}, which will not be promoted again"
 
 
 def _before(champion: Version, store: Path) -> Version:

@@ -42,7 +42,9 @@ def decide_unscored(
     """
     challenger = evaluation.model
     if ROLLED_BACK in challenger.tags:
-        return Decision(False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]}: it stays so", {})
+        return Decision(
+            False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]} and is not promoted again", {}
+        )
     if champion is None:
         first = f"it is the first, with a total of {evaluation.total:.3f} on {_data(evaluation)}"
         return Decision(True, f"{challenger} is the champion: {first}{_flattery(evaluation)}", {})
@@ -51,7 +53,7 @@ def decide_unscored(
     if challenger in synthetic:
         people = f"{challenger} was trained on rendered people, {champion} on real ones"
         return Decision(False, f"{champion} stays champion: {people}", {})
-    people = f"{champion} before it was trained on rendered people, {challenger} on real ones"
+    people = f"its predecessor {champion} was trained on rendered people, {challenger} on real ones"
     return Decision(True, f"{challenger} is the champion: {people}{_flattery(evaluation)}", {})
 
 
@@ -66,14 +68,14 @@ def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, 
     """
     challenger, data, notes = evaluation.model, _data(evaluation), _flattery(evaluation)
     if isinstance(theirs, str):
-        reason = f"{champion} before it fails on {data}: {theirs}{notes}"
+        reason = f"its predecessor {champion} fails on {data}: {theirs}{notes}"
         return Decision(True, f"{challenger} is the champion: {reason}", {})
     if num_seen:
-        notes = f"{notes}; {champion} was trained on {num_seen} of these videos: its own scores flatter"
+        notes = f"{notes}; {champion} was trained on {num_seen} of these videos, so its scores are too high"
     differences = paired_differences(evaluation.videos, theirs.videos)
     if evaluation.leaking_videos > theirs.leaking_videos:
         videos = f"{evaluation.leaking_videos} videos that train one task and are held out by another"
-        flattery = f"{videos} flatter the scores of {challenger}, {theirs.leaking_videos} those of {champion}"
+        flattery = f"{videos} raise the scores of {challenger}, {theirs.leaking_videos} those of {champion}"
         return Decision(False, f"{champion} stays champion: {flattery}", differences)
     return _compare(evaluation, theirs, differences, notes)
 
@@ -85,10 +87,10 @@ def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, 
     totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
     num_videos, task = min((number, task) for task, number in labelled_videos(evaluation.videos).items())
     if num_videos < MIN_VIDEOS:
-        few = f"there are {num_videos} of the {MIN_VIDEOS} videos that it takes to tell them apart by {OFFICIAL[task]}"
+        few = f"{num_videos} labelled videos are too few to compare {OFFICIAL[task]}, {MIN_VIDEOS} are needed"
         return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
     if difference is None:
-        no_number = "a total that is not a number compares with none"
+        no_number = "a total is not a number"
         return Decision(False, f"{champion} stays champion: {no_number}; {totals}", differences)
     beside = f"{difference} in total by {len(evaluation.videos.groups)} videos of {data}{notes}"
     if difference.low > 0:
@@ -100,7 +102,7 @@ def _flattery(evaluation: Evaluation) -> str:
     """The end of a reason, where the challenger's scores flatter."""
     if not evaluation.leaking_videos:
         return ""
-    return f"; its scores flatter: {evaluation.leaking_videos} videos train one task and are held out by another"
+    return f"; its scores are too high: {evaluation.leaking_videos} videos train one task and are held out by another"
 
 
 def _data(evaluation: Evaluation) -> str:

@@ -60,12 +60,14 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
             verdict,
             "",
             *_warning(evaluation),
-            "Pooled over all frames, as the challenge scores, with 95 % intervals by bootstrap over "
-            f"{len(evaluation.videos.groups)} videos:",
+            (
+                "Pooled over all frames, as the challenge scores, with 95 % intervals by bootstrap over "
+                f"{len(evaluation.videos.groups)} videos:"
+            ),
             "",
             *_scores_table(evaluation, [name for name in HEADLINES if name in evaluation.scores]),
             "",
-            f"Averaged over batches, as the paper's own figures are (they flatter): {', '.join(averaged)}.",
+            f"Averaged over batches, as in the paper (too high): {', '.join(averaged)}.",
             "",
             "### Each expression and action unit",
             "",
@@ -84,7 +86,10 @@ def _warning(evaluation: Evaluation) -> list[str]:
     if not evaluation.leaking_videos:
         return []
     return [
-        f"**These scores flatter:** {evaluation.leaking_videos} videos train one task and are held out by another.",
+        (
+            f"**These scores are too high:** {evaluation.leaking_videos} videos train one task and are held out by"
+            " another."
+        ),
         "",
     ]
 

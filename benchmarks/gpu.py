@@ -1,10 +1,10 @@
-"""What a GPU does and how fast, trial by trial, each in a process of its own with a time limit.
+"""What a GPU does and how fast: trials, each in its own process with a time limit.
 
     python benchmarks/gpu.py CLIPS --out FOLDER [--only NAME ...]
 
 `CLIPS` is a folder with `720p.mp4` and `1080p.mp4`, some seconds of H.264 each (`benchmarks/clip.py` makes one). Each
-trial appends JSON lines to `FOLDER/results.jsonl`, so what was measured before a trial fails or runs out of time is
-kept. On a machine without a GPU the trials run on the CPU, smaller, which shows that they work.
+trial appends JSON lines to `FOLDER/results.jsonl`, so results from before a failure or a timeout are kept. On a
+machine without a GPU the trials run on the CPU, smaller, which shows that they work.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ FLOPS_A_FACE = 3 * 2 * 1.05e9
 
 
 def training(_clips: Path, _folder: Path) -> Iterator[Result]:
-    """Steps of the paper's network on batches that lie on the device."""
+    """Steps of the paper's network on batches that are on the device."""
     layers = Architecture() if GPU else Architecture(layers=(1, 1, 1, 1), width=16, neck=64)
     peak = peak_tflops()
     for size in (80, 256, 1024) if GPU else (8,):
@@ -460,7 +460,7 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "prediction": (prediction, 30),
     "extraction_5": (partial(extraction, detect_every=5), 60),
 }
-"""What is tried, the most telling first, and how many seconds it may take."""
+"""The trials, most important first, with their time limits in seconds."""
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def _rows(task: Task, number: int, rng: np.random.Generator) -> str:
 
 
 def ingest(root: Path, store: Path, results: multiprocessing.SimpleQueue[tuple[float, float, int]]) -> None:
-    """Finds and writes the labels as the flow does; tells seconds, MiB at most and rows with a label in any file."""
+    """Finds and writes the labels as the flow does; returns seconds, peak MiB and the number of rows with a label."""
     start_s = time.perf_counter()
     folder = write_labels(discover(root), store, splits="guarded")
     elapsed_s = time.perf_counter() - start_s

@@ -1,20 +1,20 @@
-"""How many faces a second come out of our loader, and out of the loaders that it replaces.
+"""Faces per second from our loader, and from the loaders that it replaces.
 
     python benchmarks/loader.py [--faces 20000] [--rounds 5] [--batch-size 80] [--threads 2]
 
-makes face shards, a folder of JPEGs and an LMDB of the same synthetic pictures in a temporary folder and reads each
-whole, shuffled, as float batches, the loaders taking turns in every round; once as the paper trains, without
-augmentation, and once with turns, shifts, zoom, flips and colours. Needs the extra `bench`. The rivals:
+makes face shards, a folder of JPEGs and an LMDB of the same synthetic pictures in a temporary folder, and reads each
+completely, shuffled, as float batches, interleaved in every round: once without augmentation, as the paper trains,
+and once with rotation, shift, zoom, flip and colour changes. Needs the extra `bench`. The competitors:
 
-    folder    a file a face, PIL and float arithmetic per image in the workers of a torch DataLoader
-    lmdb      the same out of an LMDB, as the method's own code has it
-    lean      the leanest that torch allows: values of the LMDB, decoded to bytes by simplejpeg where they lie, all else
-              per batch; everything in the main process
+    folder    a file per face, PIL and float arithmetic per image in the workers of a torch DataLoader
+    lmdb      the same from an LMDB, like the method's own code
+    lean      the leanest that torch allows: values of the LMDB, decoded to bytes by simplejpeg in place, everything
+              else per batch; all in the main process
     lean+     the same, decoded by the workers of a DataLoader
 
-Workers are spawned. Each round gives a rate, and the time that all cores together spent on a face, which other users of
-the machine disturb less. What is printed is the median over the rounds, the rate of the fastest one and, for the
-comparison, the median of the rounds' ratios with the lowest and the highest.
+Workers are spawned. Each round gives a rate, and the CPU time of all cores per face, which depends less on other users
+of the machine. The output has the median over the rounds, the fastest rate and, for the comparison, the median of the
+rounds' ratios with the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ log = logging.getLogger("benchmark")
 
 
 def make_jpegs(num_pictures: int) -> list[bytes]:
-    """Smooth noise of several scales, whose JPEGs are as large as those of faces."""
+    """Smooth noise of several scales, with JPEGs as large as those of faces."""
     rng = np.random.default_rng(0)
     place = np.linspace(0, 1, FACE_SIZE_PX)
     jpegs = []
@@ -145,7 +145,7 @@ class LmdbFaces(FolderFaces):
 
 
 class LeanFaces(Dataset[Tensor]):
-    """Values of an LMDB, decoded to bytes of pixels where they lie, a batch at a time."""
+    """Values of an LMDB, decoded to bytes of pixels in place, a batch at a time."""
 
     environment: Any = None
 
@@ -227,7 +227,7 @@ def make_loaders(
 
 
 def timed(loader: Loader, epoch: int) -> tuple[float, float]:
-    """Seconds for a face, and seconds of all cores for a face, those of the workers included."""
+    """Seconds per face, and CPU seconds of all cores per face, including the workers."""
     start_s, start_cpu_s, num_faces = time.perf_counter(), cpu_s(), 0
     for faces_BCHW in loader(epoch):
         num_faces += len(faces_BCHW)

@@ -1,10 +1,10 @@
-"""How often the face of a track is the right person's, on the synthetic cast of people who are hard to follow.
+"""How often the face of a track belongs to the right person, on the synthetic cast of people who are hard to follow.
 
     python benchmarks/people.py --store /tmp/people-store --clips 30 --seconds 6 --seed 11
 
 The sample knows the true box of everybody in every frame, bystanders included. A row of a track is right if the centre
-of its box is inside the true box of its person, and nearer to that box's centre than to that of anybody else who is to
-be seen. What was rendered and found already is not made again.
+of its box is inside the true box of its person, and closer to that box's centre than to that of any other visible
+person. Existing results are used again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger("people")
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a track: rows with a face, those of them with the right person's, and how many frames show the person."""
+    """For a track: rows with a face, rows with the right person's face, and frames that show the person."""
 
     faces: int
     right: int

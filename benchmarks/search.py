@@ -1,17 +1,17 @@
-"""What searching less costs: faces found and where their landmarks are, against a full look at every frame.
+"""The cost of searching less: faces found and positions of their landmarks, against a full pass over every frame.
 
     python benchmarks/search.py path/to/clips --every 3 5 10
 
-prints for every video of a folder, and for all of them, how many faces of the full search are found again, how many
-others are found, how many are interpolated, how far landmarks are from those of the full search (mean of the five; px
-of the frame, px of the 112 px crop, percent of the distance of the eyes), and how they jitter (second difference over
-three frames). `adaptive` is every frame at a size that follows the faces; `every k` is with that, too, unless
+prints for every video of a folder, and for all of them, how many faces of the full search are found, how many others
+are found, how many are interpolated, how far landmarks are from those of the full search (mean of the five; px of the
+frame, px of the 112 px crop, percent of the distance between the eyes), and how they jitter (second difference over
+three frames). `adaptive` is every frame at a size that follows the faces; `every k` uses that too, unless
 `--full-size`.
 
     python benchmarks/search.py path/to/clips --sizes
 
-prints how many faces of the full search a look at a smaller size finds, and how far a look's landmarks are from their
-mean over the looks at all other sizes, by how large the face is in the look (shorter side of its box).
+prints how many faces of the full search a smaller detection pass finds, and how far its landmarks are from their mean
+over the passes at all other sizes, by the size of the face in the pass (shorter side of its box).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def compare(exact: list[Seen], found: list[Seen], *, only_interpolated: bool) ->
 
 
 def eyes_px(landmarks_F52: np.ndarray) -> np.ndarray:
-    """Distance of the eyes, of a face in profile at least that of eyes and mouth."""
+    """Distance between the eyes; for a face in profile at least the distance of eyes and mouth."""
     eyes_F, mouth_F = (landmarks_F52[:, at : at + 2] for at in (0, 3))
     across_F = np.linalg.norm(eyes_F[:, 0] - eyes_F[:, 1], axis=1)
     distance_F: np.ndarray = np.maximum(across_F, np.linalg.norm(eyes_F.mean(1) - mouth_F.mean(1), axis=1))

@@ -1,11 +1,11 @@
-"""How long a step of training takes, beside a plain reading of the paper in PyTorch.
+"""Time of a training step, compared with a straightforward implementation of the paper in PyTorch.
 
     python benchmarks/train_step.py [--rounds 3] [--batch-size 80] [--threads 2]
 
-The full network learns from batches of noise that lack labels as Aff-Wild2's do; who learns changes from step to
-step. `plain` is what one writes first: the layers as the paper lists them, a loss for each task over the rows that a
-mask picks, and torch's own settings. Steps are timed on the CPU and, where there is one, on the GPU; beside the seconds
-stand those of all cores together, which other users of the machine disturb less.
+The full network learns from batches of noise that lack labels as Aff-Wild2's do; the implementations alternate from
+step to step. `plain` has the layers as the paper lists them, a loss for each task over the rows that a mask picks, and
+torch's defaults. Steps are timed on the CPU and, if there is one, on the GPU; the output also has the seconds of all
+cores together, which depend less on other users of the machine.
 """
 
 from __future__ import annotations

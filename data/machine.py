@@ -55,8 +55,8 @@ def keep_freed_memory() -> None:
     """Makes this process keep freed memory and use it again, instead of returning it to the system.
 
     Frames and the detector's buffers are some megabytes that live for milliseconds. Taking them from the system each
-    time
-    clears every page, which costs up to a quarter of the time for decoding and searching. The memory kept is bounded.
+    time clears every page, which costs up to a quarter of the time for decoding and searching. The memory kept is
+    bounded.
     """
     malloc_options = ctypes.CDLL(None).mallopt
     malloc_options(_TRIM_THRESHOLD, _KEPT_BYTES)

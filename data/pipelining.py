@@ -18,8 +18,7 @@ def ahead(items: Generator[Item], *, num: int, name: str) -> Generator[Item]:
     """Yields the same items, computed in a named thread while the caller works on earlier ones; at most `num` wait.
 
     An error in the thread is raised to the caller in its turn. When the caller stops early or finishes, the generator
-    is
-    closed and the thread ends.
+    is closed and the thread ends.
     """
     waiting: queue.Queue[Item | _End] = queue.Queue(num)
     stopped = threading.Event()

@@ -26,8 +26,7 @@ class LabelCounts:
     """For each unit: number of rows where it is active, and of rows where it is labelled."""
     together_UU: NDArray[np.float64]
     """Co-occurrence: of the rows where one unit (row) is active and the other (column) is labelled, the share where
-    both
-    are active; NaN without such rows.
+    both are active; NaN without such rows.
     """
 
 

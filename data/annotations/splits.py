@@ -65,8 +65,7 @@ def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
     """The official splits without the leak between tasks: a video that any task holds out trains no other task.
 
     The official splits differ per task: in edition 2020, 57 videos train VA and validate EXPR. A network trained
-    jointly
-    on them would be scored on faces it has seen. Such labels get the split `held_out`.
+    jointly on them would be scored on faces it has seen. Such labels get the split `held_out`.
 
     Args:
         official: The official split of each track and task.

@@ -30,8 +30,7 @@ class LabelledFrames:
     """Frames in file order, with the location of each face. Missing labels are NaN.
 
     `track_index_N` indexes `faces_files`, one per track; `group_N` and `row_N` are the row group in the file and the
-    row
-    in the group.
+    row in the group.
     """
 
     edition: Edition

@@ -52,10 +52,9 @@ def batches(
 
     With `shuffle`, batches are mixed as described in `data.batches.mixing`, in pools of `pool_batches` (by default from
     `POOL_FRAMES`), and frames that do not fill a batch are dropped, unless there is only one batch. Without, frames
-    keep
-    their order.
-    `chosen` are the positions of the frames to return, ascending, with repetitions. By default every frame comes once.
-    With `part` = (k, n) and `shuffle`, returns only the k-th of n equal parts of each batch, augmented as in the whole.
+    keep their order. `chosen` are the positions of the frames to return, ascending, with repetitions. By default every
+    frame comes once. With `part` = (k, n) and `shuffle`, returns only the k-th of n equal parts of each batch,
+    augmented as in the whole.
 
     Raises:
         ValueError: A crop is missing, is not an image or is not 112 x 112 px (the message names track and frame), or a

@@ -34,8 +34,8 @@ def mixed(
     """The positions of an epoch's frames as pools (S, B) of batches; a column holds few tracks, side by side.
 
     Every frame occurs as often as in `position_P`, with copies as far apart as their chunk allows, except that fewer
-    than
-    `batch_size` random frames that do not fill a batch are dropped. Pools have at most about `pool_batches` batches.
+    than `batch_size` random frames that do not fill a batch are dropped. Pools have at most about `pool_batches`
+    batches.
 
     Args:
         position_P: Ascending.

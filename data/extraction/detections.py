@@ -41,15 +41,14 @@ _WINDOWS_IN_USE = 7
 
 _torch_lock = threading.Lock()
 _torch_threads: list[int] = []
-"""What PyTorch's number of threads was, once for every video that is being searched."""
+"""PyTorch's number of threads before, once for every video that is being searched."""
 
 
 def window_frames(width_px: int, height_px: int, *, at_least: int = 1) -> int:
     """Number of frames of this size that are decoded and searched together: the window of `search`.
 
     As many as fit the memory (about seven windows are in use at once), but at least `at_least`; it divides the number
-    of
-    frames of a part.
+    of frames of a part.
     """
     assert at_least <= PART_FRAMES, f"{at_least} frames at once: expected {PART_FRAMES} at most, those of a part"
     longest = min(_LONGEST_WINDOW, PART_FRAMES // 2, _WINDOW_BYTES // (3 * width_px * height_px))

@@ -51,9 +51,8 @@ def confirmed(full: Faces, small: Faces) -> Faces:
     """The faces of a full detection pass, each at the position that a smaller pass found, if it did.
 
     The position of a face varies with the detection size, by some percent of the distance between the eyes. So that
-    faces
-    do not jump, the full pass decides which faces exist, and the smaller passes of this and other frames where they
-    are.
+    faces do not jump, the full pass decides which faces exist, and the smaller passes of this and other frames where
+    they are.
     """
     partner_F = pairs(full.boxes_F4, small.boxes_F4)
     seen_F = partner_F >= 0

@@ -149,8 +149,7 @@ def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarr
     """The regions of frames around crops: starts and ends (y, x) in px, and the matrices from resized regions to crops.
 
     They end at the frame's edge, because DALI reads beyond a frame's memory when the region is larger; beyond the edge,
-    a
-    crop shows the edge pixels repeated.
+    a crop shows the edge pixels repeated.
     """
     turns_N22 = matrices_N23[:, :, :2]
     # moves pixel centres from whole numbers to halves

@@ -26,8 +26,7 @@ _NO_CLASS = "-1"
 @dataclass(frozen=True, eq=False)
 class TrackTruth:
     """The labels of one person in every frame, with `box_F4` (x, y, w, h in px, may extend beyond the picture) and
-    whether
-    enough of the face is in the picture to count as visible.
+    whether enough of the face is in the picture to count as visible.
     """
 
     track_id: str

@@ -30,10 +30,9 @@ class Scarcity:
     """Training labels to withhold, at random and evenly; validation labels are not changed.
 
     `missing` is the share of rows without a label, for each task separately. With an `imbalance` of r, the last
-    expression
-    is labelled in 1/r of its frames, the first one in all, and those between in geometric progression; likewise the
-    frames
-    in which a unit is present. A frame not labelled with its class is not labelled at all, so no label is wrong.
+    expression is labelled in 1/r of its frames, the first one in all, and those between in geometric progression;
+    likewise the frames in which a unit is present. A frame not labelled with its class is not labelled at all, so no
+    label is wrong.
     """
 
     missing: float = 0.0
@@ -49,8 +48,8 @@ class ClipPlan:
 
     `seed` and `index` seed all random choices in the clip. `walks_out`: the first person leaves the picture and comes
     back. `moves`: movements of the people, or none. `bystanders`: movements of people without annotations, who are
-    smaller
-    and behind the others, or nearer if `in_front`. `without`: the task without an annotation file. `extra_rows`:
+    smaller and behind the others, or nearer if `in_front`. `without`: the task without an annotation file.
+    `extra_rows`:
     annotation rows beyond the last frame. `scarcity`: labels that are also withheld.
     """
 

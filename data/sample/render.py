@@ -35,8 +35,7 @@ class Light:
 @dataclass(frozen=True)
 class Pose:
     """One moment of one person. Angles in radians; `x_px`, `y_px` is the position of the point between the eyes with
-    the
-    head straight, `scale_px` the length of a person's unit (the head is 2.35 high). `units_U` is in [0, 1].
+    the head straight, `scale_px` the length of a person's unit (the head is 2.35 high). `units_U` is in [0, 1].
     """
 
     units_U: Tensor

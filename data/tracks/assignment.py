@@ -41,10 +41,8 @@ class Choice:
     """1 less the runner-up's prominence as a share of this person's."""
     side_margin: float | None = None
     """Of the frames with both people, the share with this one on the track's side minus the share on the other side; if
-    no
-    frame has both, their distance in face sizes, up to 1. For `half_of_frame`, the distance from the middle as a share
-    of
-    half the width.
+    no frame has both, their distance in face sizes, up to 1. For `half_of_frame`, the distance from the middle as a
+    share of half the width.
     """
 
 

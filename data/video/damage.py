@@ -55,8 +55,7 @@ class DisplayOrder:
     """Takes pictures in decoding order and returns them in display order, including those without a frame.
 
     A picture is held back until it is known whether the pictures it depends on are intact: the frame of a packet that
-    is
-    decoded first may be shown last.
+    is decoded first may be shown last.
     """
 
     def __init__(self, step: float | None = None) -> None:

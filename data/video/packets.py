@@ -168,8 +168,7 @@ def is_damaged(packet: av.Packet) -> bool:
     """Whether a packet is damaged: cut, marked corrupt, or with a hole.
 
     Parts lost by a disk or a download are read as zeros. Many codecs write few zeros, but a packet that marks its own
-    end
-    (H.264 with start codes) may be padded with them.
+    end (H.264 with start codes) may be padded with them.
     """
     if packet.is_corrupt or packet.stream.codec_context.codec.canonical_name not in _WITHOUT_HOLES:
         return bool(packet.is_corrupt)

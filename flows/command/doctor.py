@@ -1,4 +1,4 @@
-"""What this machine has, in a few lines."""
+"""Describes this machine in a few lines, and compares its GPU with its CPU."""
 
 from __future__ import annotations
 

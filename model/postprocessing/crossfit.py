@@ -31,8 +31,7 @@ class Trial:
     """One combination of postprocessing steps for a task, and its gain; scores are official and pooled over all frames.
 
     `raw` is the score without postprocessing and `score` the cross-fitted one; `gain` is their difference, with its 95
-    %
-    interval by bootstrap over recordings. `fits` holds the postprocessing of each fold, fitted on the other folds.
+    % interval by bootstrap over recordings. `fits` holds the postprocessing of each fold, fitted on the other folds.
     """
 
     task: Task
@@ -47,8 +46,7 @@ def cross_fit(frames: TaskFrames, *, num_folds: int = FOLDS, seed: int = 0) -> l
     """Smoothing alone, the decision alone, and both, in this order.
 
     None with fewer than two recordings, or without labels for a score. There are `num_folds` folds, or one per
-    recording
-    if there are fewer recordings.
+    recording if there are fewer recordings.
     """
     fold_M = deal(frames.recording_M, num_folds, seed)
     if fold_M.max(initial=0) == 0 or math.isinf(frames.score(Fit())):

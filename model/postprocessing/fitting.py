@@ -1,7 +1,7 @@
-"""What is done to a network's answers afterwards, and how it is chosen: smoothing over time, class bias, thresholds.
+"""Postprocessing of a network's answers: smoothing over time, class bias, thresholds, and how they are chosen.
 
-All of it is chosen by the official score, so a score on the same videos is too high; `model.postprocessing.crossfit`
-gives one that is not. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
+They are chosen by the official score, so scores on the same videos are too high; `model.postprocessing.crossfit`
+gives unbiased ones. Letters: N rows of tracks, M labelled rows with a face, C columns of a task, E expressions.
 """
 
 from __future__ import annotations

@@ -67,10 +67,8 @@ def scores(predicted: Columns, truth: Columns, edition: Edition) -> dict[str, fl
     `predicted` holds probabilities for the units. Names: `ccc_valence`, `ccc_arousal`, `ccc` (their mean);
     `f1_<expression>`, `expression_macro_f1`, `expression_accuracy`, `expression` (official); `f1_au<n>`,
     `action_units_mean_f1`, `action_units_accuracy` (over all labelled cells), `action_units` (official); `total`, the
-    sum
-    of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames (for a CCC: two
-    that
-    differ) is omitted.
+    sum of `ccc`, `expression` and `action_units` (official from 2022 on). A score without labelled frames (for a CCC:
+    two that differ) is omitted.
     """
     return _pooled(tally(_arrays(predicted), _arrays(truth), edition))
 

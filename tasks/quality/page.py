@@ -69,7 +69,7 @@ class Total:
     cells: Sequence[int | None]
     num_tracks: int
     commands: Sequence[tuple[str, str]]
-    """For each task, or for all: the command that lists what is counted."""
+    """For each task, or for all: the command that lists the counted items."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -81,8 +81,7 @@ def score_champion(
     """The champion's scores on the same shards or, if the champion itself is at fault, the reason why there are none.
 
     Other failures (a full disk, a server that does not answer, a GPU out of memory) do not count against the champion
-    and
-    are raised.
+    and are raised.
     """
     try:
         predict_dataset(champion, dataset, machine)

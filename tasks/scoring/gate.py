@@ -99,7 +99,7 @@ def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, 
 
 
 def _flattery(evaluation: Evaluation) -> str:
-    """The end of a reason, where the challenger's scores flatter."""
+    """The end of a reason, if the challenger's scores are too high."""
     if not evaluation.leaking_videos:
         return ""
     return f"; its scores are too high: {evaluation.leaking_videos} videos train one task and are held out by another"

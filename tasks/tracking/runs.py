@@ -51,8 +51,7 @@ def open_run(
     """The run id of a training's run, new or continued; marked finished or failed when the block ends.
 
     The parameters are flattened (`train.width`) and logged once. System metrics are logged every 10 s. With an open
-    parent
-    run, the run becomes its child.
+    parent run, the run becomes its child.
     """
     client = connect(store)
     found = _search(client, f"tags.{TRAINING_DIGEST} = '{training_digest}'")

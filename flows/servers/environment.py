@@ -1,6 +1,8 @@
-"""What Prefect and MLflow find in the environment, set before either is imported, and the Prefect server of a run.
- set_environment(store) ensure_prefect_server(store)       # the one that answers, or a temporary one that ends with
-this process from flows.train import train_mtanet
+"""The environment of Prefect and MLflow, set before either is imported, and the Prefect server of a run.
+
+set_environment(store)
+ensure_prefect_server(store)       # a running one, or a temporary one that ends with this process
+from flows.train import train_mtanet
 """
 
 from __future__ import annotations

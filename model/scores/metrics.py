@@ -81,7 +81,7 @@ def task_scores(task: Task, predicted: Columns, truth: Columns, edition: Edition
 def batch_averaged_scores(
     predicted: Columns, truth: Columns, edition: Edition, *, batch_size: int = 80, seed: int = 0
 ) -> dict[str, float]:
-    """The figures as the method's own code takes them, for comparison with the paper's; they flatter.
+    """The scores as the method's own code computes them, for comparison with the paper; they are too high.
 
     Means over shuffled batches, weighted by their labelled frames: CCC, macro-F1 over the expressions that occur in the
     batch, and mean F1 over the units, where one that neither occurs nor is predicted in a batch counts as 1.

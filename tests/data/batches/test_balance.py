@@ -170,3 +170,13 @@ def test_if_every_frame_has_as_many_copies_the_order_repeats(copies: int) -> Non
     mixed_P = position_P[spread(position_P, np.random.default_rng(1))].reshape(copies, 20)
     assert (mixed_P == mixed_P[0]).all()
     assert sorted(mixed_P[0]) == list(range(20))
+
+
+def test_the_copies_of_one_frame_are_spread_among_the_others() -> None:
+    position_P = np.array([0] * 10 + [*range(1, 91)])
+    for seed in range(5):
+        mixed_P = position_P[spread(position_P, np.random.default_rng(seed))]
+        assert sorted(mixed_P) == position_P.tolist()
+        gaps = np.diff(np.flatnonzero(mixed_P == 0))
+        assert len(gaps) == 9
+        assert (abs(gaps - 10) <= 6).all()

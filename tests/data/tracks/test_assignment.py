@@ -194,3 +194,28 @@ def test_people_with_half_as_many_faces_have_a_track_too() -> None:
     people = [person(100, seen=range(10)), person(300, seen=range(5)), person(500, seen=range(4))]
     assert owners(name_people("v", people)) == {"v_person1": people[0], "v_person2": people[1]}
     assert name_people("v", []) == {"v": Choice(None, Rule.NOBODY)}
+
+
+@pytest.mark.parametrize(
+    ("x_px", "size_px", "margin"),
+    [(120, 50, 0.4), (120, 32, 0.5), (80, 50, 0.4), (80, 32, 0.5), (500, 50, 1), (1, 50, 1)],
+)
+def test_people_who_are_never_seen_together_are_told_apart_by_their_mean_place(
+    x_px: float, size_px: float, margin: float
+) -> None:
+    first, second = person(100, seen=range(60)), person(x_px, size_px, seen=range(60, 100))
+    choices = assign_tracks(["v", "v_left"], [first, second], 640)
+    left, right = (first, second) if x_px > 100 else (second, first)
+    assert owners(choices) == {"v_left": left, "v": right}
+    assert [choices[name].rule for name in ("v_left", "v")] == [Rule.SIDE, Rule.OTHER_SIDE]
+    assert [choices[name].side_margin for name in ("v_left", "v")] == pytest.approx([margin] * 2)
+
+
+def test_a_hint_stays_when_nobody_is_left_for_the_other_track() -> None:
+    alone = person(100)
+    choices = assign_tracks(["v_left", "v_right"], [alone], 640, {"v_right": alone})
+    assert choices == {"v_right": Choice(alone, Rule.HINT), "v_left": Choice(None, Rule.NOBODY)}
+
+
+def test_the_only_person_of_a_track_has_no_rival() -> None:
+    assert assign_tracks(["v"], [person(100)], 640)["v"].prominence_margin == 1

@@ -241,9 +241,9 @@ def test_the_interval_of_a_few_videos_is_too_narrow() -> None:
 
 
 def test_a_spread_has_the_quantile_of_students_t() -> None:
-    found = spread([1.0, 2.0, 3.0])
-    assert (found.mean, found.deviation) == (2, 1)
-    assert found.half_interval == pytest.approx(4.302653 / np.sqrt(3), abs=1e-6)
+    found = spread([1.0, 3.0, 5.0])
+    assert (found.mean, found.deviation) == (3, 2)
+    assert found.half_interval == pytest.approx(2 * 4.302653 / np.sqrt(3), abs=1e-6)
 
 
 def test_one_seed_has_no_spread() -> None:
@@ -278,6 +278,10 @@ def test_videos_are_counted_by_the_rarer_part_of_each_task() -> None:
     nothing = np.full(6, np.nan)
     predicted, truth = frames_of(np.random.default_rng(4), 6, missing=0)
     truth = dict.fromkeys(truth, nothing) | {"valence": truth["valence"], "arousal": truth["arousal"].copy()}
-    truth["arousal"][2:] = np.nan
+    truth["arousal"][3:] = np.nan
     videos = tally(predicted, truth, EDITION, group_N=np.repeat(np.arange(3), 2), groups=("a", "b", "c"))
-    assert labelled_videos(videos) == {Task.VA: 1}
+    assert labelled_videos(videos) == {Task.VA: 2}
+    only = tally(predicted, truth, EDITION, group_N=np.repeat(np.arange(3), 2), groups=("a", "b", "c"), tasks=[Task.VA])
+    assert labelled_videos(only) == {Task.VA: 2}
+    nothing_of_it = tally(predicted, truth, EDITION, tasks=[Task.EXPR, Task.AU])
+    assert labelled_videos(nothing_of_it) == {}

@@ -53,7 +53,7 @@ def says_no_room(path: Path) -> Iterator[None]:
         there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
         free_mb = shutil.disk_usage(there).free / 1e6
         raise NoRoomError(
-            f"{path}: cannot be written ({os.strerror(error.errno)}; {free_mb:.0f} MB of its disk are free); make room,"
+            f"{path}: cannot be written ({os.strerror(error.errno)}; {free_mb:.0f} MB free on its disk); make room,"
             " or move the store and name its new place with --store, and run the command again: finished work is kept"
         ) from error
 

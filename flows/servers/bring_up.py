@@ -121,7 +121,7 @@ def say_where(store: Path, mlflow_port: int) -> None:
     console.print(f"  models and scores    http://127.0.0.1:{mlflow_port}/#/experiments?{AS_TRAINING}")
     console.print(f"  store                {store}")
     console.print("  in another terminal  prefect deployment run train-mtanet/nightly --watch")
-    console.print("  Ctrl-C ends it all")
+    console.print("  Ctrl-C stops everything")
 
 
 if __name__ == "__main__":

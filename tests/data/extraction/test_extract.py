@@ -194,7 +194,7 @@ def test_a_bad_video_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_names_that_do_not_say_who_is_who_are_refused_before_decoding(empty_clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="tracks a, b: expected one, or two of which"):
+    with pytest.raises(ValueError, match="tracks a, b: expected one track, or two of which"):
         extract(empty_clip, tmp_path, ["a", "b"])
     assert not (tmp_path / "detections").exists()
 
@@ -294,7 +294,7 @@ def test_the_manifest_says_by_what_rule_and_margin_and_that_nothing_is_doubtful(
 def test_two_tracks_and_one_person_is_a_doubt(face_clip: Path, tmp_path: Path) -> None:
     doubts = read_manifest(extract(face_clip, tmp_path, ["107_left", "107_right"]))["doubts"]
     assert any(doubt.startswith("107_left: person 1 is the only one found for two tracks") for doubt in doubts)
-    assert any(doubt.startswith("107_right: nobody was found for it") for doubt in doubts)
+    assert any(doubt.startswith("107_right: no person was found") for doubt in doubts)
 
 
 WITH_SUPPORT = {**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'tests'}"}

@@ -157,7 +157,7 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "107.json"
     write_file(path, "old")
     (tmp_path / "107.json.partial").symlink_to("/dev/full")
-    with pytest.raises(NoRoomError, match=r"107\.json: could not be written \(No space left on device; \d+ MB"):
+    with pytest.raises(NoRoomError, match=r"107\.json: cannot be written \(No space left on device; \d+ MB"):
         write_file(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["107.json"]  # noqa: PTH208
@@ -175,11 +175,11 @@ def test_only_a_full_disk_is_called_one(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "store"
     file.touch()
-    with pytest.raises(ValueError, match="store cannot be written to: it is a file; make it a folder of yours"):
+    with pytest.raises(ValueError, match="store cannot be written to: it is a file; make it writable for you"):
         check_store(file)
     with pytest.raises(ValueError, match="below cannot be written to: Not a directory; make it"):
         check_store(file / "below")
-    with pytest.raises(ValueError, match=r"store /proc/self/fdinfo cannot be written to: .*, or name another"):
+    with pytest.raises(ValueError, match=r"store /proc/self/fdinfo cannot be written to: .*, or choose another"):
         check_store(Path("/proc/self/fdinfo"))
     with pytest.raises(ValueError, match="the store /proc/store cannot be written to"):
         check_store(Path("/proc/store"))
@@ -252,7 +252,7 @@ def test_a_video_that_changes_while_it_is_read_is_named_and_nothing_of_it_kept(
             happen(video)
 
     happened: list[bool] = []
-    with pytest.raises(ValueError, match=rf"107\.mp4: {says} it was read.*run the same again"):
+    with pytest.raises(ValueError, match=rf"107\.mp4: {says} it was read.*run the command again"):
         extract(video, store, [video.stem], progress=progress)
     assert [path.name for path in store.glob("detections/*/*")] == ["part-00000.parquet"]
     assert not list(store.glob("faces/*"))

@@ -421,7 +421,7 @@ def test_a_disk_that_fails_is_not_the_end_of_the_video(tmp_path: Path, monkeypat
             return super().read(size)
 
     monkeypatch.setattr(av, "open", lambda path: opened(Failing(Path(path).read_bytes())))
-    with pytest.raises(OSError, match=r"clip\.mp4: reading it failed: .*; is its disk still there?"):
+    with pytest.raises(OSError, match=r"clip\.mp4: reading it failed: .*; check that its disk is still connected"):
         list(read_with_pyav(clip, facts, "cpu", 8, 0))
 
 
@@ -430,7 +430,9 @@ def test_a_disk_that_fails_when_a_video_is_opened_is_tried_again(
 ) -> None:
     clip = numbered_film(tmp_path / "clip.mp4", 3)
     monkeypatch.setattr(av, "open", lambda _: av.error.err_check(-errno.EIO))
-    with pytest.raises(OSError, match=r"clip\.mp4: opening it failed: Input/output error; is its disk still there?"):
+    with pytest.raises(
+        OSError, match=r"clip\.mp4: opening it failed: Input/output error; check that its disk is still connected"
+    ):
         probe(clip)
 
 

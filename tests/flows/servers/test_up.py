@@ -39,7 +39,7 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_taken_port_is_named_with_what_to_do(taken_port: int, tmp_path: Path) -> None:
-    message = rf"port {taken_port} is taken, and MLflow needs it: .* with `mtanet up --mlflow-port`"
+    message = rf"port {taken_port} is in use, and MLflow needs it: .* with `mtanet up --mlflow-port`"
     with pytest.raises(ValueError, match=message):
         up(tmp_path, prefect_port=free_port(), mlflow_port=taken_port)
     with pytest.raises(ValueError, match=r"the Prefect server needs it: .* `mtanet up --prefect-port`"):
@@ -133,7 +133,7 @@ def test_a_server_that_ends_by_itself_ends_all(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("flows.servers.up.commands", broken)
     for name in ("PREFECT_API_URL", "MTANET_STORE"):
         monkeypatch.setenv(name, "")  # `up` sets them; restored afterwards
-    with pytest.raises(RuntimeError, match=r"one of them ended by itself, with exit code 7: see above, and .*logs"):
+    with pytest.raises(RuntimeError, match=r"a server stopped unexpectedly with exit code 7; see above and .*logs"):
         up(tmp_path, prefect_port=free_port(), mlflow_port=free_port())
 
 
@@ -152,7 +152,7 @@ def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) ->
     ) as process:
         try:
             assert process.stdout is not None
-            said = _read_until(process.stdout, "Ctrl-C ends it all")
+            said = _read_until(process.stdout, "Ctrl-C stops everything")
             assert f"http://127.0.0.1:{mlflow_port}" in said
             threading.Thread(target=process.stdout.read, daemon=True).start()
             deployed = {entry["entrypoint"] for entry in httpx.post(f"{api}/deployments/filter", json={}).json()}

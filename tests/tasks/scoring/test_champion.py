@@ -118,7 +118,7 @@ def test_the_task_with_the_fewest_videos_says_whether_there_are_enough() -> None
 def test_a_champion_that_fails_is_followed() -> None:
     decision = decide(evaluation(version(2), 0.9), version(1), "its weights are gone")
     assert decision.promotes
-    assert "mtanet v1 before it fails on the validation split" in decision.reason
+    assert "its predecessor mtanet v1 fails on the validation split" in decision.reason
     assert decision.reason.endswith("its weights are gone")
 
 
@@ -135,7 +135,9 @@ def test_rendered_people_never_follow_real_ones_and_real_ones_always_rendered_on
     ours = evaluation(second, 0.1)
     stays = "mtanet v1 stays champion: mtanet v2 was trained on rendered people, mtanet v1 on real ones"
     assert decide_unscored(ours, first, synthetic=[second]) == Decision(False, stays, {})
-    follows = "mtanet v2 is the champion: mtanet v1 before it was trained on rendered people, mtanet v2 on real ones"
+    follows = (
+        "mtanet v2 is the champion: its predecessor mtanet v1 was trained on rendered people, mtanet v2 on real ones"
+    )
     assert decide_unscored(ours, first, synthetic=[first]) == Decision(True, follows, {})
     for synthetic in ([], [first, second]):
         assert decide_unscored(ours, first, synthetic=synthetic) is None, "their scores decide"
@@ -152,7 +154,7 @@ def test_who_leaks_more_is_not_promoted_on_flattered_scores() -> None:
     assert decision.official is not None
     assert decision.official.low > 0
     videos = "57 videos that train one task and are held out by another"
-    flattery = f"{videos} flatter the scores of mtanet v2, 0 those of mtanet v1"
+    flattery = f"{videos} raise the scores of mtanet v2, 0 those of mtanet v1"
     assert decision.reason == f"mtanet v1 stays champion: {flattery}"
     for as_many in (57, 58):
         assert decide(ours, version(1), leaking(version(1), 0.6, as_many)).promotes
@@ -160,7 +162,7 @@ def test_who_leaks_more_is_not_promoted_on_flattered_scores() -> None:
 
 
 def test_who_follows_nobody_says_that_its_scores_flatter() -> None:
-    flatter = "; its scores flatter: 57 videos train one task and are held out by another"
+    flatter = "; its scores are too high: 57 videos train one task and are held out by another"
     ours = leaking(version(2), 0.1, 57)
     for decision in (
         decide_unscored(ours, None, synthetic=[]),
@@ -175,7 +177,7 @@ def test_who_follows_nobody_says_that_its_scores_flatter() -> None:
 
 def test_a_champion_that_was_trained_on_these_videos_is_said_to_flatter_itself() -> None:
     ours, theirs = evaluation(version(2), 0.1), evaluation(version(1), 0.6)
-    seen = "; mtanet v1 was trained on 3 of these videos: its own scores flatter"
+    seen = "; mtanet v1 was trained on 3 of these videos, so its scores are too high"
     assert decide(ours, version(1), theirs, num_seen=3).reason.endswith(f"(360 frames){seen}")
     assert decide(theirs, version(1), ours, num_seen=3).reason.endswith(f"(360 frames){seen}")
     assert not decide(theirs, version(1), ours, num_seen=3).promotes
@@ -240,7 +242,7 @@ def test_nights_of_challengers_and_the_way_back(machine: MachineConfig, prefect_
     first = add_version(store, dataset, noise=0.5)
     choose(dataset, first, machine)
     assert champion_of(machine).number == 1
-    with pytest.raises(ValueError, match="mtanet v1 is the champion, and none is known before it"):
+    with pytest.raises(ValueError, match="mtanet v1 is the first champion"):
         roll_back(store)
 
     better = choose(dataset, add_version(store, dataset, noise=0.1), machine)
@@ -271,7 +273,7 @@ def test_the_sample_does_not_dethrone_a_champion_of_real_people(machine: Machine
     registry.promote(store, rendered[0])
     dataset = ingest_again(store)
     reason = choose(dataset, add_version(store, dataset, noise=0.9), machine)
-    assert "mtanet v1 before it was trained on rendered people, mtanet v3 on real ones" in reason
+    assert "its predecessor mtanet v1 was trained on rendered people, mtanet v3 on real ones" in reason
     assert champion_of(machine).tags[PREVIOUS] == "1"
 
     for folder in (store / "faces", store / "labels"):
@@ -301,7 +303,7 @@ def test_a_model_is_shown_beside_the_champion_of_whatever_people(machine: Machin
     table = read_table([path])
     silent = pa.nulls(len(table), table.schema.field("arousal").type)
     write_parquet(table.set_column(table.column_names.index("arousal"), "arousal", silent), path)
-    assert "; not compared with mtanet v1: mtanet v1 says nothing of track 107" in compare()
+    assert "; not compared with mtanet v1: no prediction by mtanet v1 for track 107" in compare()
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -319,7 +321,7 @@ def test_which_videos_a_champion_was_trained_on_is_known_by_their_content(machin
     other = replace(dataset, videos=tuple(replace(video, sha256="another") for video in dataset.videos))
     assert videos_seen(first, other, VALIDATION, store) == []
     assert choose(dataset, second, machine).endswith(
-        "; mtanet v1 was trained on 1 of these videos: its own scores flatter"
+        "; mtanet v1 was trained on 1 of these videos, so its scores are too high"
     )
 
 
@@ -330,7 +332,7 @@ def test_a_leak_is_known_from_the_run(machine: MachineConfig) -> None:
     leaky = add_version(machine.store, dataset, noise=0.1)
     runs.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "2")
     reason = choose(dataset, leaky, machine)
-    assert "2 videos that train one task and are held out by another flatter the scores of mtanet v2" in reason
+    assert "2 videos that train one task and are held out by another raise the scores of mtanet v2" in reason
     assert champion_of(machine).number == 1
 
 
@@ -389,7 +391,7 @@ def test_a_champion_without_weights_or_of_another_edition_fails(machine: Machine
     dataset = ingest_again(store)
     second = add_version(store, dataset, noise=0.9)
     reason = choose(dataset, second, machine)
-    assert "mtanet v1 before it fails on" in reason
+    assert "its predecessor mtanet v1 fails on" in reason
     assert "the weights of mtanet v1 cannot be used: " in reason
     assert "incomplete (no model.json beside it); delete it and train again" in reason
     assert champion_of(machine).number == 2
@@ -423,8 +425,8 @@ def test_a_champion_that_says_nothing_of_a_labelled_face_fails(machine: MachineC
     silent = pa.nulls(len(table), table.schema.field("valence").type)
     write_parquet(table.set_column(table.column_names.index("valence"), "valence", silent), path)
     reason = choose(dataset, add_version(machine.store, dataset, noise=0.9), machine)
-    assert "mtanet v1 before it fails on" in reason
-    assert "mtanet v1 says nothing of track 107, frame " in reason
+    assert "its predecessor mtanet v1 fails on" in reason
+    assert "no prediction by mtanet v1 for track 107, frame " in reason
     assert champion_of(machine).number == 2
 
 

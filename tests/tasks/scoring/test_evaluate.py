@@ -166,12 +166,12 @@ def test_the_report_has_every_kind_of_score(evaluation: Evaluation) -> None:
 def test_a_model_that_was_trained_on_a_leak_says_so(
     evaluation: Evaluation, machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "flatter:" not in scores_markdown(evaluation, "")
+    assert "too high:" not in scores_markdown(evaluation, "")
     monkeypatch.setattr(runs, "SERVER", "")
     leaky = add_version(machine.store, dataset, noise=0.4, seed=7)
     runs.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
     found = evaluate.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
-    assert "**These scores flatter:** 57 videos train one task" in scores_markdown(found, "")
+    assert "**These scores are too high:** 57 videos train one task" in scores_markdown(found, "")
     assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
 
 
@@ -206,7 +206,9 @@ def test_a_model_that_is_silent_about_a_face_gets_no_score(
     column = table["valence"].to_pylist()
     column[labelled] = None
     pq.write_table(table.set_column(table.column_names.index("valence"), "valence", [column]).cast(table.schema), file)
-    with pytest.raises(ValueError, match=rf"{silent} says nothing of track 107, frame {labelled}, which has a face"):
+    with pytest.raises(
+        ValueError, match=rf"no prediction by {silent} for track 107, frame {labelled}, which has a face"
+    ):
         evaluate.evaluate.fn(silent, dataset, Split.VALIDATION, machine)
 
 

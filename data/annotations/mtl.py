@@ -128,6 +128,6 @@ def _contradiction(picture: str, start: int, lines_N: NDArray[np.int64], is_firs
     lines: Sequence[int] = lines_N[start:end].tolist()
     others = " and ".join(map(str, lines[1:]))
     return (
-        f"line {lines[0]}: {picture} has different labels in line {others}; correct them, or leave such frames out with"
+        f"line {lines[0]}: {picture} has different labels in line {others}; correct them, or skip such frames with"
         ' ingest.mtl_conflicts = "drop"'
     )

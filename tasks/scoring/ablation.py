@@ -180,7 +180,7 @@ def _trained(
 def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
     """Sets a learning rate that works in few steps if the paper's optimiser replaces another."""
     rate = {"learning_rate": SGD_RATE} if changes.get("optimiser", recipe.optimiser) != recipe.optimiser else {}
-    return recipe.but(**changes, **rate)
+    return recipe.but(**{**changes, **rate})
 
 
 def markdown(

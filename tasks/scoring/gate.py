@@ -87,7 +87,7 @@ def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, 
     totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
     num_videos, task = min((number, task) for task, number in labelled_videos(evaluation.videos).items())
     if num_videos < MIN_VIDEOS:
-        few = f"{num_videos} labelled videos are too few to compare {OFFICIAL[task]}, {MIN_VIDEOS} are needed"
+        few = f"comparing {OFFICIAL[task]} needs at least {MIN_VIDEOS} labelled videos, found {num_videos}"
         return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
     if difference is None:
         no_number = "a total is not a number"

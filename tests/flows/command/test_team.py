@@ -112,7 +112,7 @@ def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
     written_by_another.touch()
     with torchrun(store) as team:
         with hold(store, f"models-{digest}", what="this training"):
-            wait_until(lambda: "at work on this training" in said(store), team, store)
+            wait_until(lambda: "working on this training" in said(store), team, store)
             time.sleep(3)
             assert written_by_another.exists(), "a process of the team did not wait for who is at work"
         wait_until(lambda: (store / "models" / digest / "epoch-0001.json").is_file(), team, store)

@@ -79,7 +79,7 @@ def test_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said.getvalue().startswith("agrees   crops: 0.00 levels apart")
     assert said.getvalue().splitlines()[-1] == "verdict: the GPU agrees with the CPU in all 2 checks"
     monkeypatch.setattr(faces, "_CROP_LEVELS", -1.0)
-    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 2 checks: crops; work with --device cpu"):
+    with pytest.raises(RuntimeError, match=r"differs from the CPU in 1 of 2 checks: crops; use --device cpu"):
         print_gpu_verdict(Console(file=io.StringIO()))
 
 

@@ -136,7 +136,7 @@ def test_some_variants_have_a_table_of_their_own_and_none_is_refused(mlflow_stor
     assert path.name == "ablation-tiny-rate-0.05.md"
     rows = [line.split(" | ")[0] for line in path.read_text().splitlines() if line.startswith("| the")]
     assert rows == [f"| {RECIPE}", "| the paper's recipe, learning rate 0.05"]
-    with pytest.raises(ValueError, match="--only sleep: no variant is called so"):
+    with pytest.raises(ValueError, match="--only sleep: no such variant"):
         run_ablation(experiment, chosen, dataset, 1, machine, only="sleep")
 
 

@@ -151,3 +151,14 @@ def test_which_recordings_a_seed_draws_is_frozen() -> None:
     assert drawn(range(12), 4, 0.25) == [0, 4, 9]
     assert drawn(range(4), 1, 0.01) == [1]
     assert drawn(range(4), 1, 0.99) == [0, 1, 3]
+
+
+def test_a_share_between_two_numbers_is_rounded_up_or_down_by_the_seed() -> None:
+    official = {(str(number), Task.VA): TRAIN for number in range(10)}
+    numbers = {
+        list(subject_disjoint(official, videos_of(official), seed=seed, validation_share=0.25).values()).count(
+            VALIDATION
+        )
+        for seed in range(20)
+    }
+    assert numbers == {2, 3}

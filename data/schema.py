@@ -41,7 +41,7 @@ DETECTIONS = pa.schema(
         pa.field("face_jpeg", pa.binary()),
     ]
 )
-"""Every face found in a frame, and one row without a face for a frame that has none or did not decode."""
+"""Every face found in a frame; one row without a face for a frame that has none or could not be decoded."""
 
 FACES = pa.schema(
     [
@@ -56,7 +56,7 @@ FACES = pa.schema(
         pa.field("face_jpeg", pa.binary()),
     ]
 )
-"""A frame of a track, always, with or without a face; box and landmarks in px of the frame, the crop 112 x 112."""
+"""A frame of a track, with or without a face; box and landmarks in px of the frame, the crop 112 x 112."""
 
 LABELS = pa.schema(
     [
@@ -71,7 +71,7 @@ LABELS = pa.schema(
         *(pa.field(f"split_{task}", pa.string()) for task in Task),
     ]
 )
-"""A labelled frame of a track. A split is null where the track has no file for that task."""
+"""A labelled frame of a track. A split is null if the track has no file for that task."""
 
 QUALITY = pa.schema(
     [

@@ -53,7 +53,7 @@ class SampleConfig(Settings):
 
 
 class IngestConfig(Search):
-    """From videos and annotations to face shards and aligned labels."""
+    """How to turn videos and annotations into face shards and aligned labels."""
 
     root: Path | None = None
     """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed with a sample."""
@@ -68,7 +68,8 @@ class IngestConfig(Search):
     faces_from: Literal["auto", "videos", "crops"] = "auto"
     """Raw videos, or the data set's own `cropped_aligned` folders; `auto` takes the videos if there are any."""
     decoder: Literal["auto", "pyav", "dali"] = "auto"
-    """`auto`: NVDEC through DALI on a GPU, PyAV on a CPU; or one of them. What DALI might misnumber PyAV decodes."""
+    """`auto`: NVDEC through DALI on a GPU, PyAV on a CPU; or one of them. PyAV decodes what DALI might number
+    differently."""
     track_hints: Path | None = None
     """TOML file that corrects which person a track belongs to: see docs/people.md."""
     fill_gaps_s: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -83,7 +84,7 @@ class IngestConfig(Search):
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of `subject_disjoint`: a different seed gives different splits."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Of `subject_disjoint`: share of the recordings that validate, in (0, 1)."""
+    """Share of the recordings that validate with `subject_disjoint`, in (0, 1)."""
 
 
 class TrainConfig(Augmentation, Learning, Architecture):

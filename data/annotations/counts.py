@@ -12,7 +12,7 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from data.store.shards import read_table
 
 BINS = 40
-"""Of valence and of arousal, from -1 to 1."""
+"""Edges of the bins of valence and of arousal, from -1 to 1."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class AffWild2:
     videos: Mapping[str, Path]
     """Files, or in a set of crops the folder of one of the video's tracks."""
     crops: Mapping[str, Path]
-    """Of a set without videos: the folder of each track's crops."""
+    """The crops folder of each track, if the data set has no videos."""
     annotations: tuple[AnnotationFile, ...]
     mtl: tuple[MtlFile, ...]
     tests: tuple[ListedTracks, ...]

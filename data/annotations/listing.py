@@ -25,7 +25,7 @@ class Listing:
     videos: defaultdict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     texts: list[Path] = field(default_factory=list)
     crops: defaultdict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    """Folders of aligned crops, one a track."""
+    """Folders of aligned crops, one per track."""
     unaligned: list[Path] = field(default_factory=list)
     """Folders of crops that are not aligned."""
 
@@ -75,7 +75,7 @@ def _cropped_parent(folder: Path) -> str:
 
 
 def _holds_crops(folder: Path) -> bool:
-    """Whether there is a crop among the first things in a folder: it may have 47,434 of them."""
+    """Whether one of the first files in a folder is a crop; a folder may have 47,434 of them."""
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith(CROP_SUFFIXES) for entry in islice(entries, 10))
 

@@ -21,7 +21,7 @@ from data.annotations.parsing import Floats, Rows, Text, open_text, read_rows
 from data.labels import ACTION_UNITS, Edition, Split, Task
 
 TASKS_C = (Task.VA, Task.VA, Task.EXPR, *(Task.AU for _ in ACTION_UNITS[MTL_EDITION]))
-"""Of each value of a row, the task."""
+"""The task of each value in a row."""
 
 Conflicts = Literal["error", "drop"]
 

@@ -33,7 +33,7 @@ class Text:
     """The rows, each ended by a line feed."""
     oddities: Counter[Kind] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    """As `line 3: ...`."""
+    """Such as `line 3: ...`."""
 
 
 @dataclass(frozen=True)

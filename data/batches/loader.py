@@ -151,7 +151,7 @@ def _decoded(
 
 
 def _normalised(faces_BHWC: Tensor) -> Tensor:
-    """From 0..255 to float32 in [-1, 1]; what colours went beyond that is cut off."""
+    """From 0..255 to float32 in [-1, 1]; colours beyond the range are clipped."""
     if faces_BHWC.is_cuda:
         return faces_BHWC.float().mul_(1 / 127.5).sub_(1).clamp_(-1, 1)
     # Not by PyTorch, whose waiting threads would block DALI's; nor in the graph, which takes twice the time.

@@ -1,4 +1,4 @@
-"""The JPEGs of faces out of the shards, in the order they are wanted, without holding more than a pool of them.
+"""Reads the JPEGs of faces from the shards in the requested order, with at most a pool of them in memory.
 
 Letters: P frames, K frames of a row group, S batches of a pool, B frames of a batch.
 """

@@ -37,7 +37,7 @@ PART_FRAMES = 1000
 _WINDOW_BYTES = 70_000_000
 _LONGEST_WINDOW = 25
 _WINDOWS_IN_USE = 7
-"""Those that wait between two steps, and those that are decoded, searched, cut and written."""
+"""Windows that wait between two steps, and those that are decoded, searched, cropped and written."""
 
 _torch_lock = threading.Lock()
 _torch_threads: list[int] = []
@@ -106,7 +106,7 @@ def write_detections(
 
 @dataclass(frozen=True)
 class _Done:
-    """What is stored of a chunk, without its pixels."""
+    """A chunk without its pixels."""
 
     frame_indices: range
     damaged_packets: int

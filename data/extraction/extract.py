@@ -84,7 +84,7 @@ def extract_video(
 
 @dataclass(frozen=True)
 class _Extraction:
-    """What stays the same for every decoder that is tried."""
+    """The inputs of an extraction, which are the same for each decoder tried."""
 
     video: Path
     store: Path

@@ -1,4 +1,4 @@
-"""Short gaps in a person's faces: where the face must be in between, and its pixels from the frame itself.
+"""Fills short gaps in a person's faces: position by interpolation, pixels from the frame itself.
 
 Shapes: N faces of the gaps of a video, F frames of a chunk.
 """
@@ -20,7 +20,7 @@ from data.tracks.people import Person
 from data.video.frames import Decoder, read_frames
 
 _FARTHEST = 1.0
-"""By how many faces a person may have moved over a gap that is filled: more is a cut of the film, or a leap."""
+"""How far a person may move over a filled gap, in face sizes; more suggests a cut or a jump."""
 _GREATEST_GROWTH = 1.4
 
 

@@ -26,7 +26,7 @@ SMALLEST_FACE_PX = 50
 their landmarks are as steady and as close to their mean over sizes (docs/benchmarks.md).
 """
 _FACE_TO_SHRINK_PX = 60
-"""At the smaller size a face must be this large for the size to fall: it should not change to and fro."""
+"""The smallest face must be this large at a smaller size for the size to be reduced, so that it does not alternate."""
 _SIZES = (*(sixteenths / 16 for sixteenths in range(4, 13)), 1.0)
 """The sizes of detection passes, relative to the full size."""
 
@@ -44,9 +44,9 @@ class _Known:
     """State that the end of a window passes on to the next one."""
 
     faces: Faces | None
-    """Of the last frame; None before the first one."""
+    """The faces of the last frame; None before the first one."""
     num_faces: int
-    """In the last full pass."""
+    """Number of faces in the last full pass."""
     size_px: int
     """Detection size for the next frames."""
 

@@ -25,10 +25,10 @@ LARGEST_UPSCALING = 3.0
 """A frame smaller than the detection size is enlarged to find small faces, but by no more than this factor."""
 
 _LEVELS = ((8, (16.0, 32.0)), (16, (64.0, 128.0)), (32, (256.0, 512.0)))
-"""Of each of the three maps: px between its cells, and the sides in px of the two anchors in a cell."""
+"""For each of the three feature maps: px between its cells, and the sides in px of the two anchors in a cell."""
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 LARGEST_OVERLAP = 0.4
-"""Of two boxes of one frame: with more they are the same face, found twice."""
+"""Largest overlap of two boxes in a frame; with more, they are one face found twice."""
 _FRAMES_AT_ONCE: dict[Device, int] = {"cpu": 2, "gpu": 64}
 """On a CPU, more frames at once exceed its cache: with 8, a frame takes 1.2 times as long as with 2."""
 _BATCHES_ON_GPU = (1, 8, 32, 64)
@@ -93,7 +93,7 @@ class Look:
 
     device: Device
     height: int
-    """Of the frames."""
+    """Shape of the frames."""
     width: int
     size_px: int
     small_faces: bool
@@ -184,7 +184,7 @@ def non_maximum_suppression(boxes_F4: np.ndarray, scores_F: np.ndarray, largest_
 
 
 def overlaps(boxes_F4: np.ndarray, others_G4: np.ndarray) -> np.ndarray:
-    """Of each pair of boxes (x y w h) the share of the area that they cover which is in both, `(F, G)`."""
+    """Intersection over union of each pair of boxes (x y w h), `(F, G)`."""
     first_F2, first_G2 = boxes_F4[:, :2], others_G4[:, :2]
     last_F2, last_G2 = first_F2 + boxes_F4[:, 2:], first_G2 + others_G4[:, 2:]
     sides_FG2 = np.minimum(last_F2[:, None], last_G2) - np.maximum(first_F2[:, None], first_G2)

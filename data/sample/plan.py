@@ -1,4 +1,4 @@
-"""What clip number i of a sample is: name, split, people, codec, frame rate, quirks. Tables, and no chance in them."""
+"""The plan of clip number i of a sample: name, split, people, codec, frame rate, oddities. Tables without randomness."""
 
 from __future__ import annotations
 

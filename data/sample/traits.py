@@ -56,7 +56,7 @@ def _colours(*hexadecimal: str) -> Floats:
 
 
 _SKINS = _colours("ecc8b2", "e0b498", "cd9b7a", "b07c5c", "84583e", "5c3c2c")
-"""From light to dark; a tone in between is mixed."""
+"""From light to dark; tones in between are mixed."""
 _DARK_HAIRS = _colours("1c1614", "342218")
 _OTHER_HAIRS = _colours("1c1614", "342218", "563824", "8c643e", "c4a068", "6e341e")
 _GREY = _colours("96928e")[0]

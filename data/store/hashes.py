@@ -19,7 +19,7 @@ from data.store.access import check_file, hold
 from data.store.shards import digest, file_sha256, write_file
 
 KNOWN_FILES = "files.json"
-"""In the store: how each file or folder looked when it was read, and its hash."""
+"""File in the store with the size, times and inode of each input file when it was read, and its hash."""
 
 Looks = list[int]
 

@@ -35,10 +35,10 @@ def digest(*parts: object) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file's content.
+    """The sha256 of a file's content.
 
     Raises:
-        ValueError: It is no file, or this user may not read it.
+        ValueError: It is not a file, or this user may not read it.
         OSError: The disk or the network fails.
     """
     check_file(path)

@@ -63,7 +63,7 @@ def write_clip(
     ticks: Sequence[int] | None = None,
     rotation_deg: int = 0,
 ) -> Path:
-    """Writes frames (H W 3, uint8) as a video; `ticks` are their times in ms, by default even."""
+    """Writes frames (H W 3, uint8) as a video; `ticks` are their times in ms, evenly spaced by default."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.options = _OPTIONS.get(codec, {})
@@ -91,13 +91,13 @@ def numbered_clip(
     ticks: Sequence[int] | None = None,
     rotation_deg: int = 0,
 ) -> Path:
-    """Writes frames numbered from 0 as a video, as `write_clip` does."""
+    """Writes frames numbered from 0 as a video, like `write_clip`."""
     frames = (numbered(number) for number in range(num_frames))
     return write_clip(path, frames, codec=codec, rate=rate, ticks=ticks, rotation_deg=rotation_deg)
 
 
 def write_faces(path: Path, jpegs: Sequence[bytes], *, rows_per_group: int) -> Path:
-    """Writes crops as the faces of a track, a frame each."""
+    """Writes crops as the faces of a track, one per frame."""
     names = {"track_id": path.stem, "video_id": path.stem, "status": Status.OK.value}
     rows = [{**names, "frame_index": index, "face_jpeg": jpeg} for index, jpeg in enumerate(jpegs)]
     write_parquet(pa.Table.from_pylist(rows, schema=FACES), path, rows_per_group=rows_per_group)

@@ -21,7 +21,7 @@ _REACH, _REACH_PER_S = 1.0, 2.0
 _SPEED_OVER_S, _LONGEST_AHEAD_S = 0.06, 0.25
 """Shortest time over which a face's speed is measured, and longest time for which it is extrapolated."""
 _GROWTH, _GROWTH_PER_S = 1.4, 0.5
-"""By which factor its size can differ, and how much more so per second."""
+"""Largest factor between sizes, and how much it grows per second."""
 _SAME_LOOK_NEXT = 0.35
 """Largest difference of appearance within a fragment; measured: at most 0.20 between a person's frames and their mean.
 """
@@ -47,7 +47,7 @@ class Face(NamedTuple):
     time_s: float
     x_px: float
     y_px: float
-    """Of the middle of its box."""
+    """Position of the middle of its box."""
     w_px: float
     h_px: float
 

@@ -31,11 +31,11 @@ class Person:
     """
 
     faces: list[Face] = field(repr=False)
-    """In the order of the frames."""
+    """Ordered by frame."""
     num_fragments: int = 1
     """Stretches without a long absence that were joined."""
     join_margin: float = math.inf
-    """By how much the most doubtful joint of fragments was below the limit for joining."""
+    """By how much the most doubtful join of fragments was below the limit for joining."""
     rival_margin: float = math.inf
     """Smallest amount by which a fragment was closer to this person than to anyone else it could have belonged to."""
     split_margin: float = math.inf

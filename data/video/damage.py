@@ -26,27 +26,27 @@ class Picture:
     """A packet and, later, its decoded frame."""
 
     number: int
-    """In decoding order."""
+    """Number in decoding order."""
     pts: int | None
     """Presentation time, in ticks of the stream; None if the file does not give it."""
     guess: int | None = None
     """If it does not: a presentation time of this packet or of another one."""
     is_key: bool = False
-    """By the file and by the decoder."""
+    """Whether both the file and the decoder mark it as a keyframe."""
     is_shown: bool = True
     """Whether a frame is expected of it."""
     is_damaged: bool = False
     is_decoded_as_key: bool = False
-    """Decoding time according to the decoder, whatever the file says."""
+    """Whether the decoder treats it as a keyframe, whatever the file says."""
     frame: Any = None
     shown_at: int | None = None
-    """In ticks of the stream, once it has its place."""
+    """Presentation time in ticks of the stream, once known."""
     time_s: float | None = None
     """Since the first frame of the video."""
     place: int | None = None
     """Position in display order; None until the frame has arrived or can no longer arrive."""
     is_lost: bool = False
-    """There should be a frame, and there is none."""
+    """A frame is missing that should exist."""
     is_trusted: bool | None = None
     """Whether its pixels are intact; None until the packets before it, in decoding order, have their position."""
 

@@ -32,7 +32,7 @@ class VideoFacts:
     codec: str
     pixel_format: str
     width_px: int
-    """Of the upright picture with square pixels, as a player shows it and as faces are placed in it."""
+    """Size of the upright picture with square pixels, as a player shows it; faces are placed in it."""
     height_px: int
     rotation_deg: int
     """Counter-clockwise rotation that makes decoded frames upright: 0, 90, 180 or 270."""

@@ -21,7 +21,7 @@ _AVI_HEADER = 8
 _LONGEST_HEADERS = 100
 """Bytes, of a Matroska cluster and a block in it."""
 _ELEMENTS = (b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x1f\x43\xb6\x75", b"\x11\x4d\x9b\x74", b"\xec")
-"""What may follow the last packet of a Matroska file: cues, tags, a cluster, an index, a gap."""
+"""Elements that may follow the last packet of a Matroska file: cues, tags, a cluster, an index, a gap."""
 _HOLE = bytes(64)
 _WITHOUT_HOLES = frozenset(
     {"h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "flv1"}
@@ -35,10 +35,10 @@ _SMALLEST_VOP = 8
 
 
 def open_video(path: Path) -> av.container.InputContainer:
-    """The container of a file with a video stream.
+    """Opens a file with a video stream.
 
     Raises:
-        ValueError: There is no such file, it is empty, may not be read, or is not a video.
+        ValueError: The file is missing, empty, unreadable or not a video.
         OSError: The disk or the network fails.
     """
     check_file(path, "video")

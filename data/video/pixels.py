@@ -97,7 +97,7 @@ def _part(frame: av.VideoFrame, rows: slice, columns: slice) -> Tensor:
 
 
 def _points(frame: av.VideoFrame, rows: np.ndarray, columns: np.ndarray) -> Tensor:
-    """As a frame of two rows, in which each has the two by two pixels that share its colour."""
+    """The frame as two rows, with the two by two pixels that share a colour in each column."""
     luma, *colours = map(_bytes, frame.planes)
     luma_2N = np.repeat(luma[rows, columns].reshape(1, -1), 2, axis=0).repeat(2, axis=1)
     colours_1N = [colour[rows // 2, columns // 2].reshape(1, -1) for colour in colours]

@@ -30,7 +30,7 @@ COLUMNS = {
     Task.EXPR: ("expression",),
     Task.AU: tuple(map(action_unit_column, ALL_ACTION_UNITS)),
 }
-"""Of the labels shard."""
+"""Columns of the labels shard."""
 RATE_TOLERANCE_HZ = 0.5
 """The whole number of frames per second in a name may be rounded: 30 for 29.97, 24 for 23.976."""
 INTERVAL_TOLERANCE = 0.25
@@ -112,7 +112,7 @@ def read_task_rows(labels: Path) -> Iterator[tuple[str, dict[Task, TaskRows]]]:
 
 
 def face_findings(track_id: str, frames: TrackFrames) -> list[Finding]:
-    """How many frames there are, with and without a face, and the gaps between faces."""
+    """Number of frames, with and without a face, and of gaps between faces."""
     has_face_F = _has_face(frames)
     starts, ends = _runs_without(has_face_F)
     counts = {
@@ -128,7 +128,7 @@ def face_findings(track_id: str, frames: TrackFrames) -> list[Finding]:
 
 
 def label_findings(track_id: str, task: Task, frames: TrackFrames, rows: TaskRows) -> list[Finding]:
-    """Labels without a face, faces without a label, and rows and frames that have no counterpart."""
+    """Labels without a face, faces without a label, and rows and frames without a counterpart."""
     num_frames = len(frames.status_F)
     is_inside_N = rows.frame_index_N < num_frames
     has_face_F, has_label_F = _has_face(frames), np.zeros(num_frames, dtype=bool)

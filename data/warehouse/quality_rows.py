@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 class VideoKind(StrEnum):
-    """What is counted per video, besides the findings about labels and faces."""
+    """Kinds counted per video, besides the findings about labels and faces."""
 
     DOUBTFUL_PERSON = "doubtful_person"
     """The row's `note` gives the reason."""

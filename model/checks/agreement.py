@@ -42,12 +42,12 @@ _STRONG = Learning(
     gradient_clip=1.0,
     precision="bfloat16",
 )
-"""As in `flows/experiments/strong.toml`."""
+"""The settings of `flows/experiments/strong.toml`."""
 _NUM_STEPS = 3
 
 
 class Verdict(StrEnum):
-    """Of a trial; the first two leave nothing to be done."""
+    """The verdict of a check; after the first two there is nothing to do."""
 
     AGREES = "agrees"
     PYAV = "not decoded by this GPU, PyAV will decode it"

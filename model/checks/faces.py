@@ -28,7 +28,7 @@ from model.checks.videos import Trial
 _CROP_LEVELS = 1.0
 _APPEARANCE = 1e-5
 _JPEG_LEVELS = 2.0
-"""On average over a face: decoders of JPEGs round differently."""
+"""Mean over a face: JPEG decoders round differently."""
 _AUGMENTED_LEVELS = 3.0
 """The same with changes; without its blur, a face is off by 5. The operators differ by less than 0.01 on a CPU."""
 _ROWS_PER_GROUP = 5
@@ -37,7 +37,7 @@ _PLACE_PX = 0.5
 """A GPU resizes floats, a CPU bytes, and a GPU convolves with TF32: worked out on a CPU, both together move boxes and
 landmarks by less than 0.1 px."""
 _SCORE = 0.01
-"""By the same less than 0.001."""
+"""For the same reasons scores differ by less than 0.001."""
 
 
 def face_trials(device: Device, folder: Path) -> dict[str, Trial]:
@@ -52,7 +52,7 @@ def face_trials(device: Device, folder: Path) -> dict[str, Trial]:
 
 
 def torch_device(device: Device) -> str:
-    """As PyTorch calls it."""
+    """PyTorch's name of the device."""
     return "cuda" if device == "gpu" else "cpu"
 
 
@@ -75,7 +75,7 @@ def _faces(device: Device) -> np.ndarray:
 
 
 def _appearances(device: Device) -> tuple[bool, str]:
-    """Of faces within and partly beyond their frames."""
+    """Compares crops of faces within and partly beyond their frames."""
     frames_NHWC = torch.from_numpy(np.stack([numbered(20 * number) for number in range(6)]))
     boxes_N4 = np.array([(10 + 25 * number, 60 - 12 * number, 30, 40) for number in range(6)], np.float32)
     owners = [5, 0, 5, 3, 1, 2]
@@ -145,7 +145,7 @@ def _augmented_batches(device: Device, folder: Path) -> tuple[bool, str]:
 
 
 def _same_faces(true: Sequence[Tensor], other: Sequence[Tensor], most_levels: float) -> tuple[bool, str]:
-    """Of batches of faces in [-1, 1]."""
+    """Compares batches of faces in [-1, 1]."""
     gaps_N = (torch.cat([*true]) - torch.cat([*other]).cpu()).abs().mean((1, 2, 3)) * 127.5
     return bool(gaps_N.max() < most_levels), f"{len(gaps_N)} faces, each {gaps_N.max():.2f} levels apart at most"
 

@@ -1,4 +1,4 @@
-"""Trials of videos: does a GPU decode and extract what PyAV and a CPU do? On clips that carry their frame numbers.
+"""Checks whether a GPU decodes and extracts like PyAV and a CPU, on clips that carry their frame numbers.
 
 Shapes: F frames, N faces, B faces of a batch, H rows, W columns, C channels.
 """
@@ -27,7 +27,7 @@ Trial = Callable[[], tuple[bool, str]]
 """Returns whether a device agrees with the CPU, and the finding."""
 
 NUM_FRAMES = 130
-"""Of a clip: more than one group of pictures, and the last chunk is a short one."""
+"""Frames of a clip: more than one group of pictures, and a short last chunk."""
 
 _SKIP = 64
 """Number of frames that a resumed run skips, a multiple of the frames of a chunk."""

@@ -21,7 +21,7 @@ from model.scores.metrics import OFFICIAL, POSITIVE, task_scores
 WINDOWS = (1, 5, 9, 15, 25, 41, 61, 91)
 """Frames over which answers may be averaged: at 30 Hz up to 3 s. 1 is no smoothing."""
 BIASES = sorted(np.linspace(-2, 2, 17).tolist(), key=abs)
-"""What may be added to the log-probability of a class."""
+"""Values that may be added to the log-probability of a class."""
 THRESHOLDS = sorted(np.linspace(0.04, 0.96, 47).round(2).tolist(), key=lambda threshold: abs(threshold - POSITIVE))
 _SWEEPS = 2
 """The biases of the classes depend on each other, so fitting takes more than one round."""

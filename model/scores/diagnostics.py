@@ -54,7 +54,7 @@ def reliability(probability_N: NDArray[Any], is_so_N: NDArray[Any], num_bins: in
 
 
 def expression_reliability(predicted: Columns, truth: Columns, edition: Edition) -> Reliability:
-    """Of the likeliest expression: its probability against whether it is the right one."""
+    """Calibration of the most likely expression."""
     probability_NE = np.stack([predicted[f"p_{name}"] for name in EXPRESSIONS[edition]], axis=1)
     known_N = ~np.isnan(truth["expression"]) & ~np.isnan(probability_NE).any(axis=1)
     probability_NE = probability_NE[known_N]

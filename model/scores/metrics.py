@@ -1,6 +1,6 @@
-"""The scores: the only definitions. The loss uses `ccc` from here.
+"""The scores, defined once; the loss uses `ccc` from here.
 
-A column is one value a frame. Missing is NaN; a frame counts for a score where its label and its prediction both exist.
+A column has one value per frame. NaN is missing; a frame counts for a score if its label and its prediction exist.
 Letters: N frames.
 """
 

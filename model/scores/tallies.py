@@ -89,7 +89,7 @@ class Tallies:
     edition: Edition
     groups: tuple[str, ...]
     moments: Mapping[str, Moments] = field(default_factory=dict)
-    """Of `valence` and `arousal`."""
+    """Statistics of `valence` and `arousal`."""
     expressions: Expressions | None = None
     units: Units | None = None
 

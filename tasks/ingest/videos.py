@@ -44,7 +44,7 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Job:
-    """What the videos of one run share."""
+    """The inputs that all videos of a run share."""
 
     ingest: IngestConfig
     store: Path
@@ -151,7 +151,7 @@ def _is_worth_a_retry(_task: Any, _task_run: Any, state: Any) -> bool:
     cache_policy=NO_CACHE,
 )
 def extract_faces(path: Path, track_ids: Sequence[str] | None, job: _Job) -> Path:
-    """The faces folder of a video, or of a folder of crops; made if it is missing."""
+    """The faces folder of a video, or of a folder of crops; computed if missing."""
     with _unless_over(job.is_over, path, job.store), job.places.begun():
         if path.is_dir():
             tracks = track_ids or [path.name]

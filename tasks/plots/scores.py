@@ -17,7 +17,7 @@ from tasks.plots.figures import GUESS, MODEL, TRUTH
 Columns = Mapping[str, NDArray[np.float32]]
 
 SHOWN_FRAMES = 4000
-"""As many dots a scatter has at most, evenly taken."""
+"""Largest number of dots in a scatter plot, evenly sampled."""
 
 
 def confusion(predicted: Columns, truth: Columns, edition: Edition) -> Figure:

@@ -22,7 +22,7 @@ from tasks.quality.queries import MEANINGS, SECTIONS, WORTH_A_LOOK, Scope, comma
 TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS: tuple[Task | None, ...] = (None, *Task)
 Counts = Mapping[tuple[str | None, str], int]
-"""By task and kind."""
+"""Counts by task and kind."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Total:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Of each task that has it."""
+        """Counts of the tasks that have any."""
         return {task or "": count for task, count in zip(COLUMNS, self.cells, strict=True) if count is not None}
 
 

@@ -1,4 +1,4 @@
-"""What smoothing, class bias and thresholds bring on videos that they were not fitted on: at each evaluation."""
+"""Measures the gain of smoothing, class bias and thresholds on other videos, at each evaluation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasks.training.fitting import split_to_fit
 
 @task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)
 def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> list[Trial]:
-    """What smoothing, class bias and thresholds bring on videos they were not fitted on; into the model's run."""
+    """Cross-fits smoothing, class bias and thresholds, and logs their gains to the model's run."""
     store = machine.store
     edition = check_edition(model, dataset, store)
     folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}

@@ -11,8 +11,10 @@ from tasks.scoring.result import Evaluation
 from tasks.tracking.registry import Version
 
 MIN_VIDEOS = 6
-"""With labels of each task that has any. With fewer, chance alone puts the challenger ahead in every one of them more
-often than once in 40 times."""
+"""Labelled videos needed for each task. With fewer, chance alone puts the challenger ahead in all of them more often
+than
+once in 40 times.
+"""
 ROLLED_BACK = "champion.rolled_back"
 """The tag of a version that was taken back, with the time; the gate does not promote it again."""
 
@@ -81,7 +83,7 @@ def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, 
 
 
 def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, Interval], notes: str) -> Decision:
-    """By the interval of the difference alone; the notes end the reason."""
+    """The decision by the interval of the difference; the notes end the reason."""
     challenger, champion, data = evaluation.model, theirs.model, _data(evaluation)
     difference = differences.get(OFFICIAL_SUM)
     totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"

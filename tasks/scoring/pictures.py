@@ -19,7 +19,7 @@ from tasks.scoring.result import Evaluation
 from tasks.tracking import runs
 
 SHOWN_TRACKS = 4
-"""As many timelines, and rows of faces, are drawn."""
+"""Number of timelines, and of rows of faces."""
 SHOWN_FACES = 6
 """Number of frames per track, at least `APART` frames from each other."""
 APART = 12

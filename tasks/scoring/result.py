@@ -51,7 +51,7 @@ class Evaluation:
 
     @cached_property
     def by_subject(self) -> dict[str, Scores]:
-        """By recording: all videos that show the same people."""
+        """Scores by recording: all videos of the same people."""
         return scores_by(self.videos, [recording_of(video_id) for video_id in self.videos.groups])
 
     def rows(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What runs are called in MLflow: by their edition's experiment, and by the settings that are set otherwise."""
+"""Names in MLflow: experiments by edition, runs by the settings that differ."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def _settings(experiment: Experiment) -> dict[str, object]:
 
 
 def _said(value: object) -> str:
-    """As one writes it after `--set`."""
+    """The value as written after `--set`."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -25,7 +25,7 @@ from tasks.tracking import naming
 from tasks.tracking.runs import TRAINING_DIGEST, connect, experiment_of
 
 NAME = "mtanet"
-"""Of the registered model."""
+"""Name of the registered model."""
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.training.checkpoint` writes it."""
 

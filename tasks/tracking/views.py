@@ -12,7 +12,7 @@ from collections.abc import Mapping
 AS_TRAINING = "workflowType=machine_learning"
 """Part of a page's address, without which MLflow shows its pages for language models."""
 VIEW = "scores"
-"""In the address of a page: `viewStateShareKey=scores`."""
+"""Key in the address of a page: `viewStateShareKey=scores`."""
 PAGES = "MTANET_MLFLOW_PAGES"
 """Environment variable with the address of MLflow's pages, set by `mtanet up` for the runs that it starts."""
 SERVER_ENDS = "MTANET_SERVER_ENDS"

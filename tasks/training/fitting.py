@@ -44,7 +44,7 @@ def split_to_fit(
     store: Path,
     predicted_of: Callable[[Path], tuple[Integers, Arrays]],
 ) -> dict[Task, TaskFrames]:
-    """What can be fitted on a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
+    """The frames to fit on in a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
     labelled = labelled_frames(dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition)
     recordings = {track: recording_of(video.video_id) for video in dataset.videos for track in video.tracks}
     return frames_to_fit(labelled, predicted_of, recordings)

@@ -61,7 +61,7 @@ def test_nothing_listens_beyond_this_machine(tmp_path: Path) -> None:
 
 def test_waiting_ends_with_the_process_and_in_time() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(RuntimeError, match=rf"nothing answers at {url} after 0 s"):
+    with pytest.raises(RuntimeError, match=rf"no answer from {url} after 0 s"):
         wait_for(url, timeout_s=0)
     with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
         process.wait()
@@ -73,7 +73,7 @@ def test_a_server_that_cannot_start_is_told_with_its_log(tmp_path: Path, monkeyp
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
     monkeypatch.setenv(SERVER_ENDS, "1")  # so that it is taken away again
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RuntimeError, match=r"temporary Prefect server does not start: .* see .*server\.log"):
+    with pytest.raises(RuntimeError, match=r"temporary Prefect server did not start: .* see .*server\.log"):
         ensure_prefect_server(tmp_path)
 
 

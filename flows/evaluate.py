@@ -1,4 +1,4 @@
-"""Flow `evaluate-mtanet`: scores any registered model on any split of any data set, and compares it with champion."""
+"""Flow `evaluate-mtanet`: scores a registered model on a split of a data set, and compares it with the champion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def evaluate_mtanet(
     split: Split = Split.VALIDATION,
     machine: MachineConfig = MachineConfig(),
 ) -> Evaluation:
-    """Scores a version (its number or alias) on a split of a data set in the store."""
+    """Scores a model version, given by number or alias, on a split of a data set in the store."""
     check_store(machine.store)
     known = read_catalogue(machine.store, dataset)
     version = registry.find_version(machine.store, model)

@@ -1,4 +1,4 @@
-"""Flow `ingest-aff-wild2`: raw videos to face shards, annotations to labels aligned with them."""
+"""Flow `ingest-aff-wild2`: turns raw videos into face shards, and annotations into labels aligned with them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
     """Turns the videos and annotations under `ingest.root` into a data set. Finished work is never redone.
 
     Raises:
-        FailedVideosError: Some videos failed; the data set of the others is complete, reported and published.
+        FailedVideosError: Some videos failed. The others form a complete data set, with its report, in the warehouse.
     """
     check_store(machine.store)
     tree = discover(ingest)

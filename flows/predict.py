@@ -1,4 +1,4 @@
-"""Flow `predict-videos`: applies a registered model to any videos, without labels, for SQL."""
+"""Flow `predict-videos`: applies a registered model to unlabelled videos; the predictions can be queried with SQL."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tasks.warehouse import publish
 
 @flow(name="predict-videos", flow_run_name="predict-{videos}")
 def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig()) -> Dataset:
-    """Predicts every frame of every person in the videos under a folder, which becomes a data set of that name.
+    """Predicts every frame of every person in the videos under a folder. They become a data set named after the folder.
 
     Raises:
-        FailedVideosError: Some videos failed; the others are predicted and published.
+        FailedVideosError: Some videos failed. The predictions for the others are in the warehouse.
     """
     check_store(machine.store)
     version = registry.find_version(machine.store, model)

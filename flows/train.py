@@ -1,4 +1,4 @@
-"""Flow `train-mtanet`: raw videos to a registered model, its scores, and its predictions in SQL."""
+"""Flow `train-mtanet`: from raw videos to a registered model, its scores, and predictions that SQL can query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.training.train import train_model
 from tasks.warehouse import publish
 
 ExperimentName = Literal["ablation", "paper", "sample", "strong", "temporal"]
-"""The files in `flows/experiments/`."""
+"""The names of the files in `flows/experiments/`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def train_mtanet(
 ) -> Trained:
     """Runs an experiment from its videos to its scores. Finished work is never redone.
 
-    A failed video is skipped, and reported in the log, the report and the run; training uses the others.
+    Skips failed videos and trains on the others. The log, the quality report and the run list the failures.
     """
     check_store(machine.store)
     config = load_experiment(experiment) if isinstance(experiment, str) else experiment
@@ -64,7 +64,7 @@ def train_mtanet(
 
 
 def ingest_what_can_be(config: Experiment, machine: MachineConfig) -> Dataset:
-    """The experiment's data set, of the videos that did not fail."""
+    """Ingests the experiment's data; the data set lacks the videos that failed."""
     try:
         return ingest_aff_wild2(data_of(config, machine), machine)
     except FailedVideosError as error:
@@ -72,7 +72,7 @@ def ingest_what_can_be(config: Experiment, machine: MachineConfig) -> Dataset:
 
 
 def data_of(config: Experiment, machine: MachineConfig) -> IngestConfig:
-    """The settings of the experiment's data: the synthetic sample, made if it is missing, or `ingest.root`."""
+    """The ingest settings of an experiment. If it uses the synthetic sample, renders it unless it exists."""
     if config.sample is None:
         return config.ingest
     root = make_sample(config.sample, machine)

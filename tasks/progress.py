@@ -1,4 +1,4 @@
-"""Progress of a stage: a bar in the terminal, otherwise lines in the log; in a flow run also a progress artifact."""
+"""Progress of a stage: a bar in the terminal, or else lines in the log. In a flow run, also a progress artifact."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 LOG_EVERY_S = 15.0
 ARTIFACT_EVERY_S = 15.0
-"""Each update is a call to the server."""
+"""Updates are this rare because each is a call to the server."""
 
 log = logging.getLogger("mtanet.progress")
 _terminal: Progress | None = None
 
 
+def counted(number: int, unit: str) -> str:
+    """A number with its unit, given in the plural: `1 video`, `2 videos`."""
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+
+
 @contextmanager
 def bars_in_terminal(console: Console) -> Iterator[None]:
-    """Within the block the stages draw their bars there."""
+    """Stages draw their bars on the console while the block runs."""
     global _terminal
     columns = (
         SpinnerColumn(),
@@ -42,7 +47,7 @@ def bars_in_terminal(console: Console) -> Iterator[None]:
 
 
 class Stage:
-    """A stage under way. Its methods may be called from any thread."""
+    """A running stage; its unit is a plural. Its methods may be called from any thread."""
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
@@ -50,11 +55,11 @@ class Stage:
         self._note = ""
         self._lock = threading.Lock()
         self._start_s = self._logged_s = self._sent_s = time.monotonic()
-        self._artifact = _create_artifact(name, f"{total} {unit}")
+        self._artifact = _create_artifact(name, counted(total, unit))
         self._bar = _terminal.add_task(name, total=total, note="") if _terminal else None
 
     def advance(self, done: int = 1, *, note: str | None = None) -> None:
-        """Counts more units as done."""
+        """Adds to the number of units done."""
         self.set(self.done + done, note=note)
 
     def set(self, done: int, total: int | None = None, *, note: str | None = None) -> None:
@@ -65,15 +70,15 @@ class Stage:
             self._show()
 
     def count(self, frames: int) -> None:
-        """Counts more frames, which are shown as a rate."""
+        """Adds to the number of frames, which is shown with the rate."""
         with self._lock:
             self.frames += frames
             elapsed_s = max(time.monotonic() - self._start_s, 1e-3)
-            self._note = f"{self.frames} frames, {self.frames / elapsed_s:.0f}/s"
+            self._note = f"{counted(self.frames, 'frames')}, {self.frames / elapsed_s:.0f}/s"
             self._show()
 
     def say(self, message: str, *arguments: object) -> None:
-        """Logs a line of the stage itself, which delays the next progress line."""
+        """Logs a message about the stage, and postpones the next progress line."""
         self._logged_s = time.monotonic()
         log.info(message, *arguments)
 
@@ -83,7 +88,8 @@ class Stage:
             _terminal.update(self._bar, completed=self.done, total=self.total, note=self._note)
         if _terminal is None and now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
-            log.info("%s: %d of %d %s%s", self.name, self.done, self.total, self.unit, self._note and f", {self._note}")
+            total, note = counted(self.total, self.unit), self._note and f", {self._note}"
+            log.info("%s: %d of %s%s", self.name, self.done, total, note)
         if self._artifact is not None and now_s - self._sent_s >= ARTIFACT_EVERY_S:
             self._sent_s = now_s
             self._send()
@@ -94,7 +100,7 @@ class Stage:
 
     def __str__(self) -> str:
         note = f", {self._note}" if self._note else ""
-        return f"{self.name}: {self.done} {self.unit} in {time.monotonic() - self._start_s:.0f} s{note}"
+        return f"{self.name}: {counted(self.done, self.unit)} in {time.monotonic() - self._start_s:.0f} s{note}"
 
     def close(self) -> None:
         self._send()
@@ -106,7 +112,7 @@ class Stage:
 def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> Iterator[Stage]:
     """Shows the progress of a stage while the block runs, and logs a summary at its end.
 
-    A stage that `counts_frames` and counted none had nothing to do.
+    If a stage with `counts_frames` counted no frames, the summary says that everything was already done.
     """
     shown = Stage(name, total, unit)
     try:
@@ -114,7 +120,7 @@ def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> I
     finally:
         shown.close()
     if counts_frames and shown.frames == 0:
-        log.info("%s: nothing new, %d %s already done", name, shown.done, unit)
+        log.info("%s: nothing new, %s already done", name, counted(shown.done, unit))
     else:
         log.info("%s", shown)
 

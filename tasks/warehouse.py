@@ -1,4 +1,4 @@
-"""The warehouse: SQL over the shards."""
+"""Publishes the warehouse, which answers SQL queries over the shards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.progress import log
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(machine: MachineConfig) -> Path:
-    """Rebuilds the warehouse; returns its file."""
+    """Rebuilds the warehouse and returns its file."""
     path = views.publish(machine.store)
-    log.info("warehouse: %s is up to date", path)
+    log.info("warehouse: rebuilt %s", path)
     return path

@@ -1,10 +1,10 @@
 """The `mtanet` command: arguments, printing, progress.
 
-- `cli`: the commands that produce something
-- `inspection`: the commands that show or maintain something
+- `cli`: the commands that produce results
+- `inspection`: the commands that show or maintain results
 - `show`: prints tables and writes query results
 - `options`: options shared by several commands
-- `doctor`: describes this machine and compares its GPU with its CPU
-- `team`: one training by several processes
+- `doctor`: describes this machine and checks its GPU against its CPU
+- `team`: training with several processes
 - `terminal`: progress in the terminal
 """

@@ -1,6 +1,6 @@
-"""The `mtanet` command, and its subcommands that produce something.
+"""The `mtanet` command, and its subcommands that produce results.
 
-Heavy imports are inside the subcommands that need them, so that help and SQL are quick.
+Heavy imports are inside the subcommands that need them, so that `--help` and `mtanet sql` start quickly.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Raw Aff-Wild2 face videos to trained multi-task affect models, and their predictions in SQL.",
+    help="Train multi-task affect models on raw Aff-Wild2 videos, and query their predictions with SQL.",
 )
 EXPECTED = (ValueError, RuntimeError, OSError, ModuleNotFoundError, FloatingPointError)
-"""Errors that the user can fix, shown as one sentence."""
+"""Errors that the user can fix; shown as one sentence, without a traceback."""
 
 
 @app.callback()
 def _verbosity(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show all logs, and tracebacks.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all logs and tracebacks.")] = False,
 ) -> None:
     if verbose:
         os.environ[VERBOSE] = "1"
@@ -41,19 +41,17 @@ def _verbosity(
 
 @app.command()
 def demo(store: Store = STORE, device: OnDevice = "auto", workers: Workers = CORES) -> None:
-    """Run everything on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
+    """Run the whole pipeline on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
     from flows.command.show import print_demo
 
-    out.print(
-        "The demo makes a [bold]synthetic[/bold] sample: rendered heads with exact labels, no real person's face."
-    )
+    out.print("The demo renders a [bold]synthetic[/bold] sample: heads with exact labels, and no real person's face.")
     print_demo(_train("sample", machine_of(store, device, workers)), store, out)
 
 
 @app.command()
 def train(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "sample",
-    root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2, instead of the experiment's.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of Aff-Wild2; overrides the experiment's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
@@ -72,14 +70,16 @@ def train(
 @app.command()
 def ablate(
     experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Trainings of each variant.")] = 3,
-    only: Annotated[str, typer.Option(help="Only the recipe and variants with this text in their names.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Number of trainings of each variant.")] = 3,
+    only: Annotated[
+        str, typer.Option(help="Train only the whole recipe and variants with this text in their names.")
+    ] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
-    """Train a recipe without each of its parts, and the paper's, from several seeds, and compare them in a table."""
+    """Compare a recipe with variants that lack one part each, and with the paper's recipe, over several seeds."""
     from tasks.config import load_experiment, with_settings
 
     config = with_settings(load_experiment(experiment), set_ or [])
@@ -93,7 +93,7 @@ def ablate(
 @app.command()
 def sample(
     clips: Annotated[int, typer.Option(min=3, help="Number of videos.")] = 30,
-    seconds: Annotated[float, typer.Option(help="Length of each.")] = 6.0,
+    seconds: Annotated[float, typer.Option(help="Length of each video, in seconds.")] = 6.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sample.")] = 7,
     store: Store = STORE,
     workers: Workers = CORES,
@@ -112,7 +112,7 @@ def sample(
 @app.command()
 def ingest(
     root: Annotated[Path, typer.Argument(help="Folder with the videos and annotations of Aff-Wild2, at any depth.")],
-    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the folder's")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="name of the folder")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as min_score=0.8.")] = None,
     track_hints: Annotated[
         Path | None, typer.Option(help="TOML file that corrects identities: see docs/people.md.")
@@ -121,22 +121,24 @@ def ingest(
     device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
-    """Read videos and annotations: face shards, aligned labels and a report."""
+    """Turn videos and annotations into face shards, aligned labels and a quality report."""
     from tasks.config import IngestConfig, with_settings
 
     config = with_settings(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
     with prefect(store):
         from flows.ingest import ingest_aff_wild2
+        from tasks.progress import counted
 
         dataset = ingest_aff_wild2(config, machine_of(store, device, workers))
-    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos, edition {dataset.edition}")
+        videos = counted(len(dataset.videos), "videos")
+    out.print(f"data set {dataset.name}: {videos}, edition {dataset.edition}")
 
 
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
     dataset: Annotated[str, typer.Option(help="A data set in the store.")] = "sample",
-    split: Annotated[str, typer.Option(help="train, validation, test or held_out.")] = "validation",
+    split: Annotated[str, typer.Option(help="One of train, validation, test and held_out.")] = "validation",
     store: Store = STORE,
     device: OnDevice = "auto",
 ) -> None:
@@ -160,14 +162,16 @@ def predict(
     device: OnDevice = "auto",
     workers: Workers = CORES,
 ) -> None:
-    """Predict every frame of every person in your own videos, into SQL."""
+    """Predict every frame of every person in your own videos, for queries with SQL."""
     from flows.command.show import store_option
 
     with prefect(store):
         from flows.predict import predict_videos
+        from tasks.progress import counted
 
         dataset = predict_videos(videos, model, machine_of(store, device, workers))
-    out.print(f"data set {dataset.name}: {len(dataset.videos)} videos predicted. Query them with, for example,")
+        predicted = counted(len(dataset.videos), "videos")
+    out.print(f"data set {dataset.name}: {predicted} predicted. To query the predictions, run for example")
     out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
 
 
@@ -181,7 +185,7 @@ app.add_typer(inspection.app)
 
 
 def main() -> None:
-    """Runs the command; errors that the user can fix end with one sentence and exit code 1."""
+    """Runs the command. For an error that the user can fix, prints one sentence and exits with code 1."""
     try:
         app()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Describes this machine in a few lines, and compares its GPU with its CPU."""
+"""Describes this machine in a few lines, and checks its GPU against its CPU."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def print_facts(store: Path, console: Console) -> None:
 
 
 def print_gpu_verdict(console: Console) -> None:
-    """Compares the GPU with the CPU on made-up data, and prints each check and a verdict.
+    """Compares the GPU with the CPU on synthetic data, and prints each check and a verdict.
 
     Raises:
-        ValueError: There is no GPU that DALI and PyTorch can both use.
-        RuntimeError: The GPU differs from the CPU.
+        ValueError: No GPU works with both DALI and PyTorch.
+        RuntimeError: The GPU fails a check, or gives other results than the CPU.
     """
     from data.video.frames import resolve_device
     from model.checks.agreement import Verdict, compare_with_cpu
@@ -42,7 +42,7 @@ def print_gpu_verdict(console: Console) -> None:
     if wrong:
         raise RuntimeError(
             f"the GPU differs from the CPU in {len(wrong)} of {num_checks} checks: {', '.join(wrong)}; "
-            "use --device cpu, or ingest.decoder=pyav if only decoding differs"
+            "use --device cpu, or set ingest.decoder=pyav if only decoding differs"
         )
     by_pyav = names[Verdict.PYAV]
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"
@@ -51,12 +51,12 @@ def print_gpu_verdict(console: Console) -> None:
 
 
 def facts(store: Path) -> dict[str, str]:
-    """The same, by name."""
+    """Versions, device, decoders, store and servers of this machine, by name."""
     from data.machine import num_cores
     from data.video.frames import resolve_device
 
     device = resolve_device("auto")
-    frames_from = "NVDEC through DALI; PyAV for what it cannot decode" if device == "gpu" else "PyAV"
+    frames_from = "NVDEC through DALI, or PyAV for videos that NVDEC cannot decode" if device == "gpu" else "PyAV"
     return {
         "versions": f"Python {platform.python_version()}, " + ", ".join(_version(name) for name in PACKAGES),
         "device": f"{device}, {num_cores()} cores",

@@ -1,4 +1,4 @@
-"""The subcommands that show or maintain results; `flows.command.cli` has those that produce them."""
+"""The subcommands that show or maintain results; `flows.command.cli` has the ones that produce results."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ class Format(StrEnum):
 @app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A SELECT over the views and macros of the warehouse.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
-    to: Annotated[Path | None, typer.Option("--out", help="File to write, in place of the terminal.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="Format of the answer.")] = Format.TABLE,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Write the answer to this file, not to the terminal.")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the views and their columns.")] = False,
     store: Store = STORE,
 ) -> None:
-    """Ask the warehouse: frames, labels, predictions, videos, runs."""
+    """Query the warehouse with SQL: frames, labels, predictions, videos, runs."""
     from flows.command.show import VIEWS, write_answer
 
     if query is None and not list_:
@@ -67,9 +69,9 @@ def rollback(store: Store = STORE) -> None:
 def up(
     store: Store = STORE,
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = PREFECT_PORT,
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's pages.")] = MLFLOW_PORT,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = MLFLOW_PORT,
 ) -> None:
-    """Serve Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
+    """Run Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
     from flows.servers.up import up as serve
 
     serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
@@ -78,7 +80,9 @@ def up(
 @app.command()
 def doctor(
     store: Store = STORE,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Try the GPU beside the CPU instead, and give a verdict.")] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Instead, check the GPU against the CPU and print a verdict.")
+    ] = False,
 ) -> None:
     """Describe this machine: versions, device, decoders, store, servers."""
     from flows.command.doctor import print_facts, print_gpu_verdict

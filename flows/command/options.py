@@ -1,4 +1,4 @@
-"""The options that commands share, and the machine they describe."""
+"""The options that commands share, and the machine settings made from them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ Store = Annotated[
     Path,
     typer.Option(envvar="MTANET_STORE", help="Folder of all outputs.", show_default="store"),
 ]
-OnDevice = Annotated[DeviceChoice, typer.Option(help="`auto` takes a GPU if there is one; `gpu` fails without one.")]
-Workers = Annotated[int, typer.Option(min=1, help="Videos decoded in parallel.", show_default="the number of cores")]
+OnDevice = Annotated[DeviceChoice, typer.Option(help="`auto` uses a GPU if it finds one; `gpu` fails without one.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Number of videos decoded in parallel.", show_default="the number of cores")
+]
 CORES = num_cores()
 STORE = Path("store")
 

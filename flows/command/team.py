@@ -1,4 +1,4 @@
-"""A command that torchrun starts several times: the first process runs it, the others take part in its trainings."""
+"""A command that torchrun starts in several processes: the first runs it, the others help with its trainings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
-    """Does the work, without torchrun or in the first of its processes; in the others, takes part until it is done.
+    """Does the work in the only process, or in torchrun's first; the other processes help with the trainings.
 
-    Only the first process talks to Prefect and MLflow and writes to the store, which all processes read.
+    Only the first process talks to Prefect and MLflow and writes to the store. All processes read the store.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         work()

@@ -14,7 +14,7 @@ from rich.console import Console
 from data.store.access import check_store
 from flows.servers.environment import ensure_prefect_server, set_environment
 
-# A pipe or a file has no width, and an identifier must not be broken for the sake of one.
+# A pipe or file has no width, and a narrow default would break identifiers across lines.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 VERBOSE = "MTANET_VERBOSE"
@@ -26,10 +26,10 @@ def is_verbose() -> bool:
 
 @contextmanager
 def prefect(store: Path) -> Iterator[None]:
-    """A place to run flows: environment, server, and progress in the terminal.
+    """Prepares to run flows in the block: sets the environment, starts a server if needed, shows progress.
 
     Raises:
-        ValueError: Nothing can be written to the store.
+        ValueError: The store is not writable.
     """
     check_store(store)
     set_environment(store, verbose=is_verbose())
@@ -46,7 +46,7 @@ def prefect(store: Path) -> Iterator[None]:
 
 
 def _show_logs() -> None:
-    """Log lines of the stages, without Prefect's prefix."""
+    """Shows the log lines of the stages without Prefect's prefix."""
     from rich.logging import RichHandler
 
     handler: logging.Handler = logging.StreamHandler(sys.stderr)

@@ -1,7 +1,7 @@
-"""Prepares a Prefect server and becomes its worker: `python -m flows.servers.bring_up STORE MLFLOW_PORT`.
+"""Prepares a Prefect server, then becomes its worker: `python -m flows.servers.bring_up STORE MLFLOW_PORT`.
 
-It creates the work pool, the limit on decoding, and an automation for runs whose machine died, each once, and the
-deployments of `prefect.yaml` every time, because they contain the project's folder.
+Creates the work pool, the limit on decoding, and an automation for runs whose machine died, unless they exist.
+Registers the deployments of `prefect.yaml` on every start, because they contain the path of the project's folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tasks.tracking.views import AS_TRAINING, PAGES
 POOL = "mtanet"
 ZOMBIES = "crash-runs-without-a-heartbeat"
 HEARTBEATS_MISSED_FOR = timedelta(minutes=10)
-"""Three heartbeats, which are 180 s apart, plus a margin; with less, healthy trainings were declared dead."""
+"""Three heartbeats, which are 180 s apart, plus a margin. A shorter time marked healthy trainings as crashed."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def ensure_pool(client: SyncPrefectClient) -> None:
-    """A work pool that runs flows as processes on this machine."""
+    """Creates the work pool, which runs flows as processes on this machine, unless it exists."""
     try:
         client.read_work_pool(POOL)
     except ObjectNotFound:
@@ -65,12 +65,12 @@ def ensure_pool(client: SyncPrefectClient) -> None:
 
 
 def ensure_zombie_automation(client: SyncPrefectClient) -> None:
-    """Marks a run as crashed when its heartbeat stays away: without, the run of a dead machine is running for ever."""
+    """Marks a run as crashed when its heartbeats stop. Otherwise a run on a dead machine would never end."""
     if client.read_automations_by_name(ZOMBIES):
         return
     ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
     crashed = ChangeFlowRunState(
-        name="Crashed", state=StateType.CRASHED, message="no heartbeat: its machine or worker died", force=False
+        name="Crashed", state=StateType.CRASHED, message="no heartbeat: the machine or the worker died", force=False
     )
     automation = AutomationCore(
         name=ZOMBIES,
@@ -89,23 +89,24 @@ def ensure_zombie_automation(client: SyncPrefectClient) -> None:
 
 
 def crash_leftovers(client: SyncPrefectClient) -> None:
-    """Ends the runs that an earlier worker took with it: until then they would hold the one place of their deployment.
+    """Marks runs as crashed whose worker died; otherwise they would block their deployment, which allows one run.
 
-    The server listens on this machine alone, and this is its worker: what runs in the pool before it starts is dead.
+    Only this machine can reach the server, and this process is its only worker: any run that is active in the pool
+    before the worker starts must be dead.
     """
     alive = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
     for run in client.read_flow_runs(
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=alive)),
         work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
     ):
-        client.set_flow_run_state(run.id, Crashed(message="its worker ended; run it again to resume"), force=True)
+        client.set_flow_run_state(run.id, Crashed(message="the worker ended; run it again to resume"), force=True)
 
 
 def deploy_all() -> None:
     """Registers the deployments of `prefect.yaml`.
 
     Raises:
-        RuntimeError: Prefect refuses one.
+        RuntimeError: Prefect rejects a deployment.
     """
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,7 +1,7 @@
-"""The environment of Prefect and MLflow, set before either is imported, and the Prefect server of a run.
+"""Sets the environment of Prefect and MLflow before either is imported, and finds or starts a Prefect server.
 
 set_environment(store)
-ensure_prefect_server(store)       # a running one, or a temporary one that ends with this process
+ensure_prefect_server(store)       # uses a running server, or starts one that ends with this process
 from flows.train import train_mtanet
 """
 
@@ -23,13 +23,13 @@ from tasks.tracking.views import SERVER_ENDS
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 STARTUP_TIMEOUT_S = 180
-"""A first start migrates an empty database, which takes 10 s and, on a busy machine, a minute."""
+"""The first start migrates an empty database, which takes 10 s, or a minute on a busy machine."""
 
 log = logging.getLogger("mtanet.prefect")
 
 
 def set_environment(store: Path, *, verbose: bool = False) -> None:
-    """Makes Prefect and MLflow keep their files in the store and print little; existing settings stay."""
+    """Makes Prefect and MLflow keep their files in the store and log little. Variables that are already set stay."""
     level = "INFO" if verbose else "CRITICAL"
     defaults = {
         "PREFECT_HOME": str((store / "prefect").resolve()),
@@ -41,7 +41,7 @@ def set_environment(store: Path, *, verbose: bool = False) -> None:
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
-        # Threads that wait sleep: those that spin keep the Prefect server from its core, and an epoch takes ten times.
+        # Waiting threads sleep. Spinning threads starve the Prefect server, and an epoch then takes ten times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
@@ -50,7 +50,7 @@ def set_environment(store: Path, *, verbose: bool = False) -> None:
 
 
 def prefect_api() -> str:
-    """The address of the Prefect API: `PREFECT_API_URL` if set, else that of `mtanet up`."""
+    """The address of the Prefect API: `PREFECT_API_URL` if set, otherwise the address that `mtanet up` uses."""
     return os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{PREFECT_PORT}/api"
 
 
@@ -62,17 +62,17 @@ def answers(url: str, *, timeout_s: float = 2) -> bool:
 
 
 def wait_for(url: str, *, process: subprocess.Popen[bytes] | None = None, timeout_s: float = STARTUP_TIMEOUT_S) -> None:
-    """Returns when the address answers.
+    """Waits until the address answers.
 
     Raises:
-        RuntimeError: It does not in time, or the process that was to answer has ended.
+        RuntimeError: No answer within `timeout_s`, or the server process has ended.
     """
     end_s = time.monotonic() + timeout_s
     while not answers(url):
         if process is not None and process.poll() is not None:
-            raise RuntimeError(f"nothing answers at {url}: the server ended with exit code {process.returncode}")
+            raise RuntimeError(f"no answer from {url}: the server ended with exit code {process.returncode}")
         if time.monotonic() > end_s:
-            raise RuntimeError(f"nothing answers at {url} after {timeout_s:.0f} s")
+            raise RuntimeError(f"no answer from {url} after {timeout_s:.0f} s")
         time.sleep(0.2)
 
 
@@ -94,11 +94,11 @@ def free_port() -> int:
 
 
 def ensure_prefect_server(store: Path) -> str:
-    """The address of a running Prefect API, or of a temporary one with its records in the store.
+    """The address of a Prefect API: a running one, or else a temporary server that keeps its records in the store.
 
-    Prefect reads the address on import, so this must run before. The temporary server ends last, after Prefect has sent
-    its remaining records. Prefect's own temporary server is not used: it does not start if `pyproject.toml` names an
-    address, and it outlives a killed process.
+    Call this before Prefect is imported, because Prefect reads the address on import. The temporary server ends last,
+    after Prefect has sent its remaining records. It replaces Prefect's own temporary server, which does not start if
+    `pyproject.toml` names an address, and which keeps running when its parent process is killed.
 
     Raises:
         RuntimeError: The temporary server does not start; the message names its log.
@@ -106,7 +106,7 @@ def ensure_prefect_server(store: Path) -> str:
     if answers(f"{prefect_api()}/health"):
         os.environ["PREFECT_API_URL"] = prefect_api()
         return prefect_api()
-    log.info("no Prefect server answers at %s; this run starts a temporary one", prefect_api())
+    log.info("no Prefect server found at %s; starting a temporary one for this run", prefect_api())
     port = free_port()
     os.environ[SERVER_ENDS] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
@@ -119,7 +119,7 @@ def ensure_prefect_server(store: Path) -> str:
     try:
         wait_for(f"{prefect_api()}/health", process=server)
     except RuntimeError as error:
-        raise RuntimeError(f"the temporary Prefect server does not start: {error}; see {log_path}") from error
+        raise RuntimeError(f"the temporary Prefect server did not start: {error}; see {log_path}") from error
     return prefect_api()
 
 

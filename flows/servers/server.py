@@ -1,6 +1,6 @@
-"""A Prefect API server for one run, without pages and schedules: `python -m flows.servers.server PORT`.
+"""A Prefect API server for one run, without web pages or schedules: `python -m flows.servers.server PORT`.
 
-It ends when its standard input does, so that it never outlives the process that started it, however that one ends.
+It ends when its standard input closes, so it never outlives the process that started it, even if that is killed.
 """
 
 from __future__ import annotations

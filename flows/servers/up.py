@@ -1,4 +1,4 @@
-"""Everything a machine serves: a Prefect server, a worker for its deployments, and MLflow's pages."""
+"""Runs a Prefect server, a worker for its deployments, and an MLflow server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from flows.servers.environment import is_free, set_environment
 
 ROOT = Path(__file__).parent.parent.parent
-"""The project's folder, which holds deployments and Prefect's settings; flow runs start there."""
+"""The project's folder, with the deployments and Prefect's settings. Flow runs start here."""
 ENDED_BY_CTRL_C, ENDED_BY_SIGTERM = 130, 143
 
 
@@ -22,7 +22,7 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
     """Runs the servers and the worker until Ctrl-C.
 
     Raises:
-        ValueError: A port is in use, or this is not the project's folder.
+        ValueError: A port is in use, or mtanet was not installed from the project's folder.
         RuntimeError: A server or the worker stopped unexpectedly.
     """
     if not (ROOT / "prefect.yaml").is_file():
@@ -30,15 +30,15 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
     check_ports({"the Prefect server": prefect_port, "MLflow": mlflow_port})
     set_environment(store, verbose=True)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{prefect_port}/api"
-    os.environ["MTANET_STORE"] = str(store.resolve())  # the default of the flows that the worker runs
+    os.environ["MTANET_STORE"] = str(store.resolve())  # the default store of the flows that the worker runs
     logs = store.resolve() / "logs"
     for folder in (logs, store / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"starting a Prefect server, MLflow and a worker (a minute the first time); logs in {logs}")
+    out.print(f"starting a Prefect server, MLflow and a worker (takes a minute the first time); logs in {logs}")
     manager = Manager(Printer(sys.stdout, width=len("worker")))
     for name, command in commands(store, prefect_port=prefect_port, mlflow_port=mlflow_port).items():
-        # The servers log a lot; the worker shows what its runs log.
+        # The servers log a lot, so their logs go to files. The worker prints the logs of its runs.
         to = "" if name == "worker" else f" >> {shlex.quote(str(logs / f'{name}.log'))} 2>&1"
         manager.add_process(name, f"exec {shlex.join(command)}{to}", cwd=str(ROOT), env=_environment(name))
     manager.loop()
@@ -47,11 +47,7 @@ def up(store: Path, *, prefect_port: int, mlflow_port: int) -> None:
 
 
 def check_ports(ports: dict[str, int]) -> None:
-    """Refuses to start if a port is in use.
-
-    Raises:
-        ValueError: A port is in use.
-    """
+    """Raises ValueError if a port is in use."""
     for who, port in ports.items():
         if not is_free(port):
             option = "--mlflow-port" if who == "MLflow" else "--prefect-port"
@@ -62,7 +58,7 @@ def check_ports(ports: dict[str, int]) -> None:
 
 
 def commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, list[str]]:
-    """The processes to run, by name."""
+    """The command line of each process, by name."""
     python = [sys.executable, "-m"]
     at = ["--host", "127.0.0.1", "--port"]
     database = f"sqlite:///{store.resolve()}/mlflow.db"
@@ -80,7 +76,7 @@ def commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, l
 def _environment(name: str) -> dict[str, str]:
     quiet = {
         "prefect": {"PREFECT_SERVER_LOGGING_LEVEL": "WARNING"},
-        # Without it MLflow starts a job runner and seven more processes.
+        # Otherwise MLflow starts a job runner and seven more processes.
         "mlflow": {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"},
     }
     return {**os.environ, "PYTHONUNBUFFERED": "1", **quiet.get(name, {})}

@@ -1,7 +1,7 @@
 """Ablation: the effect of each part of a recipe, measured by training without it, from several seeds.
 
-Parts are removed from the whole recipe rather than added to the paper's. That shows what the recipe loses without a
-part, and parts with the same effect show up as not needed.
+Parts are removed from the whole recipe, not added to the paper's. This measures what the recipe loses without a part,
+and reveals redundancy: if two parts have the same effect, the recipe loses nothing without either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tasks.training.train import mlflow_experiment, tags_of
 RECIPE = "the whole recipe"
 PAPER = "the paper's recipe"
 SGD_RATE = 0.05
-"""Learning rate of variants with the paper's optimiser, whose own rate is meant for far more steps."""
+"""Learning rate of variants with the paper's optimiser. The paper's own rate is meant for far more steps."""
 PARTS: dict[str, tuple[str, ...]] = {
     "flip": ("flip",),
     "crop": ("crop",),
@@ -45,16 +45,16 @@ PARTS: dict[str, tuple[str, ...]] = {
     "gradient clipping": ("gradient_clip",),
     "AdamW and cosine": ("optimiser", "learning_rate", "weight_decay", "warm_up"),
 }
-"""The settings that go together; taken out means set to the paper's value."""
+"""The settings of each part. To remove a part is to give its settings the paper's values."""
 OPTIONS: dict[str, dict[str, object]] = {
     "gradient surgery": {"gradient_surgery": True},
     "class weights": {"expression_balance": "class_weights"},
     "bfloat16": {"precision": "bfloat16"},
     "channels first": {"channels_last": False},
 }
-"""Optional parts, each added or exchanged alone where the recipe lacks it."""
+"""Changes tried one at a time, unless the recipe already has them."""
 STRONG = "the amounts of `strong`"
-"""A variant with every setting of `PARTS` as that experiment has it, for far more steps."""
+"""A variant with the values of `strong` for all settings in `PARTS`; they are meant for far more steps."""
 SCORES = {"ccc": "CCC", "expression": "expression", "action_units": "action units", "total": "total"}
 
 
@@ -65,7 +65,7 @@ class Variant:
 
 
 def variants(recipe: TrainConfig, strong: TrainConfig) -> list[Variant]:
-    """The recipe; it without each of its parts; with each of `OPTIONS`; with the amounts of `strong`; the paper's."""
+    """The recipe; the recipe without each part, with each option, with the amounts of `strong`; the paper's recipe."""
     paper = TrainConfig()
     found = [Variant(RECIPE, recipe)]
     for part, config in PARTS.items():
@@ -90,7 +90,7 @@ def variants(recipe: TrainConfig, strong: TrainConfig) -> list[Variant]:
 def ablate_recipe(
     experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig, only: str = ""
 ) -> Path:
-    """The table of an ablation, in the store and on the flow run's page."""
+    """Runs an ablation; puts its table into the store and on the flow run's page."""
     chosen = variants(experiment.train, load_experiment("strong").train)
     path = run_ablation(experiment, chosen, dataset, num_seeds, machine, only)
     create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
@@ -105,17 +105,19 @@ def run_ablation(
     machine: MachineConfig,
     only: str = "",
 ) -> Path:
-    """Trains variants from every seed, as child runs of one MLflow run, and writes the table. Finished work is kept.
+    """Trains each variant from each seed, as child runs of one MLflow run, and writes the table. Finished work is kept.
 
-    With `only`, trains the whole recipe and the variants with this text in their names, and writes a separate table.
+    With `only`, trains the whole recipe and the variants whose names contain this text, and writes a separate table.
 
     Raises:
-        ValueError: The data set has no labels, or none in a split that is needed; or a video that one task holds out
-            trains another, and the splits are not the official ones.
+        ValueError: No variant matches `only`. The data set has no labels, or none in a split that is needed. Or a task
+            trains on a video that another holds out, and the splits are not the official ones.
     """
     chosen = [variant for variant in chosen if variant.name == RECIPE or only in variant.name]
     if len(chosen) == 1:
-        raise ValueError(f"--only {only}: no such variant; run without --only to list all names")
+        raise ValueError(
+            f"--only {only}: found no variant with this text in its name; run without --only to list all names"
+        )
     refuse_leaks(dataset, machine.store)
     seeds = [experiment.train.seed + number for number in range(num_seeds)]
     trainings = [(variant, seed) for variant in chosen for seed in seeds]
@@ -152,7 +154,7 @@ def _trained(
     parent_id: str,
     shown: Stage,
 ) -> Mapping[str, float]:
-    """The official scores of a variant from a seed: trained, or found."""
+    """The official scores of a variant from a seed; trains it unless a finished run has them."""
     config = variant.config.but(seed=seed)
     name = f"{variant.name}, seed {seed}"
     key = digest("ablation", parent_id, training_digest(config, dataset, machine.store))
@@ -178,7 +180,7 @@ def _trained(
 
 
 def _with_rate(recipe: TrainConfig, changes: Mapping[str, object]) -> TrainConfig:
-    """Sets a learning rate that works in few steps if the paper's optimiser replaces another."""
+    """The recipe with changes. If they replace the optimiser, it gets a learning rate that works in few steps."""
     rate = {"learning_rate": SGD_RATE} if changes.get("optimiser", recipe.optimiser) != recipe.optimiser else {}
     return recipe.but(**{**changes, **rate})
 
@@ -190,7 +192,7 @@ def markdown(
     results: Mapping[str, Sequence[Mapping[str, float]]],
     only: str = "",
 ) -> Iterator[str]:
-    """The lines of the table: for each variant, mean and spread of the scores, and the difference from the recipe."""
+    """The lines of the report; its table has the mean and spread of each variant's scores, and the change in total."""
     config = experiment.train
     yield f"# Ablation of `{experiment.name}` on `{dataset.name}`"
     yield ""
@@ -199,24 +201,27 @@ def markdown(
     yield (
         f"`mtanet ablate --experiment {experiment.name} --seeds {num_seeds}{some}`: each variant {trained}, with the "
         f"same network (width {config.width}, layers {list(config.layers)}), {config.epochs} epochs of the same frames "
-        f"(one in {config.frame_step}) and batches of {config.batch_size}. Official scores of validation, of the "
-        f"{config.keep_epoch} epoch: mean ± standard deviation over seeds; and of the total the difference from the "
-        "whole recipe, seed by seed, with the 95 % interval of its mean (Student's t)."
+        f"(one in {config.frame_step}) and batches of {config.batch_size}. Official validation scores of the "
+        f"{config.keep_epoch} epoch: mean ± standard deviation over seeds. The last column is the mean change in total "
+        "from the whole recipe, paired by seed, with its 95 % interval (Student's t)."
     )
     yield ""
-    yield f"| variant | {' | '.join(SCORES.values())} | total, less the recipe's |"
+    yield f"| variant | {' | '.join(SCORES.values())} | change in total |"
     yield "|---" * (len(SCORES) + 2) + "|"
     totals = {name: [scores["total"] for scores in found] for name, found in results.items()}
     for name, found in results.items():
-        cells = [_said(spread([scores[score] for scores in found])) if score in found[0] else "-" for score in SCORES]
+        cells = [
+            _mean_and_deviation(spread([scores[score] for scores in found])) if score in found[0] else "-"
+            for score in SCORES
+        ]
         difference = paired(totals[name], totals[RECIPE])
         yield f"| {name} | {' | '.join(cells)} | {'-' if name == RECIPE else _interval(difference)} |"
     if {STRONG, PAPER} <= results.keys():
         yield ""
-        yield f"Total of {STRONG} less that of {PAPER}: {_interval(paired(totals[STRONG], totals[PAPER]))}."
+        yield f"Total of {STRONG} minus the total of {PAPER}: {_interval(paired(totals[STRONG], totals[PAPER]))}."
 
 
-def _said(found: Spread) -> str:
+def _mean_and_deviation(found: Spread) -> str:
     return f"{found.mean:.3f}" if math.isnan(found.deviation) else f"{found.mean:.3f} ± {found.deviation:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Which version is the champion: it moves only to a challenger that is better beyond chance on the same videos."""
+"""Promotes and rolls back the champion. A challenger must be better beyond chance on the same videos."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tasks.tracking.registry import CannotAnswerError, Version
 from tasks.training.leaks import videos_seen
 
 PREVIOUS = "champion.previous"
-"""Tag of a version with the version that was champion before it; empty for the first."""
+"""Tag of a champion: the number of the version that was champion before it, empty for the first champion."""
 
 
 @task(task_run_name="choose-champion", cache_policy=NO_CACHE)
 def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineConfig) -> str:
     """Makes the challenger the champion if it is better beyond chance; returns the reason.
 
-    Decision, difference, interval and reason become tags of the challenger's version, and an artifact of the flow run.
+    The decision, difference, interval and reason become tags of the challenger and an artifact of the flow run.
     """
     store, challenger = machine.store, evaluation.model
     champion = registry.champion(store)
     if champion is not None and champion.number == challenger.number:
         return champion.tags.get("verdict", f"{champion} is the champion")
     decision = _decide(evaluation, champion, dataset, machine)
-    # The tags first, so that a promoted champion always has its reason and its predecessor.
+    # Sets the tags first, so that a promoted champion always has its reason and its predecessor.
     tags = {**decision_tags(decision, champion, evaluation), "verdict": decision.reason}
     if decision.promotes:
         tags[PREVIOUS] = "" if champion is None else str(champion.number)
@@ -50,26 +50,28 @@ def choose_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineCo
 def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: MachineConfig) -> str:
     """Compares a model with the champion on the same videos, without promoting it."""
     champion = registry.champion(machine.store)
-    if champion is None or champion.number == evaluation.model.number:
-        return f"{evaluation.model} has a total of {evaluation.total:.3f}; it is the champion itself, or there is none"
-    theirs = score_champion(champion, dataset, evaluation, machine)
     total = f"{evaluation.model} has a total of {evaluation.total:.3f}"
+    if champion is None:
+        return f"{total}; there is no champion to compare it with"
+    if champion.number == evaluation.model.number:
+        return f"{total}; it is the champion"
+    theirs = score_champion(champion, dataset, evaluation, machine)
     if isinstance(theirs, str):
         return f"{total}; not compared with {champion}: {theirs}"
     difference = paired_differences(evaluation.videos, theirs.videos).get(OFFICIAL_SUM)
     if difference is None:
-        return f"{total}, {champion} one of {theirs.total:.3f}: too few videos for an interval"
-    return f"{evaluation.model} less the champion, {champion}: {difference} in total"
+        return f"{total}, and {champion} {theirs.total:.3f}; there are too few videos for an interval"
+    return f"{evaluation.model} minus the champion {champion}: {difference} in total"
 
 
 def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, machine: MachineConfig) -> Decision:
-    """The decision of the gate; the champion is scored only if the decision needs its scores."""
+    """The decision of the gate. Scores the champion only if the decision needs its scores."""
     versions = [version for version in (evaluation.model, champion) if version is not None]
     synthetic = [version for version in versions if registry.is_synthetic(machine.store, version)]
     decision = decide_unscored(evaluation, champion, synthetic=synthetic)
     if decision is not None:
         return decision
-    assert champion is not None, "the first needs no scores of another"
+    assert champion is not None, "without a champion the decision needs no scores"
     theirs = score_champion(champion, dataset, evaluation, machine)
     seen = videos_seen(champion, dataset, evaluation.videos.groups, machine.store)
     return decide(evaluation, champion, theirs, num_seen=len(seen))
@@ -78,10 +80,10 @@ def _decide(evaluation: Evaluation, champion: Version | None, dataset: Dataset, 
 def score_champion(
     champion: Version, dataset: Dataset, evaluation: Evaluation, machine: MachineConfig
 ) -> Evaluation | str:
-    """The champion's scores on the same shards or, if the champion itself is at fault, the reason why there are none.
+    """The champion's scores on the same shards or, if the champion itself fails, the reason.
 
-    Other failures (a full disk, a server that does not answer, a GPU out of memory) do not count against the champion
-    and are raised.
+    Raises other failures (a full disk, a server that does not answer, a GPU out of memory), because they do not count
+    against the champion.
     """
     try:
         predict_dataset(champion, dataset, machine)
@@ -94,11 +96,11 @@ def score_champion(
 def roll_back(store: Path) -> str:
     """Makes the previous champion the champion again; returns a sentence that names it.
 
-    Versions that were rolled back themselves are skipped. The version rolled back keeps its tags and gets the time as
-    another one, so that the gate does not promote it again.
+    Skips earlier champions that were rolled back. The version being rolled back gets a tag with the time, so that the
+    gate does not promote it again.
 
     Raises:
-        ValueError: There is no champion, no earlier one, or that one or its weights are missing.
+        ValueError: There is no champion, or no earlier champion; or the earlier champion or its weights are missing.
     """
     champion = registry.champion(store)
     if champion is None:

@@ -1,4 +1,4 @@
-"""Measures the gain of smoothing, class bias and thresholds on other videos, at each evaluation."""
+"""Measures, at each evaluation, the gain of smoothing, class bias and thresholds on videos they were not fitted on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasks.training.fitting import split_to_fit
 
 @task(task_run_name="cross-fit-v{model.number}-{split}", cache_policy=NO_CACHE)
 def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> list[Trial]:
-    """Cross-fits smoothing, class bias and thresholds, and logs their gains to the model's run."""
+    """Cross-fits smoothing, class bias and thresholds, and logs their gains on other videos to the model's run."""
     store = machine.store
     edition = check_edition(model, dataset, store)
     folders = {track: predictions_folder(store, model, video) for video in dataset.videos for track in video.tracks}
@@ -46,7 +46,7 @@ def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: M
 
 
 def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
-    """A row for each combination of steps: its gain with the ends of its 95 % interval, and what each fold got."""
+    """A row for each combination of steps: its gain with its 95 % interval, and what each fold fitted."""
     return [
         {
             "score": OFFICIAL[trial.task],
@@ -65,7 +65,7 @@ def rows_of(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 def _log(trials: list[Trial], model: Version, dataset: Dataset, split: Split, store: Path) -> None:
     if not trials:
         log.info(
-            "cross-fitting: %s of %s has fewer than two recordings with labels, so nothing can be cross-fitted",
+            "cross-fitting skipped: it needs two recordings with labels, and the %s split of %s has fewer",
             split,
             dataset.name,
         )

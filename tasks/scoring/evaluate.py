@@ -1,4 +1,4 @@
-"""A model over data: predictions of every frame, and the scores on a split."""
+"""Predicts every frame of a data set with a model, and scores the predictions on a split."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tasks.tracking.registry import CannotAnswerError, Version
 from tasks.training.epochs import cores, use_all_cores
 
 VERSION = 1
-"""Raised when the same model gives different answers for the same faces."""
+"""Increased when a code change makes the same model give different predictions for the same faces."""
 
 
 def predictions_folder(store: Path, model: Version, video: Video) -> Path:
@@ -43,15 +43,15 @@ def predictions_folder(store: Path, model: Version, video: Video) -> Path:
 
 
 def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) -> list[Path]:
-    """A predictions folder for each video; missing ones are computed.
+    """The predictions folder of each video; computes predictions that are missing.
 
     Raises:
-        CannotAnswerError: Some are missing, and the model's weights are missing or damaged.
+        CannotAnswerError: Predictions are missing, and the model's weights are missing or damaged.
     """
     folders = [predictions_folder(machine.store, model, video) for video in dataset.videos]
     missing = [video for video, folder in zip(dataset.videos, folders, strict=True) if not is_whole(folder)]
     if not missing:
-        log.info("predictions: nothing new, %s has predicted all of %s", model, dataset.name)
+        log.info("predictions: nothing new, %s has already predicted all of %s", model, dataset.name)
         return folders
     use_all_cores()
     finished = load_model(model, machine)
@@ -64,10 +64,10 @@ def predict_dataset(model: Version, dataset: Dataset, machine: MachineConfig) ->
 
 
 def load_model(model: Version, machine: MachineConfig) -> Finished:
-    """A version's model on the device.
+    """Loads a version's model onto the device.
 
     Raises:
-        CannotAnswerError: Its weights are gone or damaged.
+        CannotAnswerError: The weights are missing or damaged.
     """
     device, folder = resolve_device(machine.device), registry.checkpoint_folder(machine.store, model)
     try:
@@ -78,7 +78,7 @@ def load_model(model: Version, machine: MachineConfig) -> Finished:
 
 @task(task_run_name="predict-{video.video_id}", cache_policy=NO_CACHE)
 def predict_video(model: Version, finished: Finished, video: Video, machine: MachineConfig) -> int:
-    """Writes a prediction for every frame of every track of a video, unless they exist; returns the number written."""
+    """Predicts every frame of every track of a video, unless already done; returns the number of new predictions."""
     folder, num_rows = predictions_folder(machine.store, model, video), 0
     device = resolve_device(machine.device)
     with hold(machine.store, f"predictions-{folder.name}", what=f"the predictions of {video.video_id}"):
@@ -86,8 +86,8 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
             return num_rows  # written by another run in the meantime
         with write_folder(folder) as partial:
             for faces_file in parquet_files(machine.store / "faces" / video.faces):
-                frame_index_N, said = predict_track(finished, faces_file, device=device, threads=cores())
-                columns = {**said, **finished_columns(finished, frame_index_N, said)}
+                frame_index_N, predicted = predict_track(finished, faces_file, device=device, threads=cores())
+                columns = {**predicted, **finished_columns(finished, frame_index_N, predicted)}
                 write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
                 num_rows += len(frame_index_N)
             facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
@@ -98,13 +98,13 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
 
 @task(task_run_name="evaluate-v{model.number}-{split}", cache_policy=NO_CACHE)
 def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineConfig) -> Evaluation:
-    """The pooled official scores of the predictions on a split, and the scores of a constant guess.
+    """Scores the predictions on a split, pooled over its frames as the challenge does, and scores a constant guess.
 
-    They are logged to the model's run and written for SQL; pictures are drawn for new scores.
+    Logs the scores to the model's run and writes them for SQL. Draws pictures if the scores are new.
 
     Raises:
-        ValueError: The data set has no labels of the split.
-        CannotAnswerError: The labels are of another edition than the model's, or a labelled face has no prediction.
+        ValueError: The data set has no labels in the split.
+        CannotAnswerError: The labels are from another edition than the model, or a labelled face has no prediction.
     """
     store = machine.store
     edition = check_edition(model, dataset, store)
@@ -133,29 +133,29 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
 
 
 def check_edition(model: Version, dataset: Dataset, store: Path) -> Edition:
-    """The edition that model and labels have in common.
+    """The edition of both the model and the labels.
 
     Raises:
-        CannotAnswerError: They have none.
+        CannotAnswerError: Their editions differ.
     """
     trained_on = Edition(runs.run_tags(store, model.run_id)["edition"])
     if dataset.edition is not None and dataset.edition != trained_on:
         raise CannotAnswerError(
-            f"{model} knows the expressions and action units of edition {trained_on}, "
-            f"the labels of {dataset.name} are of edition {dataset.edition}: they cannot be compared"
+            f"{model} was trained on labels of edition {trained_on}, but {dataset.name} has labels of edition "
+            f"{dataset.edition}, with other expressions or action units; use a data set of edition {trained_on}"
         )
     return trained_on
 
 
 def videos_of(frames: LabelledFrames, video_of: Mapping[str, str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The videos of some frames by their names, and for each frame the position of its video."""
+    """The ids of the videos that the frames come from, sorted, and for each frame the position of its video."""
     video_T = np.array([video_of[track_id] for track_id in frames.track_ids])
     videos, video_N = np.unique(video_T[frames.track_index_N], return_inverse=True)
     return tuple(map(str, videos)), video_N.astype(np.int64)
 
 
 def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Path) -> Predictions:
-    """The predictions in the shards for labelled frames, in their order.
+    """Reads the predictions for labelled frames from the shards, in the order of the frames.
 
     Raises:
         CannotAnswerError: A frame has no prediction.
@@ -169,9 +169,9 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
         found = read_predictions(folders[track_id] / f"{track_id}.parquet", names, frames.frame_index_N[row_N])
         for name, values in found.items():
             columns[name][row_N] = values
-    silent_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
-    if silent_N.any():
-        # A model must not gain by missing predictions, because scores ignore frames without one.
-        silent = frames.name(int(silent_N.argmax()))
-        raise CannotAnswerError(f"no prediction by {model} for {silent}, which has a face and a label")
+    missing_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
+    if missing_N.any():
+        # Scores ignore frames without a prediction, so a model could gain by skipping hard frames.
+        frame = frames.name(int(missing_N.argmax()))
+        raise CannotAnswerError(f"no prediction by {model} for {frame}, which has a face and a label")
     return columns

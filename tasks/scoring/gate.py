@@ -1,4 +1,4 @@
-"""The gate between challenger and champion: a decision with its reason, from known facts and from scores."""
+"""The gate: decides, with a reason, whether a challenger becomes champion."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from dataclasses import dataclass
 
 from model.scores.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
 from model.scores.tallies import OFFICIAL
+from tasks.progress import counted
 from tasks.scoring.result import Evaluation
 from tasks.tracking.registry import Version
 
 MIN_VIDEOS = 6
-"""Labelled videos needed for each task. With fewer, chance alone puts the challenger ahead in all of them more often
-than
-once in 40 times.
+"""Labelled videos needed for each task that has labels. With fewer, the challenger would be ahead in every video by
+chance alone more often than once in 40 times.
 """
 ROLLED_BACK = "champion.rolled_back"
-"""The tag of a version that was taken back, with the time; the gate does not promote it again."""
+"""Tag of a version that was rolled back, with the time. The gate does not promote it again."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger becomes champion and why, with its scores less the champion's where both have some."""
+    """Whether the challenger becomes champion, and why.
+
+    `differences` holds the challenger's scores minus the champion's, for the scores that both have.
+    """
 
     promotes: bool
     reason: str
@@ -38,9 +41,9 @@ def decide_unscored(
     """The decision if it does not depend on the champion's scores; otherwise None.
 
     Args:
-        evaluation: The challenger's.
-        champion: The current champion, if there is one.
-        synthetic: Those of the two that were trained on rendered people.
+        evaluation: The challenger's scores.
+        champion: The current champion; None if there is none yet.
+        synthetic: Which of the two versions were trained on rendered people.
     """
     challenger = evaluation.model
     if ROLLED_BACK in challenger.tags:
@@ -63,10 +66,10 @@ def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, 
     """The decision from the scores of both.
 
     Args:
-        evaluation: The challenger's.
+        evaluation: The challenger's scores.
         champion: The current champion.
-        theirs: The champion's scores on the same data, or the reason why there are none.
-        num_seen: Number of these videos that the champion is known to have trained on.
+        theirs: The champion's scores on the same data, or the reason why it has none.
+        num_seen: Number of videos in this data that the champion is known to have trained on.
     """
     challenger, data, notes = evaluation.model, _data(evaluation), _flattery(evaluation)
     if isinstance(theirs, str):
@@ -76,14 +79,15 @@ def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, 
         notes = f"{notes}; {champion} was trained on {num_seen} of these videos, so its scores are too high"
     differences = paired_differences(evaluation.videos, theirs.videos)
     if evaluation.leaking_videos > theirs.leaking_videos:
-        videos = f"{evaluation.leaking_videos} videos that train one task and are held out by another"
-        flattery = f"{videos} raise the scores of {challenger}, {theirs.leaking_videos} those of {champion}"
-        return Decision(False, f"{champion} stays champion: {flattery}", differences)
+        ours, others = (counted(of.leaking_videos, "videos") for of in (evaluation, theirs))
+        leak = f"a task of {challenger} was trained on {ours} that another task holds out ({champion}: {others})"
+        reason = f"{leak}, so the scores of {challenger} are too high"
+        return Decision(False, f"{champion} stays champion: {reason}", differences)
     return _compare(evaluation, theirs, differences, notes)
 
 
 def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, Interval], notes: str) -> Decision:
-    """The decision by the interval of the difference; the notes end the reason."""
+    """Decides by the interval of the difference alone. The notes go at the end of the reason."""
     challenger, champion, data = evaluation.model, theirs.model, _data(evaluation)
     difference = differences.get(OFFICIAL_SUM)
     totals = f"{challenger} has a total of {evaluation.total:.3f} against {theirs.total:.3f} on {data}{notes}"
@@ -92,28 +96,30 @@ def _compare(evaluation: Evaluation, theirs: Evaluation, differences: dict[str, 
         few = f"comparing {OFFICIAL[task]} needs at least {MIN_VIDEOS} labelled videos, found {num_videos}"
         return Decision(False, f"{champion} stays champion: {few}; {totals}", differences)
     if difference is None:
-        no_number = "a total is not a number"
-        return Decision(False, f"{champion} stays champion: {no_number}; {totals}", differences)
-    beside = f"{difference} in total by {len(evaluation.videos.groups)} videos of {data}{notes}"
+        return Decision(False, f"{champion} stays champion: one of the totals is undefined; {totals}", differences)
+    amount = f"{difference} in total, on {counted(len(evaluation.videos.groups), 'videos')} of {data}{notes}"
     if difference.low > 0:
-        return Decision(True, f"{challenger} is the champion: better than {champion} by {beside}", differences)
-    return Decision(False, f"{champion} stays champion: {challenger} differs by {beside}", differences)
+        return Decision(True, f"{challenger} is the champion: better than {champion} by {amount}", differences)
+    no_better = f"{challenger} is not better beyond chance; it differs by {amount}"
+    return Decision(False, f"{champion} stays champion: {no_better}", differences)
 
 
 def _flattery(evaluation: Evaluation) -> str:
-    """The end of a reason, if the challenger's scores are too high."""
+    """The note for the end of a reason, if the challenger's scores are too high; otherwise empty."""
     if not evaluation.leaking_videos:
         return ""
-    return f"; its scores are too high: {evaluation.leaking_videos} videos train one task and are held out by another"
+    videos = counted(evaluation.leaking_videos, "videos")
+    return f"; its scores are too high: a task was trained on {videos} that another task holds out"
 
 
 def _data(evaluation: Evaluation) -> str:
-    return f"the {evaluation.split} split of {evaluation.dataset} ({evaluation.num_frames} frames)"
+    return f"the {evaluation.split} split of {evaluation.dataset} ({counted(evaluation.num_frames, 'frames')})"
 
 
 def decision_tags(decision: Decision, champion: Version | None, evaluation: Evaluation) -> dict[str, str]:
-    """The decision as tags of the challenger's version; tags of a missing interval are empty, so that no earlier ones
-    remain.
+    """The decision as tags of the challenger.
+
+    Without an interval its tags are empty, so that they replace those of an earlier decision.
     """
     of = decision.official
     ends = (f"{end:.6f}" for end in (of.value, of.low, of.high)) if of else ("", "", "")
@@ -127,7 +133,7 @@ def decision_tags(decision: Decision, champion: Version | None, evaluation: Eval
 
 
 def decision_markdown(decision: Decision, evaluation: Evaluation) -> str:
-    """The decision as a page, with every score's difference."""
+    """The decision as a page, with the difference in every score."""
     rows = [f"| {name} | {interval} |" for name, interval in decision.differences.items()]
     table = ["", "| score | difference [95 % interval] |", "|---|---|", *rows] if rows else []
     title = f"## {evaluation.model}: {'promoted' if decision.promotes else 'not promoted'}"

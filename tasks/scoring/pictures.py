@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, in the model's run. Letters: N frames."""
+"""Draws the pictures of an evaluation and logs them to the model's run. Letters: N frames, T tracks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.tracking import runs
 SHOWN_TRACKS = 4
 """Number of timelines, and of rows of faces."""
 SHOWN_FACES = 6
-"""Number of frames per track, at least `APART` frames from each other."""
+"""Number of frames shown per track, at least `APART` frames from each other."""
 APART = 12
 
 Truth = dict[str, NDArray[np.float32]]
@@ -30,7 +30,7 @@ Truth = dict[str, NDArray[np.float32]]
 def log_pictures(
     evaluation: Evaluation, frames: LabelledFrames, predicted: Predictions, video_N: NDArray[np.int64], store: Path
 ) -> None:
-    """Logs every picture for which there are labels."""
+    """Logs the pictures of the tasks that have labels."""
     folder = f"plots/{evaluation.dataset}-{evaluation.split}"
     for name, figure in pictures(evaluation, frames, predicted, video_N).items():
         runs.log_figure(store, evaluation.model.run_id, f"{folder}/{name}.png", figure)
@@ -39,7 +39,7 @@ def log_pictures(
 def pictures(
     evaluation: Evaluation, frames: LabelledFrames, predicted: Predictions, video_N: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """The pictures by name, without those of tasks without labels."""
+    """The pictures of the tasks that have labels, by name."""
     truth, edition, scores = frames.truth(), frames.edition, evaluation.scores
     found: dict[str, Any] = {"worst_tracks": contact_sheet(_worst_tracks(frames, predicted, truth))}
     if "expression" in scores:
@@ -65,7 +65,7 @@ def _curves(predicted: Predictions, truth: Truth, edition: Edition) -> dict[str,
 def _timelines(
     frames: LabelledFrames, predicted: Predictions, truth: Truth, video_N: NDArray[np.int64]
 ) -> dict[str, Timeline]:
-    """The first tracks that have labels of valence."""
+    """The timelines of the first `SHOWN_TRACKS` tracks with valence labels."""
     shown: dict[str, Timeline] = {}
     for track_index in np.unique(frames.track_index_N):
         row_N = np.flatnonzero(frames.track_index_N == track_index)

@@ -1,4 +1,4 @@
-"""Where the scores of a model are written down: in its run and on its version in MLflow, and in the store for SQL."""
+"""Writes the scores of a model to its run and its version in MLflow, and to the store for SQL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tasks.tracking import registry
 from tasks.tracking import runs as tracking
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
-"""Scores whose intervals MLflow shows, as their ends; SQL has all."""
+"""Scores whose 95 % intervals MLflow gets, as two metrics each. SQL has the intervals of all scores."""
 
 
 def write_down(evaluation: Evaluation, store: Path) -> bool:
-    """Writes the scores; returns whether the run had different ones before."""
+    """Writes the scores; returns True if they are new, which means the run did not have the same scores before."""
     tags = tracking.run_tags(store, evaluation.model.run_id)
     are_new = tracking.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
     if evaluation.leaking_videos:
@@ -49,8 +49,8 @@ def write_down(evaluation: Evaluation, store: Path) -> bool:
 
 
 def _metrics(evaluation: Evaluation, trained_on: str) -> dict[str, float]:
-    """The scores by their names in MLflow, which name the data unless it is the validation split of the training's own
-    data set.
+    """The scores by their names in MLflow. The names start with the data set and split, except for the validation split
+    of the data set that the model was trained on.
     """
     own = evaluation.data_digest == trained_on and evaluation.split is Split.VALIDATION
     prefix = "" if own else f"{evaluation.dataset}_{evaluation.split}_"

@@ -1,4 +1,4 @@
-"""Tables and texts that a flow run shows on its page, as Prefect artifacts."""
+"""Tables and texts for the page of a flow run, as Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data.warehouse.quality_rows import quality_rows
 from model.scores.tallies import OFFICIAL
 from tasks.config import MachineConfig
 from tasks.ingest.annotations import quality_summary, quality_table
-from tasks.progress import log
+from tasks.progress import counted, log
 from tasks.quality.page import totals_markdown
 from tasks.quality.report import write_report
 from tasks.scoring.result import Evaluation, Scores
@@ -26,11 +26,11 @@ HEADLINES = {
     "action_units": "action units, official",
     "total": "total of the three",
 }
-"""The scores that are shown, in their order, as a reader calls them."""
+"""The headings of the scores in the main table, in their order."""
 
 
 def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
-    """Shows the findings of each track and their totals, and writes the page of the quality report."""
+    """Shows the findings for each track and their totals, and writes the quality report."""
     rows = quality_rows(dataset, machine.store)
     table = quality_table(dataset, rows)
     summary = quality_summary(table)
@@ -43,7 +43,7 @@ def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
 
 
 def report_scores(evaluation: Evaluation, verdict: str) -> None:
-    """Shows the scores with their intervals, those of a constant guess, and those of each video."""
+    """Shows the scores with their intervals, the scores of a constant guess, and the scores of each video."""
     create_markdown_artifact(scores_markdown(evaluation, verdict), key="scores", description=str(evaluation.model))
 
 
@@ -53,16 +53,17 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
     averaged = [
         f"{name.removeprefix('batch_averaged_')} {value:.3f}" for name, value in evaluation.batch_averaged.items()
     ]
+    frames = counted(evaluation.num_frames, "frames")
     return "\n".join(
         [
-            f"## {evaluation.model} on {evaluation.dataset}, {evaluation.split} ({evaluation.num_frames} frames)",
+            f"## {evaluation.model} on {evaluation.dataset}, {evaluation.split} ({frames})",
             "",
             verdict,
             "",
             *_warning(evaluation),
             (
-                "Pooled over all frames, as the challenge scores, with 95 % intervals by bootstrap over "
-                f"{len(evaluation.videos.groups)} videos:"
+                "Pooled over all frames, as in the challenge, with 95 % intervals by bootstrap over "
+                f"{counted(len(evaluation.videos.groups), 'videos')}:"
             ),
             "",
             *_scores_table(evaluation, [name for name in HEADLINES if name in evaluation.scores]),
@@ -77,7 +78,7 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
             "",
             *_groups_table(evaluation.by_video),
             "",
-            "A recording of several videos has its own scores in SQL: `scope = 'subject'` in `scores`.",
+            "SQL also has scores by recording, which may span several videos: `scope = 'subject'` in `scores`.",
         ]
     )
 
@@ -87,8 +88,8 @@ def _warning(evaluation: Evaluation) -> list[str]:
         return []
     return [
         (
-            f"**These scores are too high:** {evaluation.leaking_videos} videos train one task and are held out by"
-            " another."
+            "**These scores are too high:** a task was trained on "
+            f"{counted(evaluation.leaking_videos, 'videos')} that another task holds out."
         ),
         "",
     ]
@@ -105,7 +106,7 @@ def _scores_table(evaluation: Evaluation, names: list[str]) -> list[str]:
 
 
 def _groups_table(groups: dict[str, Scores]) -> list[str]:
-    """The official scores of each group; a dash if it has no labels for one."""
+    """The official scores of each group, with a dash where it has no labels."""
     names = [name for name in (*OFFICIAL.values(), "total") if any(name in found for found in groups.values())]
     rows = [
         f"| {group} | {' | '.join(f'{found[name]:.3f}' if name in found else '-' for name in names)} |"

@@ -17,10 +17,10 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The scores of a model version on a split of a data set, and those of a constant guess.
+    """The scores of a model version on a split of a data set, and the scores of a constant guess.
 
-    `scores` are the official ones, pooled over all frames; `batch_averaged` is the paper's way. `videos` holds the
-    statistics behind the scores and intervals of each video.
+    `scores` are pooled over all frames, as in the challenge; `batch_averaged` are averaged over batches, as in the
+    paper. `videos` holds the statistics of each video, from which scores and intervals are computed.
     """
 
     model: Version
@@ -33,16 +33,16 @@ class Evaluation:
     constant_guess: Scores
     videos: Tallies
     leaking_videos: int = 0
-    """Number of videos that trained one of the model's tasks and are held out by another."""
+    """Number of videos on which one of the model's tasks was trained although another task holds them out."""
 
     @property
     def total(self) -> float:
-        """The official scores that there are, added up."""
+        """The sum of the official scores; tasks without labels have none."""
         return official_sum(self.scores)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """The 95 % interval of each score, by bootstrap over videos; none with only one video."""
+        """The 95 % interval of each score, by bootstrap over videos; empty if there is only one video."""
         return intervals(self.videos)
 
     @cached_property
@@ -55,7 +55,7 @@ class Evaluation:
         return scores_by(self.videos, [recording_of(video_id) for video_id in self.videos.groups])
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of `data.warehouse.views.SCORES`, without what names the run."""
+        """The rows of `data.warehouse.views.SCORES`, without the columns that identify the run."""
         rows: list[dict[str, Any]] = [
             {
                 "kind": "pooled",

@@ -73,7 +73,7 @@ def test_the_table_has_means_spreads_and_paired_differences() -> None:
     ends = {STRONG: [scores(1.5), scores(1.7)], PAPER: [scores(0.5), scores(0.7)]}
     dataset = Dataset("sample", "root", ())
     *_, difference = markdown(load_experiment("ablation"), dataset, 2, {**results, **ends})
-    assert difference.endswith("less that of the paper's recipe: +1.000 [+1.000, +1.000].")
+    assert difference.endswith("minus the total of the paper's recipe: +1.000 [+1.000, +1.000].")
     lines = list(markdown(load_experiment("ablation"), dataset, 2, results))
     assert "`mtanet ablate --experiment ablation --seeds 2`" in lines[2]
     assert lines[-2] == f"| {RECIPE} | 0.500 ± 0.000 | 0.250 ± 0.000 | 0.750 ± 0.000 | 2.100 ± 0.141 | - |"
@@ -136,7 +136,7 @@ def test_some_variants_have_a_table_of_their_own_and_none_is_refused(mlflow_stor
     assert path.name == "ablation-tiny-rate-0.05.md"
     rows = [line.split(" | ")[0] for line in path.read_text().splitlines() if line.startswith("| the")]
     assert rows == [f"| {RECIPE}", "| the paper's recipe, learning rate 0.05"]
-    with pytest.raises(ValueError, match="--only sleep: no such variant"):
+    with pytest.raises(ValueError, match="--only sleep: found no variant"):
         run_ablation(experiment, chosen, dataset, 1, machine, only="sleep")
 
 

@@ -171,7 +171,10 @@ def test_a_model_that_was_trained_on_a_leak_says_so(
     leaky = add_version(machine.store, dataset, noise=0.4, seed=7)
     runs.connect(machine.store).set_tag(leaky.run_id, "leaking_videos", "57")
     found = evaluate.evaluate.fn(leaky, dataset, Split.VALIDATION, machine)
-    assert "**These scores are too high:** 57 videos train one task" in scores_markdown(found, "")
+    assert (
+        "**These scores are too high:** a task was trained on 57 videos that another task holds out"
+        in scores_markdown(found, "")
+    )
     assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
 
 

@@ -1,4 +1,4 @@
-"""The plan of clip number i of a sample: name, split, people, codec, frame rate, oddities. Tables without randomness."""
+"""The plan of clip number i of a sample: name, split, people, codec, frame rate, oddities. Tables, not random."""
 
 from __future__ import annotations
 

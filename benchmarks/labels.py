@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from data.annotations.alignment import read_counts, write_labels
 from data.annotations.discovery import discover
 from data.annotations.editions import header_of
+from data.annotations.splits import SplitSettings
 from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
 
 EDITION = Edition.ABAW_2022
@@ -73,7 +74,7 @@ def _rows(task: Task, number: int, rng: np.random.Generator) -> str:
 def ingest(root: Path, store: Path, results: multiprocessing.SimpleQueue[tuple[float, float, int]]) -> None:
     """Finds and writes the labels as the flow does; returns seconds, peak MiB and the number of rows with a label."""
     start_s = time.perf_counter()
-    folder = write_labels(discover(root), store, splits="guarded")
+    folder = write_labels(discover(root), store, SplitSettings())
     elapsed_s = time.perf_counter() - start_s
     rows = sum(task["rows"] for tasks in read_counts(folder).values() for task in tasks.values())
     results.put((elapsed_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, rows))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from data.annotations.splits import SplitSettings
 from data.batches.augment import Augmentation
 from data.extraction.settings import Search
 from data.labels import Edition
@@ -52,7 +53,7 @@ class SampleConfig(Settings):
     """
 
 
-class IngestConfig(Search):
+class IngestConfig(SplitSettings, Search):
     """How to turn videos and annotations into face shards and aligned labels."""
 
     root: Path | None = None
@@ -76,15 +77,6 @@ class IngestConfig(Search):
     """Fills gaps of at most this many seconds between two faces of a person with interpolated faces, cut from their own
     frames. 0 fills none.
     """
-    splits: Literal["guarded", "official", "subject_disjoint"] = "guarded"
-    """`guarded`: a video that any task holds out trains no task. `official`: each task's own split. `subject_disjoint`:
-    new
-    random splits, with all people and tasks of a recording on one side.
-    """
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of `subject_disjoint`: a different seed gives different splits."""
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the recordings that validate with `subject_disjoint`, in (0, 1)."""
 
 
 class TrainConfig(Augmentation, Learning, Architecture):

@@ -8,6 +8,7 @@ from support.trees import MakeTree
 
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
+from data.annotations.splits import SplitSettings
 from data.extraction.extract import detections_digest, faces_digest
 from data.extraction.settings import Casting, Search
 from data.labels import Edition
@@ -46,7 +47,7 @@ def found(root: Path, store: Path) -> dict[str, str]:
         "sample": sample_folder(SampleConfig(), STORE).name,
         "detections": detections_digest("sha1", search, decoder="pyav", device="cpu"),
         "faces": faces_digest("detections1", "video1", casting),
-        "labels": write_labels(discover(root), store, splits="guarded").name,
+        "labels": write_labels(discover(root), store, SplitSettings()).name,
         "data set": DATASET.digest,
         "quality": quality_folder(STORE, ["faces1"], "labels1").name,
         **{name: training_digest(load_experiment(name).train, DATASET, STORE) for name in ("paper", "strong")},

@@ -20,7 +20,7 @@ from data.annotations.discovery import AffWild2
 from data.annotations.findings import Finding, Kind, refuse
 from data.annotations.mtl import TASKS_C, Conflicts, parse_mtl
 from data.annotations.parsing import Floats, Text, open_text, read_rows
-from data.annotations.splits import Overlap, SplitRule, Splits, choose_splits, overlap
+from data.annotations.splits import Overlap, Splits, SplitSettings, choose_splits, overlap
 from data.labels import Edition, Split, Task, task_columns
 from data.schema import LABELS, VERSION
 from data.store.access import hold
@@ -51,10 +51,8 @@ class Labels:
 def write_labels(
     tree: AffWild2,
     store: Path,
+    splitting: SplitSettings,
     *,
-    splits: SplitRule,
-    split_seed: int = 0,
-    validation_share: float = 0.2,
     mtl_conflicts: Conflicts = "error",
 ) -> Path:
     """Writes all labels under a root into `store/labels/<digest>/labels.parquet`; returns the folder.
@@ -66,9 +64,7 @@ def write_labels(
     Args:
         tree: The result of `discover`.
         store: The folder of all outputs.
-        splits: Which tracks train and which are held out; see `data.annotations.splits`.
-        split_seed: Seed of `subject_disjoint`.
-        validation_share: Share of validation recordings of `subject_disjoint`.
+        splitting: Which tracks train and which are held out.
         mtl_conflicts: Whether a frame with conflicting labels in multi-task files is an error or gets no labels.
 
     Raises:
@@ -77,24 +73,21 @@ def write_labels(
     files = [file.path for file in tree.annotations] + [file.path for file in tree.mtl]
     hashes = {path.relative_to(tree.root).as_posix(): sha256 for path, sha256 in file_hashes(files, store).items()}
     video_ids = {track_id: tree.video_id(track_id) for track_id, _ in tree.splits}
-    rule: dict[str, object] = {"rule": splits}
-    if splits == "subject_disjoint":
-        rule |= {"seed": split_seed, "validation_share": validation_share}
     official = [[track_id, task, split] for (track_id, task), split in sorted(tree.splits.items())]
     conflicts = mtl_conflicts if tree.mtl else None
-    parts = (VERSION, STAGE_VERSION, tree.edition, rule, hashes, video_ids, official, conflicts)
+    parts = (VERSION, STAGE_VERSION, tree.edition, splitting.key, hashes, video_ids, official, conflicts)
     folder = store / "labels" / digest("labels", *parts)
     with hold(store, f"labels-{folder.name}", what="the labels"):
         if is_whole(folder):
             return folder
-        chosen = choose_splits(tree.splits, video_ids, splits, seed=split_seed, validation_share=validation_share)
+        chosen = choose_splits(tree.splits, video_ids, splitting)
         labels = read_labels(tree, mtl_conflicts)
         with write_folder(folder) as partial:
             with parquet_writer(partial / "labels.parquet", LABELS) as writer:
                 for table in _tables(labels, video_ids, chosen, tree.edition):
                     writer.write_table(table, row_group_size=ROWS_PER_GROUP)
             made_of = {
-                "splits": rule,
+                "splits": splitting.key,
                 "sources": hashes,
                 "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
             }

@@ -10,15 +10,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from data.labels import Split, Task
+from data.settings import Settings
 from data.store.shards import read_manifest, read_table
 
 Splits = dict[tuple[str, Task], Split]
 """The split of each (track, task) that has labels or is in a test list."""
 
-SplitRule = Literal["guarded", "official", "subject_disjoint"]
+
+class SplitSettings(Settings):
+    """Which tracks train and which are held out."""
+
+    splits: Literal["guarded", "official", "subject_disjoint"] = "guarded"
+    """`guarded`: a video that any task holds out trains no task. `official`: each task's own split. `subject_disjoint`:
+    new random splits, with all people and tasks of a recording on one side."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of `subject_disjoint`: a different seed gives different splits."""
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the recordings that validate with `subject_disjoint`, in (0, 1)."""
+
+    @property
+    def key(self) -> dict[str, object]:
+        """Everything that the splits depend on."""
+        if self.splits == "subject_disjoint":
+            return {"rule": self.splits, "seed": self.split_seed, "validation_share": self.validation_share}
+        return {"rule": self.splits}
 
 
 @dataclass(frozen=True)
@@ -42,23 +62,19 @@ class Overlap:
         return f"{videos}: {self.task} {self.split}, {self.other_task} {self.other_split}"
 
 
-def choose_splits(
-    official: Splits, video_ids: Mapping[str, str], rule: SplitRule, *, seed: int, validation_share: float
-) -> Splits:
-    """Applies a rule to the official splits.
+def choose_splits(official: Splits, video_ids: Mapping[str, str], settings: SplitSettings) -> Splits:
+    """Applies the chosen rule to the official splits.
 
     Args:
         official: The official split of each track and task.
         video_ids: The video of every track.
-        rule: `official` keeps them; for the other rules see `guarded` and `subject_disjoint`.
-        seed: Seed of `subject_disjoint`.
-        validation_share: Share of validation recordings of `subject_disjoint`.
+        settings: `official` keeps them; for the other rules see `guarded` and `subject_disjoint`.
     """
-    if rule == "official":
+    if settings.splits == "official":
         return dict(official)
-    if rule == "guarded":
+    if settings.splits == "guarded":
         return guarded(official, video_ids)
-    return subject_disjoint(official, video_ids, seed=seed, validation_share=validation_share)
+    return subject_disjoint(official, video_ids, seed=settings.split_seed, validation_share=settings.validation_share)
 
 
 def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
+from data.annotations.splits import SplitSettings
 from data.labels import Task
 from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from data.store.shards import parquet_files, read_manifest
@@ -53,14 +54,7 @@ def discover(ingest: IngestConfig) -> discovery.AffWild2:
 @task(task_run_name="labels", cache_policy=NO_CACHE)
 def align_labels(tree: discovery.AffWild2, ingest: IngestConfig, machine: MachineConfig) -> Path:
     """The labels folder of a root."""
-    folder = write_labels(
-        tree,
-        machine.store,
-        splits=ingest.splits,
-        split_seed=ingest.split_seed,
-        validation_share=ingest.validation_share,
-        mtl_conflicts=ingest.mtl_conflicts,
-    )
+    folder = write_labels(tree, machine.store, ingest.part(SplitSettings), mtl_conflicts=ingest.mtl_conflicts)
     for row in read_overlap(folder):
         log.info("tasks share %s%s", row, f" (a leak, unless guarded; splits = {ingest.splits})" if row.is_leak else "")
     return folder

@@ -21,6 +21,7 @@ from support.trees import MakeTree
 
 from data.annotations.alignment import read_counts, read_findings, read_overlap, write_labels
 from data.annotations.discovery import discover
+from data.annotations.splits import SplitSettings
 from data.labels import Edition, Task, task_columns
 from data.store.shards import read_manifest
 
@@ -35,7 +36,7 @@ def test_tasks_of_a_track_stand_side_by_side_and_missing_is_null(make_tree: Make
             "AU_Set/Training_Set/video59_right": ["-1,0,0,0,1,0,0,1"],
         }
     )
-    folder = write_labels(discover(root), tmp_path / "store", splits="guarded")
+    folder = write_labels(discover(root), tmp_path / "store", SplitSettings())
     rows = pq.read_table(folder / "labels.parquet").to_pylist()
     assert [(row["track_id"], row["video_id"], row["frame_index"]) for row in rows] == [
         ("107", "107", 0),
@@ -56,11 +57,11 @@ def test_tasks_of_a_track_stand_side_by_side_and_missing_is_null(make_tree: Make
 
 def test_labels_are_written_once(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree({"EXPR_Set/Training_Set/107": ["4"], "AU_Set/Training_Set/107": [AU_ROW]})
-    first = write_labels(discover(root), tmp_path / "store", splits="guarded")
+    first = write_labels(discover(root), tmp_path / "store", SplitSettings())
     before = (first / "labels.parquet").stat().st_mtime_ns
-    assert write_labels(discover(root), tmp_path / "store", splits="guarded") == first
+    assert write_labels(discover(root), tmp_path / "store", SplitSettings()) == first
     assert (first / "labels.parquet").stat().st_mtime_ns == before
-    assert write_labels(discover(root), tmp_path / "store", splits="official") != first
+    assert write_labels(discover(root), tmp_path / "store", SplitSettings(splits="official")) != first
 
 
 def labels_in(folder: Path, edition: Edition) -> dict[tuple[str, Task], dict[int, Row]]:
@@ -84,14 +85,14 @@ def check(tree: Hostile, folder: Path) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.root)
 def test_every_harmless_quirk_is_tolerated_and_counted(tmp_path: Path, layout: Layout) -> None:
     tree = harmless_tree(tmp_path / "root", layout)
-    check(tree, write_labels(discover(tree.root), tmp_path / "store", splits="guarded"))
+    check(tree, write_labels(discover(tree.root), tmp_path / "store", SplitSettings()))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.root)
 def test_every_other_damage_is_refused_and_all_of_it_told_at_once(tmp_path: Path, layout: Layout) -> None:
     tree = refused_tree(tmp_path / "root", layout)
     with pytest.raises(ValueError, match=f"root: {len(REFUSED)} problems") as raised:
-        write_labels(discover(tree.root, tree.edition), tmp_path / "store", splits="guarded")
+        write_labels(discover(tree.root, tree.edition), tmp_path / "store", SplitSettings())
     lines = str(raised.value).splitlines()
     for name, (_, _, message) in REFUSED.items():
         (line,) = [line for line in lines if f"/{name}.txt" in line]
@@ -102,7 +103,7 @@ def test_every_other_damage_is_refused_and_all_of_it_told_at_once(tmp_path: Path
 @pytest.mark.parametrize("names", MTL_GENERATIONS)
 def test_multi_task_files_give_the_same_labels_as_any(tmp_path: Path, names: tuple[str, str]) -> None:
     tree = mtl_tree(tmp_path / "root", names)
-    check(tree, write_labels(discover(tree.root), tmp_path / "store", splits="guarded"))
+    check(tree, write_labels(discover(tree.root), tmp_path / "store", SplitSettings()))
 
 
 def test_contradictions_in_multi_task_files_are_refused_or_dropped(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_contradictions_in_multi_task_files_are_refused_or_dropped(tmp_path: Pat
         r'them, or skip such frames with ingest\.mtl_conflicts = "drop"\n.*validation_set\.txt, line \d+: video5'
     )
     with pytest.raises(ValueError, match=message):
-        write_labels(discover(tree.root), tmp_path / "store", splits="guarded")
-    folder = write_labels(discover(tree.root), tmp_path / "store", splits="guarded", mtl_conflicts="drop")
+        write_labels(discover(tree.root), tmp_path / "store", SplitSettings())
+    folder = write_labels(discover(tree.root), tmp_path / "store", SplitSettings(), mtl_conflicts="drop")
     check(tree, folder)
     assert read_manifest(folder)["annotations"] == "mtl"
 
@@ -125,7 +126,7 @@ def test_what_is_no_picture_in_a_multi_task_file_is_refused(tmp_path: Path) -> N
     row = ",0,0,0" + ",0" * num_values(Task.AU, tree.edition)
     path.write_text(path.read_text() + "".join(f"video45_1/{name}{row}\n" for name in ("00000.jpg", "1.png", "x.jpg")))
     with pytest.raises(ValueError, match=r"3 problems\n.* expected a picture such as .*, found 'video45_1/00000\.jpg'"):
-        write_labels(discover(tree.root), tmp_path / "store", splits="guarded")
+        write_labels(discover(tree.root), tmp_path / "store", SplitSettings())
 
 
 def test_a_short_row_of_a_multi_task_file_is_refused(tmp_path: Path) -> None:
@@ -135,16 +136,16 @@ def test_a_short_row_of_a_multi_task_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"train_set\.txt, line \d+: expected 16 values, found 'video45_1/00001\.jpg,0"
     ):
-        write_labels(discover(tree.root), tmp_path / "store", splits="guarded")
+        write_labels(discover(tree.root), tmp_path / "store", SplitSettings())
 
 
 def test_a_leak_is_there_in_the_official_splits_only_and_told(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"], "EXPR_Set/Validation_Set/107": ["4"]})
     tree = discover(root, Edition.ABAW_2020)
-    leaky = write_labels(tree, tmp_path, splits="official")
+    leaky = write_labels(tree, tmp_path, SplitSettings(splits="official"))
     (row,) = pq.read_table(leaky / "labels.parquet").to_pylist()
     assert (row["split_va"], row["split_expr"]) == ("train", "validation")
-    safe = write_labels(tree, tmp_path, splits="guarded")
+    safe = write_labels(tree, tmp_path, SplitSettings())
     (row,) = pq.read_table(safe / "labels.parquet").to_pylist()
     assert (row["split_va"], row["split_expr"]) == ("held_out", "validation")
     for folder in (leaky, safe):
@@ -159,7 +160,7 @@ def test_a_leak_is_there_in_the_official_splits_only_and_told(make_tree: MakeTre
 def test_test_tracks_have_a_split_and_no_labels(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree({"EXPR_Set/Training_Set/107": ["4"], "AU_Set/Training_Set/video59": [AU_ROW]})
     (root / "va_test_set.txt").write_text("header\n107\nvideo59_right\nvideo1\n")
-    folder = write_labels(discover(root), tmp_path, splits="guarded")
+    folder = write_labels(discover(root), tmp_path, SplitSettings())
     rows = pq.read_table(folder / "labels.parquet").to_pylist()
     assert [(row["track_id"], row["split_va"], row["split_expr"]) for row in rows] == [
         ("107", None, "held_out"),
@@ -181,10 +182,10 @@ def test_test_tracks_have_a_split_and_no_labels(make_tree: MakeTree, tmp_path: P
 
 def test_labels_that_change_make_another_folder(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree({"EXPR_Set/Training_Set/107": ["4"], "AU_Set/Training_Set/107": [AU_ROW]})
-    first = write_labels(discover(root), tmp_path / "store", splits="guarded")
+    first = write_labels(discover(root), tmp_path / "store", SplitSettings())
     path = root / "annotations" / "EXPR_Set" / "Training_Set" / "107.txt"
     path.write_text(path.read_text() + "5\n")
-    second = write_labels(discover(root), tmp_path / "store", splits="guarded")
+    second = write_labels(discover(root), tmp_path / "store", SplitSettings())
     assert second != first
     assert read_counts(second)["107"]["expr"]["rows"] == 2
 
@@ -193,7 +194,7 @@ def test_each_seed_of_a_drawn_split_has_its_folder(make_tree: MakeTree, tmp_path
     root = make_tree({"EXPR_Set/Training_Set/107": ["4"], "AU_Set/Training_Set/video59": [AU_ROW]})
     tree = discover(root)
     folders = [
-        write_labels(tree, tmp_path, splits="subject_disjoint", split_seed=seed, validation_share=share)
+        write_labels(tree, tmp_path, SplitSettings(splits="subject_disjoint", split_seed=seed, validation_share=share))
         for seed, share in ((0, 0.5), (1, 0.5), (0, 0.25))
     ]
     assert len(set(folders)) == 3

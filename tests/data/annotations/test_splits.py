@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.annotations.listing import video_of
-from data.annotations.splits import Overlap, Splits, choose_splits, guarded, overlap, recording_of, subject_disjoint
+from data.annotations.splits import (
+    Overlap,
+    Splits,
+    SplitSettings,
+    choose_splits,
+    guarded,
+    overlap,
+    recording_of,
+    subject_disjoint,
+)
 from data.labels import Split, Task
 
 TRAIN, VALIDATION, TEST, HELD_OUT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.HELD_OUT
@@ -89,7 +98,7 @@ official_splits = st.dictionaries(
 @given(official_splits)
 def test_guarded_splits_never_train_on_what_is_held_out(official: Splits) -> None:
     video_ids = videos_of(official)
-    splits = choose_splits(official, video_ids, "guarded", seed=0, validation_share=0.2)
+    splits = choose_splits(official, video_ids, SplitSettings())
     assert not any(row.is_leak for row in overlap(splits, video_ids))
     assert {key: split for key, split in splits.items() if official[key] is not TRAIN} == {
         key: split for key, split in official.items() if split is not TRAIN
@@ -106,7 +115,9 @@ def test_drawn_splits_have_each_recording_on_one_side(official: Splits, seed: in
         with pytest.raises(ValueError, match=f"at least two recordings, found {len(free)}; use another split"):
             subject_disjoint(official, video_ids, seed=seed, validation_share=share)
         return
-    splits = choose_splits(official, video_ids, "subject_disjoint", seed=seed, validation_share=share)
+    splits = choose_splits(
+        official, video_ids, SplitSettings(splits="subject_disjoint", split_seed=seed, validation_share=share)
+    )
     sides: dict[str, set[Split]] = {}
     for (track_id, _), split in splits.items():
         sides.setdefault(recording_of(video_ids[track_id]), set()).add(split)

@@ -11,6 +11,7 @@ from support.little_store import face, jpeg
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
 from data.annotations.findings import Kind
+from data.annotations.splits import SplitSettings
 from data.batches.labelled_frames import labelled_frames
 from data.batches.loader import batches
 from data.extraction.cropped import list_crops, take_crops
@@ -49,7 +50,7 @@ def test_a_set_of_crops_is_a_data_set(tmp_path: Path) -> None:
         "107": ["107"],
         "video59": ["video59", "video59_right"],
     }
-    labels = write_labels(tree, store, splits="guarded")
+    labels = write_labels(tree, store, SplitSettings())
     folders = [take_crops(path, store, track_ids=tree.tracks(video_id)) for video_id, path in tree.videos.items()]
     files = [file for folder in folders for file in parquet_files(folder)]
     rows = pq.read_table(files[1]).to_pylist()

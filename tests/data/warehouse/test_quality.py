@@ -14,6 +14,7 @@ from support.trees import MakeTree
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
 from data.annotations.findings import Finding, Kind, refuse
+from data.annotations.splits import SplitSettings
 from data.labels import Task
 from data.schema import QUALITY, Status
 from data.store.shards import write_manifest
@@ -162,7 +163,7 @@ def test_a_data_set_has_the_findings_of_files_and_of_comparing(make_tree: MakeTr
             "AU_Set/Training_Set/video59_right": ["-1,0,0,0,1,0,0,1."] * 2,
         }
     )
-    labels = write_labels(discover(root), tmp_path / "store", splits="guarded")
+    labels = write_labels(discover(root), tmp_path / "store", SplitSettings())
     files = write_faces(tmp_path / "a", "107", {"107": 3}) + write_faces(
         tmp_path / "b", "video59", {"video59_right": 2}
     )
@@ -197,7 +198,7 @@ def test_a_data_set_has_the_findings_of_files_and_of_comparing(make_tree: MakeTr
 
 def test_findings_are_rows_of_a_table(tmp_path: Path) -> None:
     tree = harmless_tree(tmp_path / "root", LAYOUTS[0])
-    labels = write_labels(discover(tree.root), tmp_path / "store", splits="guarded")
+    labels = write_labels(discover(tree.root), tmp_path / "store", SplitSettings())
     for finding in dataset_findings([], labels):
         assert Finding.of_row(finding.as_row()) == finding
         assert list(finding.as_row()) == QUALITY.names

@@ -22,6 +22,7 @@ from data.annotations.alignment import write_labels as write_labels_of
 from data.annotations.counts import BINS, count_labels
 from data.annotations.discovery import AffWild2, discover
 from data.annotations.findings import Kind
+from data.annotations.splits import SplitSettings
 from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
 from data.schema import FACES, Status
@@ -79,7 +80,7 @@ def make_data_set(
     about: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """A data set whose tracks are `patterns`: a letter a frame, `.` a face, `-` none, `i` interpolated, `x` damage."""
-    labels = write_labels_of(tree, store, splits="guarded", mtl_conflicts="drop")
+    labels = write_labels_of(tree, store, SplitSettings(), mtl_conflicts="drop")
     videos = []
     for number, video_id in enumerate(tree.videos):
         tracks = tree.tracks(video_id)

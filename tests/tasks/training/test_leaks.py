@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data.annotations.alignment import write_labels
 from data.annotations.discovery import discover
-from data.annotations.splits import SplitRule, recording_of
+from data.annotations.splits import SplitSettings, recording_of
 from data.labels import Edition, Split, Task, action_unit_columns
 from data.sample.acting import perform
 from data.sample.annotations import TrackTruth, write_annotations
@@ -57,10 +57,10 @@ def sample(tmp_path: Path) -> Path:
     return root
 
 
-def ingest(root: Path, store: Path, splits: SplitRule = "guarded") -> Dataset:
+def ingest(root: Path, store: Path, splits: str = "guarded") -> Dataset:
     """The labels of a root, in a data set without faces."""
     tree = discover(root)
-    labels = write_labels(tree, store, splits=splits)
+    labels = write_labels(tree, store, SplitSettings.model_validate({"splits": splits}))
     videos = tuple(
         Video(video_id, f"{video_id}.mp4", "f", "ab", tuple(tree.tracks(video_id))) for video_id in tree.videos
     )
@@ -108,7 +108,7 @@ def corrupt(labels_file: Path) -> str:
 
 
 @pytest.mark.parametrize("rule", ["guarded", "subject_disjoint"])
-def test_a_leak_planted_in_the_labels_themselves_is_refused(rule: SplitRule, sample: Path, tmp_path: Path) -> None:
+def test_a_leak_planted_in_the_labels_themselves_is_refused(rule: str, sample: Path, tmp_path: Path) -> None:
     dataset = ingest(sample, tmp_path, rule)
     video = recording_of(corrupt(dataset.labels_file(tmp_path)))
     with pytest.raises(ValueError, match=f"though the splits are {rule}: {video} trains au and is in the validation"):

@@ -22,7 +22,7 @@ from data.store.shards import digest, write_file
 from model.scores.intervals import Spread, paired, spread
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
 from tasks.progress import Stage, stage
-from tasks.tracking import runs as tracking
+from tasks.tracking import runs
 from tasks.training.epochs import run_epochs, training_digest
 from tasks.training.leaks import refuse_leaks
 from tasks.training.train import mlflow_experiment, tags_of
@@ -121,7 +121,7 @@ def run_ablation(
     refuse_leaks(dataset, machine.store)
     seeds = [experiment.train.seed + number for number in range(num_seeds)]
     trainings = [(variant, seed) for variant in chosen for seed in seeds]
-    with tracking.open_run(
+    with runs.open_run(
         machine.store,
         experiment=mlflow_experiment(dataset, machine.store),
         training_digest=digest("ablation", training_digest(experiment.train, dataset, machine.store)),
@@ -137,7 +137,7 @@ def run_ablation(
                 shown.advance()
         page = "\n".join(markdown(experiment, dataset, num_seeds, results, only)) + "\n"
         name = "-".join(["ablation", experiment.name, *re.findall(r"[\w.]+", only)]) + ".md"
-        tracking.log_text(machine.store, run_id, name, page)
+        runs.log_text(machine.store, run_id, name, page)
     path = machine.store / "reports" / name
     with hold(machine.store, "reports", what="the reports"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,11 +158,11 @@ def _trained(
     config = variant.config.but(seed=seed)
     name = f"{variant.name}, seed {seed}"
     key = digest("ablation", parent_id, training_digest(config, dataset, machine.store))
-    scores = tracking.finished_metrics(machine.store, key)
+    scores = runs.finished_metrics(machine.store, key)
     if not scores:
         shown.say("ablation: %s", name)
         changed = experiment.but(train=config)
-        with tracking.open_run(
+        with runs.open_run(
             machine.store,
             experiment=mlflow_experiment(dataset, machine.store),
             training_digest=key,
@@ -171,11 +171,11 @@ def _trained(
             tags={**tags_of(changed, dataset), "variant": variant.name},
             parent_id=parent_id,
         ) as run_id:
-            tracking.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+            runs.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
             record = run_epochs(config, dataset, machine, run_id, name=name)
             known = [score for score in SCORES if f"validation/{score}" in record]  # a data set may lack a task
             scores = {f"final/{score}": record[f"validation/{score}"] for score in known}
-            tracking.log_scores(machine.store, run_id, {**scores, "final/images_per_s": record["images_per_s"]})
+            runs.log_scores(machine.store, run_id, {**scores, "final/images_per_s": record["images_per_s"]})
     return {score: scores[f"final/{score}"] for score in SCORES if f"final/{score}" in scores}
 
 

@@ -11,8 +11,7 @@ from data.store.shards import write_file
 from data.warehouse.views import write_scores
 from model.scores.tallies import OFFICIAL
 from tasks.scoring.result import Evaluation
-from tasks.tracking import registry
-from tasks.tracking import runs as tracking
+from tasks.tracking import registry, runs
 
 WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
 """Scores whose 95 % intervals MLflow gets, as two metrics each. SQL has the intervals of all scores."""
@@ -20,8 +19,8 @@ WITH_ENDS = ("ccc_valence", "ccc_arousal", *OFFICIAL.values(), "total")
 
 def write_down(evaluation: Evaluation, store: Path) -> bool:
     """Writes the scores; returns True if they are new, which means the run did not have the same scores before."""
-    tags = tracking.run_tags(store, evaluation.model.run_id)
-    are_new = tracking.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
+    tags = runs.run_tags(store, evaluation.model.run_id)
+    are_new = runs.log_scores(store, evaluation.model.run_id, _metrics(evaluation, tags["data_digest"]))
     if evaluation.leaking_videos:
         registry.annotate_version(store, evaluation.model, {"leaking_videos": str(evaluation.leaking_videos)})
     facts = {

@@ -25,7 +25,7 @@ from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
 from tasks.config import MachineConfig, TrainConfig
 from tasks.progress import log, stage
-from tasks.tracking import runs as tracking
+from tasks.tracking import runs
 
 VERSION = 3
 """Raised when the same settings and data train a different network."""
@@ -62,7 +62,7 @@ def run_epochs(
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
     key = training_digest(config, dataset, machine.store)
-    logged = tracking.logged_steps(machine.store, run_id, "train/loss")
+    logged = runs.logged_steps(machine.store, run_id, "train/loss")
     with (
         hold(machine.store, f"models-{key}", what="this training"),
         stage("training", config.epochs, "epochs") as shown,
@@ -78,7 +78,7 @@ def run_epochs(
             epoch = len(records)
             records.append(record)
             if epoch not in logged:
-                tracking.log_epoch(machine.store, run_id, epoch, record)
+                runs.log_epoch(machine.store, run_id, epoch, record)
                 shown.say("%s, epoch %d of %d: %s", name, epoch + 1, config.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
     return records[kept_epoch(records, config)]

@@ -31,8 +31,7 @@ from tasks.config import (
     with_settings,
 )
 from tasks.ingest.failures import FailedVideosError
-from tasks.tracking import registry
-from tasks.tracking import runs as tracking
+from tasks.tracking import registry, runs
 
 pytestmark = [
     # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -107,11 +106,11 @@ def test_the_scores_in_sql_are_those_of_the_run(trained: Trained, machine: Machi
 
 
 def test_the_run_has_its_settings_losses_pictures_and_data(trained: Trained, machine: MachineConfig) -> None:
-    client = tracking.connect(machine.store)
+    client = runs.connect(machine.store)
     run = client.get_run(trained.model.run_id)
     assert run.data.params["train.width"] == "8"
     assert run.data.params["sample.clips"] == "3"
-    assert tracking.logged_steps(machine.store, run.info.run_id, "train/loss") == {0, 1}
+    assert runs.logged_steps(machine.store, run.info.run_id, "train/loss") == {0, 1}
     assert run.data.metrics["final/total"] == trained.evaluation.scores["total"]
     assert {"batch_averaged/action_units_mean_f1", "constant_guess/expression"} <= set(run.data.metrics)
     pictures = [file.path for file in client.list_artifacts(run.info.run_id, "plots/sample-validation")]
@@ -127,7 +126,7 @@ def test_a_second_run_does_nothing(trained: Trained, machine: MachineConfig) -> 
     assert files_of(machine.store) == before
     assert again.model == trained.model
     assert again.evaluation.scores == trained.evaluation.scores
-    assert len(tracking.connect(machine.store).search_model_versions("name = 'mtanet'")) == 1
+    assert len(runs.connect(machine.store).search_model_versions("name = 'mtanet'")) == 1
 
 
 @pytest.mark.usefixtures("trained")
@@ -142,7 +141,7 @@ def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConf
     splits = query(machine.store, "SELECT DISTINCT split FROM runs WHERE model_version = 2 ORDER BY 1").to_pylist()
     assert [row["split"] for row in splits] == ["train", "validation"]
     # The training videos are two recordings: what is fitted on one is scored on the other.
-    metrics = tracking.connect(machine.store).get_run(other.model.run_id).data.metrics
+    metrics = runs.connect(machine.store).get_run(other.model.run_id).data.metrics
     by_smoothing = metrics["sample_train_crossfit/action_units_by_smoothing"]
     gain = metrics["sample_train_crossfit/action_units_by_smoothing_gain"]
     assert by_smoothing - gain == pytest.approx(metrics["sample_train_final/action_units"], abs=1e-6)
@@ -152,8 +151,8 @@ def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConf
 def test_a_head_over_time_is_a_model_as_any_other(machine: MachineConfig) -> None:
     over_time = with_settings(TINY, ["temporal.width=8", "temporal.epochs=2", "temporal.window=8"])
     model = train_mtanet(over_time, machine).model
-    assert (machine.store / "models" / model.tags[tracking.TRAINING_DIGEST] / "temporal.safetensors").is_file()
-    metrics = tracking.connect(machine.store).get_run(model.run_id).data.metrics
+    assert (machine.store / "models" / model.tags[runs.TRAINING_DIGEST] / "temporal.safetensors").is_file()
+    metrics = runs.connect(machine.store).get_run(model.run_id).data.metrics
     frame, found = (metrics[f"temporal/{part}action_units"] for part in ("frame_", ""))
     assert metrics["temporal/gain_action_units"] == pytest.approx(found - frame)
     assert found == pytest.approx(metrics["final/action_units"], abs=0.02)
@@ -204,7 +203,7 @@ def test_a_training_goes_on_without_a_failed_video_and_says_so(
     machine = machine.model_copy(update={"store": tmp_path / "store"})
     with caplog.at_level(logging.WARNING, "mtanet"):
         model = train_mtanet(config, machine).model
-    assert tracking.run_tags(machine.store, model.run_id)["failed_videos"] == "1"
+    assert runs.run_tags(machine.store, model.run_id)["failed_videos"] == "1"
     assert caplog.messages[-1].startswith("some videos are missing from this result: 1 of 3 videos failed: ")
     predicted = query(machine.store, "SELECT DISTINCT video_id FROM predictions ORDER BY 1").to_pylist()
     assert [row["video_id"] for row in predicted] == sorted(path.stem for path in root.rglob("*.mp4") if path != broken)

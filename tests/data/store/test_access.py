@@ -118,7 +118,12 @@ for number in range(50):
 def test_notes_of_two_processes_at_once_are_all_kept(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     writers = [subprocess.Popen([sys.executable, "-c", NOTES, str(tmp_path), name], env=environment) for name in "ab"]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    try:
+        assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()  # each waits for the other, for ever if the other failed
+            writer.wait()
     assert sorted(read_notes(tmp_path, KNOWN_FILES)) == sorted(f"{name} {n}" for name in "ab" for n in range(50))
 
 

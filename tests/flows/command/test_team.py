@@ -18,7 +18,7 @@ from support.trees import TINY_FILE
 from data.store.access import hold
 from flows.train import Trained, train_mtanet
 from tasks.config import MachineConfig, load_experiment
-from tasks.tracking import runs as tracking
+from tasks.tracking import runs
 from tasks.training.epochs import cores
 
 pytestmark = [
@@ -72,16 +72,16 @@ def processes_of(team: subprocess.Popen[str]) -> list[int]:
 
 def curves(store: Path) -> list[dict[str, list[float]]]:
     """Of every run that MLflow knows."""
-    client = tracking.connect(store)
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    client = runs.connect(store)
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     return [
         {name: [point.value for point in client.get_metric_history(run.info.run_id, name)] for name in CURVE}
-        for run in runs
+        for run in found
     ]
 
 
 def assert_is_the_curve_of_one(found: dict[str, list[float]], trained: Trained, machine: MachineConfig) -> None:
-    client = tracking.connect(machine.store)
+    client = runs.connect(machine.store)
     for name in CURVE:
         expected = [point.value for point in client.get_metric_history(trained.model.run_id, name)]
         assert len(expected) == 2
@@ -106,7 +106,7 @@ def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
     tmp_path: Path, trained: Trained, machine: MachineConfig
 ) -> None:
     store = store_to_train_in(tmp_path, machine)
-    digest = trained.model.tags[tracking.TRAINING_DIGEST]
+    digest = trained.model.tags[runs.TRAINING_DIGEST]
     written_by_another = store / "models" / digest / "epoch-0001.json.partial"
     written_by_another.parent.mkdir(parents=True)
     written_by_another.touch()

@@ -16,7 +16,7 @@ from data.store.shards import write_folder, write_manifest
 from model.scores.intervals import paired, spread
 from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_settings
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
-from tasks.tracking import runs as tracking
+from tasks.tracking import runs
 
 pytestmark = pytest.mark.slow
 
@@ -104,9 +104,9 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     assert path == mlflow_store / "reports" / "ablation-tiny.md"
     rows = [line.split(" | ")[0].removeprefix("| ") for line in path.read_text().splitlines()[6:]]
     assert rows == names
-    runs = _runs(mlflow_store)
-    (parent,) = (run for run in runs if run.info.run_name == "ablation of tiny")
-    children = [run for run in runs if run is not parent]
+    found = _runs(mlflow_store)
+    (parent,) = (run for run in found if run.info.run_name == "ablation of tiny")
+    children = [run for run in found if run is not parent]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert sorted(run.data.tags["variant"] for run in children) == sorted(names)
     recipe = next(run for run in children if run.data.tags["variant"] == RECIPE).data.metrics
@@ -114,7 +114,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     assert {run.inputs.dataset_inputs[0].dataset.digest for run in children} == {dataset.digest}
     assert f"| {RECIPE} | {recipe['final/ccc']:.3f} | " in path.read_text()
     assert "±" not in path.read_text().split("| variant")[1]
-    logged = tracking.connect(mlflow_store).list_artifacts(parent.info.run_id)
+    logged = runs.connect(mlflow_store).list_artifacts(parent.info.run_id)
     assert [artifact.path for artifact in logged] == ["ablation-tiny.md"]
 
     page = path.read_text()
@@ -146,4 +146,4 @@ def _tiny(*config: str) -> Experiment:
 
 
 def _runs(store: Path) -> list[Any]:
-    return tracking._search(tracking.connect(store), "")
+    return runs._search(runs.connect(store), "")

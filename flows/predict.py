@@ -8,7 +8,7 @@ from prefect import flow
 
 from data.annotations.discovery import discover_videos
 from data.store.access import check_store
-from data.store.catalogue import Dataset
+from data.store.catalogue import Dataset, refuse_taken_name
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import catalogue
 from tasks.ingest.failures import refuse_failed
@@ -20,17 +20,24 @@ from tasks.warehouse import publish
 
 
 @flow(name="predict-videos", flow_run_name="predict-{videos}")
-def predict_videos(videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig()) -> Dataset:
-    """Predicts every frame of every person in the videos under a folder. They become a data set named after the folder.
+def predict_videos(
+    videos: Path, model: str = "champion", machine: MachineConfig = MachineConfig(), name: str | None = None
+) -> Dataset:
+    """Predicts every frame of every person in the videos under a folder.
+
+    They become a data set called `name`, or like the folder.
 
     Raises:
         FailedVideosError: Some videos failed. The predictions for the others are in the warehouse.
     """
     check_store(machine.store)
+    config = IngestConfig(name=name)
+    name = config.name or videos.resolve().name
+    refuse_taken_name(name, videos, machine.store)
     version = registry.find_version(machine.store, model)
     files = discover_videos(videos)
-    faces = extract_videos(files, None, IngestConfig(), machine)
-    dataset = catalogue(videos.resolve().name, videos, files, faces, machine)
+    faces = extract_videos(files, None, config, machine)
+    dataset = catalogue(name, videos, files, faces, machine)
     report_quality(dataset, machine)
     predict_dataset(version, dataset, machine)
     publish(machine)

@@ -58,7 +58,7 @@ class Dataset:
 
     def is_synthetic(self, store: Path) -> bool:
         """Whether it is a sample rendered into this store, with no real person's face."""
-        return Path(self.root).resolve().parent == (store / "sample").resolve()
+        return _is_sample(Path(self.root), store)
 
     def faces_folders(self, store: Path) -> list[Path]:
         return [store / "faces" / video.faces for video in self.videos]
@@ -84,6 +84,23 @@ class Dataset:
 
 def catalogue_path(store: Path, name: str) -> Path:
     return store / "datasets" / f"{name}.json"
+
+
+def refuse_taken_name(name: str, root: Path, store: Path) -> None:
+    """Keeps a folder from replacing the data set of another folder. A new sample may replace the old one.
+
+    Raises:
+        ValueError: The store has a data set of that name, made from another folder.
+    """
+    if not catalogue_path(store, name).is_file():
+        return
+    other = Path(read_catalogue(store, name).root)
+    if other.resolve() != root.resolve() and not (_is_sample(other, store) and _is_sample(root, store)):
+        raise ValueError(
+            f"'{name}' is already the name of {other}; name the data set of {root} with --name, such as "
+            f"--name {name}-2 (train: --set ingest.name={name}-2). If the folder has moved, delete "
+            f"{catalogue_path(store, name)} first"
+        )
 
 
 def write_catalogue(dataset: Dataset, store: Path) -> None:
@@ -127,6 +144,10 @@ def read_catalogue(store: Path, name: str) -> Dataset:
 def read_catalogues(store: Path) -> list[Dataset]:
     """All data sets in the store, by name."""
     return [read_catalogue(store, path.stem) for path in sorted((store / "datasets").glob("*.json"))]
+
+
+def _is_sample(root: Path, store: Path) -> bool:
+    return root.resolve().parent == (store / "sample").resolve()
 
 
 def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:

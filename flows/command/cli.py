@@ -158,6 +158,7 @@ def evaluate(
 def predict(
     videos: Annotated[Path, typer.Argument(help="Folder of videos, at any depth.")],
     model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
+    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="name of the folder")] = None,
     store: Store = STORE,
     device: OnDevice = "auto",
     workers: Workers = CORES,
@@ -169,7 +170,7 @@ def predict(
         from flows.predict import predict_videos
         from tasks.progress import counted
 
-        dataset = predict_videos(videos, model, machine_of(store, device, workers))
+        dataset = predict_videos(videos, model, machine_of(store, device, workers), name)
         predicted = counted(len(dataset.videos), "videos")
     out.print(f"data set {dataset.name}: {predicted} predicted. To query the predictions, run for example")
     out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')

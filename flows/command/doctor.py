@@ -42,7 +42,7 @@ def print_gpu_verdict(console: Console) -> None:
     if wrong:
         raise RuntimeError(
             f"the GPU differs from the CPU in {len(wrong)} of {num_checks} checks: {', '.join(wrong)}; "
-            "use --device cpu, or set ingest.decoder=pyav if only decoding differs"
+            "use --device cpu, or, if only decoding differs, --set decoder=pyav (ingest.decoder=pyav for train)"
         )
     by_pyav = names[Verdict.PYAV]
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"

@@ -13,7 +13,7 @@ import pytest
 from support.trees import TINY_FILE, MakeTree
 
 from data.labels import Edition, Split
-from data.store.catalogue import read_catalogue
+from data.store.catalogue import Dataset, read_catalogue, write_catalogue
 from data.store.shards import parquet_files, read_manifest, read_table
 from data.video.frames import resolve_device
 from data.warehouse.answers import query
@@ -162,6 +162,24 @@ def test_a_head_over_time_is_a_model_as_any_other(machine: MachineConfig) -> Non
     before = files_of(machine.store)
     assert train_mtanet(over_time, machine).model == model
     assert files_of(machine.store) == before
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_folder_with_the_name_of_another_is_refused_before_anything_is_read(
+    make_tree: MakeTree, tmp_path: Path
+) -> None:
+    machine = MachineConfig(store=tmp_path / "store")
+    root = make_tree({"VA_Set/Training_Set/107": ["0.1,0.2"]})
+    for name in ("root", "other"):
+        write_catalogue(Dataset(name, str(tmp_path / "elsewhere" / name), ()), machine.store)
+    with pytest.raises(ValueError, match=r"'root' is already the name of .*elsewhere/root; .* with --name"):
+        predict_videos(root, "champion", machine)
+    with pytest.raises(ValueError, match=r"'other' is already the name"):
+        predict_videos(root, "champion", machine, "other")
+    with pytest.raises(ValueError, match=r"'root' is already the name"):
+        ingest_aff_wild2(IngestConfig(root=root, edition=Edition.ABAW_2020), machine)
+    with pytest.raises(ValueError, match="no model 'champion'"):
+        predict_videos(root, "champion", machine, "root-2")
 
 
 @pytest.mark.usefixtures("trained")

@@ -30,7 +30,7 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
     """
     check_store(machine.store)
     tree = discover(ingest)
-    name = ingest.name or tree.root.resolve().name
+    name = ingest.name or tree.root.name
     refuse_taken_name(name, tree.root, machine.store)
     labels = align_labels(tree, ingest, machine)
     tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}

@@ -8,7 +8,7 @@ demo: install        ## raw synthetic videos to a registered model and SQL over 
 	$(BIN)/mtanet demo
 
 test: install browser ## makes what it needs and runs every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint          ## style, types and the fast tests
 	$(BIN)/python -m pytest -m "not slow"

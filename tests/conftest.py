@@ -95,14 +95,14 @@ def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests come after fast ones, and those that need a Prefect server, which are slow too, come last.
+    """Slow tests come first, so that two workers end at about the same time; those that need a Prefect server come last.
 
     Prefect's threads draw from `random`, and Hypothesis would blame its own tests for that.
     """
     for item in items:
         if _needs_prefect(item):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, _needs_prefect(item)))
+    items.sort(key=lambda item: (_needs_prefect(item), item.get_closest_marker("slow") is None))
 
 
 def _needs_prefect(item: pytest.Item) -> bool:

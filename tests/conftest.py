@@ -95,7 +95,7 @@ def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests come first, so that two workers end at about the same time; those that need a Prefect server come last.
+    """Slow tests come first, so that two workers end together; those that need a Prefect server come last.
 
     Prefect's threads draw from `random`, and Hypothesis would blame its own tests for that.
     """

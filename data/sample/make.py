@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_connection
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -60,7 +62,8 @@ def _film_all(plans: list[ClipPlan], out: Path, workers: int) -> Iterator[int]:
     ticks: SimpleQueue[int] = context.SimpleQueue()
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks,)) as pool:
         try:
-            pending = {pool.submit(_film_clip, plan, out) for plan in plans}
+            with _ctrl_c_blocked():
+                pending = {pool.submit(_film_clip, plan, out) for plan in plans}
             while pending:
                 finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 for clip in finished:
@@ -72,6 +75,16 @@ def _film_all(plans: list[ClipPlan], out: Path, workers: int) -> Iterator[int]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes that start in the block never get a terminal's Ctrl-C: the parent handles it and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _ticks: SimpleQueue[int]

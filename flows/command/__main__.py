@@ -1,5 +1,22 @@
-"""`python -m flows.command` is the `mtanet` command."""
+"""The `mtanet` command, also as `python -m flows.command`."""
 
-from flows.command.cli import main
+from __future__ import annotations
 
-main()
+from flows.command import interrupt
+
+
+def main() -> None:
+    """Runs the command; a signal ends it as `flows.command.interrupt` says."""
+    interrupt.listen()
+    try:
+        from flows.command.cli import run  # takes a moment, in which Ctrl-C is already heard
+
+        run()
+    except BaseException:
+        if interrupt.is_interrupted():
+            interrupt.end()
+        raise
+
+
+if __name__ == "__main__":
+    main()

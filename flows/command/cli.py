@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.command import inspection
+from flows.command import inspection, interrupt
 from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of
 from flows.command.team import as_team
 from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
@@ -185,15 +185,12 @@ EXAMPLE = (
 app.add_typer(inspection.app)
 
 
-def main() -> None:
+def run() -> None:
     """Runs the command. For an error that the user can fix, prints one sentence and exits with code 1."""
     try:
         app()
-    except KeyboardInterrupt:
-        err.print("Interrupted. Run the same command to resume")
-        sys.exit(130)
     except EXPECTED as error:
-        if is_verbose():
+        if is_verbose() or interrupt.is_interrupted():
             raise
         err.print(f"[red]error:[/red] {_escaped(error)}")
         sys.exit(1)
@@ -210,7 +207,3 @@ def _train(experiment: str | Experiment, machine: MachineConfig) -> Trained:
         from flows.train import train_mtanet
 
         return train_mtanet(experiment, machine)  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    main()

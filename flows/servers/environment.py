@@ -114,7 +114,10 @@ def ensure_prefect_server(store: Path) -> str:
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log_file:
         command = [sys.executable, "-m", "flows.servers.server", str(port)]
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log_file, stderr=subprocess.STDOUT)
+        # In a session of its own, out of reach of a terminal's Ctrl-C: it ends after the command, not before.
+        server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log_file, stderr=subprocess.STDOUT, start_new_session=True
+        )
     atexit.register(_end, server)
     try:
         wait_for(f"{prefect_api()}/health", process=server)

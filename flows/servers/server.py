@@ -9,9 +9,13 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import uvicorn
 from prefect.server.api.server import create_app
+
+TO_END_S = 2.0
+"""Seconds that the server has to end by itself once its parent has ended."""
 
 
 def main() -> None:
@@ -23,6 +27,8 @@ def main() -> None:
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(TO_END_S)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from data.store.shards import read_table
 from data.warehouse.views import publish
 from flows.command import cli
-from flows.command.cli import app, main
+from flows.command.cli import app, run
 from flows.command.terminal import VERBOSE, out
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     """Exit code, output and errors of the command as it is installed."""
     monkeypatch.setattr(sys, "argv", ["mtanet", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run()
     said = capsys.readouterr()
     return int(ended.value.code or 0), said.out, " ".join(said.err.split())
 
@@ -92,7 +92,7 @@ def test_a_traceback_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "argv", ["mtanet", "--verbose", "train", "--experiment", "smaple"])
     monkeypatch.setenv(VERBOSE, "")
     with pytest.raises(ValueError, match="no experiment 'smaple'"):
-        main()
+        run()
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-AS_TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flows.command.cli", "train")
+AS_TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flows.command", "train")
 CURVE = ("train/loss", "train/loss_va", "train/loss_expr", "train/loss_au", "validation/ccc")
 
 

@@ -146,7 +146,7 @@ def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) ->
     for name in ("PREFECT_API_URL", "PREFECT_HOME"):
         environment.pop(name, None)
     ports = ["--prefect-port", str(prefect_port), "--mlflow-port", str(mlflow_port)]
-    command = [sys.executable, "-m", "flows.command.cli", "up", "--store", str(tmp_path / "store"), *ports]
+    command = [sys.executable, "-m", "flows.command", "up", "--store", str(tmp_path / "store"), *ports]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment
     ) as process:

@@ -1,0 +1,148 @@
+"""Ctrl-C as a terminal sends it, to the whole process group, and SIGTERM, at every stage."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.servers.environment import free_port
+
+pytestmark = pytest.mark.slow
+
+AT_MOST_S = 5.0
+EXPERIMENT = """
+[sample]
+clips = 4
+seconds = 2.0
+
+[train]
+layers = [1, 1, 1, 1]
+width = 8
+neck = 16
+epochs = 6
+batch_size = 16
+"""
+
+
+@contextmanager
+def running(*arguments: str, store: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process group of its own; what is left of it is killed at the end."""
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    environment["PREFECT_API_URL"] = f"http://127.0.0.1:{free_port()}/api"
+    command = [sys.executable, "-m", "flows.command", *arguments, "--store", str(store)]
+    with (
+        (store.parent / "said.txt").open("w") as said,
+        subprocess.Popen(command, env=environment, stderr=said, stdout=said, text=True, process_group=0) as process,
+    ):
+        try:
+            yield process
+        finally:
+            for left in [*processes_of(store), process]:
+                with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    left.kill()
+
+
+def processes_of(store: Path) -> list[psutil.Process]:
+    """All processes that work for a store: it is in their command line or in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = [*process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(str(store) in word for word in words):
+                found.append(process)
+    return found
+
+
+def said(store: Path) -> str:
+    return (store.parent / "said.txt").read_text()
+
+
+def interrupt(process: subprocess.Popen[str], store: Path, number: signal.Signals = signal.SIGINT) -> None:
+    """Sends the signal to the group, and checks what is seen and left."""
+    start_s = time.monotonic()
+    os.killpg(process.pid, number)
+    assert process.wait(timeout=60) == 128 + number, said(store)
+    assert time.monotonic() - start_s < AT_MOST_S
+    end_s = start_s + AT_MOST_S
+    while (left := processes_of(store)) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert not left
+    text = said(store)
+    assert text.count("Run the same command again to resume") == 1, text
+    assert "Traceback" not in text
+    assert text.rstrip().endswith("to resume"), text
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], store: Path) -> None:
+    end_s = time.monotonic() + 200
+    while not reached():
+        assert process.poll() is None, said(store)
+        assert time.monotonic() < end_s, said(store)
+        time.sleep(0.002)
+
+
+def a_moment_after(pattern: str, store: Path, delay_s: float) -> Callable[[], bool]:
+    """Becomes true this long after a new file of that pattern appears in the store."""
+    seen_s: list[float] = []
+    before = files_of(store, pattern)
+
+    def reached() -> bool:
+        if not seen_s and files_of(store, pattern) - before:
+            seen_s.append(time.monotonic())
+        return bool(seen_s) and time.monotonic() >= seen_s[0] + delay_s
+
+    return reached
+
+
+def files_of(store: Path, pattern: str) -> set[tuple[Path, int]]:
+    found = set()
+    for path in store.glob(pattern):
+        with suppress(FileNotFoundError):
+            found.add((path, path.stat().st_mtime_ns))
+    return found
+
+
+STAGES = {
+    "sample": "sample/*.partial",
+    "rendering": "sample/*.partial/videos/*/*",
+    "labels": "labels/*",
+    "extraction": "detections/*.partial",
+    "training": "models/*",
+    "epochs": "models/*/epoch-*.safetensors",
+    "trained": "models/*/model.safetensors",
+    "predicting": "predictions/*",
+    "scoring": "runs/*",
+    "publishing": "warehouse.duckdb.partial",
+}
+
+
+@pytest.mark.timeout(900)
+def test_interrupted_at_every_stage_a_training_ends_within_seconds_and_resumes(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    experiment = tmp_path / "tiny.toml"
+    experiment.write_text(EXPERIMENT)
+    train = ("train", "--experiment", str(experiment))
+    for number, pattern in enumerate(STAGES.values()):
+        with running(*train, store=store) as process:
+            wait_until(a_moment_after(pattern, store, 0.3 * (number % 3)), process, store)
+            interrupt(process, store, signal.SIGTERM if number % 3 == 2 else signal.SIGINT)
+    with running(*train, store=store) as process:
+        assert process.wait(timeout=300) == 0, said(store)
+    assert not list(store.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 1.0, 2.0, 4.0, 7.0])
+def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Path, delay_s: float) -> None:
+    with running("evaluate", store=tmp_path / "store") as process:
+        time.sleep(delay_s)
+        if process.poll() is None:
+            interrupt(process, tmp_path / "store")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from data.annotations.findings import refuse
 from data.annotations.listing import CROP_SUFFIXES, video_of
 from data.schema import FACE_SIZE_PX, FACES, Status
 from data.store.access import hold
-from data.store.hashes import folder_hash
+from data.store.hashes import folder_hash, known_folder_hash
 from data.store.shards import ROWS_PER_GROUP, digest, is_whole, parquet_writer, write_folder, write_manifest
 
 SOURCE = "crops"
@@ -49,7 +50,7 @@ def take_crops(
     video_id = video_of(first.name, {})
     crops = {track_id: list_crops(first.parent / track_id) for track_id in sorted(track_ids)}
     hashes = {track_id: folder_hash(first.parent / track_id, of.values(), store) for track_id, of in crops.items()}
-    folder = store / "faces" / digest("crops", schema.VERSION, VERSION, video_id, hashes)
+    folder = _folder_of(video_id, hashes, store)
     with hold(store, f"faces-{folder.name}", what=f"the crops of {video_id}"):
         if is_whole(folder):
             return folder
@@ -69,6 +70,22 @@ def take_crops(
             facts = {"video_id": video_id, "source": SOURCE, "sha256": digest(hashes), "num_frames": num_frames}
             write_manifest(partial, {**facts, "file": first.parent.name, "tracks": counts})
     return folder
+
+
+def taken_crops(first: Path, store: Path, *, track_ids: Sequence[str]) -> Path | None:
+    """The folder that `take_crops` would return at once, without opening a crop; None if there is none."""
+    hashes = {}
+    with suppress(ValueError, OSError):  # told when the crops are taken
+        for track_id in sorted(track_ids):
+            crops = list_crops(first.parent / track_id)
+            hashes[track_id] = known_folder_hash(first.parent / track_id, crops.values(), store)
+        folder = _folder_of(video_of(first.name, {}), hashes, store)
+        return folder if None not in hashes.values() and is_whole(folder) else None
+    return None
+
+
+def _folder_of(video_id: str, hashes: Mapping[str, str | None], store: Path) -> Path:
+    return store / "faces" / digest("crops", schema.VERSION, VERSION, video_id, hashes)
 
 
 def list_crops(folder: Path) -> dict[int, Path]:

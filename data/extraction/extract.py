@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from data.extraction.detections import write_detections
 from data.extraction.settings import Casting, Search
 from data.machine import Device
 from data.store.access import hold
-from data.store.hashes import add_notes, check_unchanged, file_hash, look_at, read_notes
+from data.store.hashes import add_notes, check_unchanged, file_hash, known_hashes, look_at, read_notes
 from data.store.shards import PARTIAL, digest, is_whole
 from data.tracks.assignment import check_names
 from data.video.frames import DaliError, Decoder, NotForDaliError, VideoFacts, choose_decoder, probe
@@ -80,6 +80,30 @@ def extract_video(
                 log.warning("%s: %s; PyAV decodes it in this run", video.name, facts.not_for_dali)
             known = replace(known, facts=facts)
             return extraction.run(known, choose_decoder(facts, device=device, decoder=decoder), check)
+
+
+def extracted_videos(
+    videos: Mapping[Path, Casting],
+    store: Path,
+    search: Search,
+    *,
+    device: Device,
+    decoder: Literal["auto", "pyav", "dali"],
+) -> dict[Path, Path]:
+    """The folders that `extract_video` would return at once, by video. No video is opened; the others are left out."""
+    hashes, notes = known_hashes(videos, store), read_notes(store, KNOWN_VIDEOS)
+    done = {}
+    for video, sha256 in hashes.items():
+        entry = notes.get(_note(sha256))
+        if entry is None:
+            continue
+        with suppress(ValueError):  # told when it is extracted
+            chosen, _ = choose_decoder(VideoFacts(**entry), device=device, decoder=decoder)
+            detections_id = detections_digest(sha256, search, decoder=chosen, device=device)
+            folder = store / "faces" / faces_digest(detections_id, video.stem, videos[video])
+            if is_whole(folder):
+                done[video] = folder
+    return done
 
 
 @dataclass(frozen=True)

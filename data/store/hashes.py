@@ -67,7 +67,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """
     known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:
-        looks, name = look_at(path), str(path.resolve())
+        looks, name = look_at(path), _name(path, store)
         entry = known.get(name)
         if not entry or entry[:-1] != looks:
             entry = new[name] = [*looks, file_sha256(path)]
@@ -77,20 +77,36 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     return hashes
 
 
+def known_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
+    """The sha256 of the files that are known and seem unchanged. No file is opened; the others are left out."""
+    known, hashes = read_notes(store, KNOWN_FILES), {}
+    for path in paths:
+        entry = known.get(_name(path, store))
+        with suppress(ValueError, OSError):
+            if entry and entry[:-1] == look_at(path):
+                hashes[path] = str(entry[-1])
+    return hashes
+
+
 def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
     """One sha256 over the names and contents of a folder's files, which can be too many to be listed individually."""
     paths = sorted(files)
-    looks = digest([(path.name, look_at(path)) for path in paths])
-    name = str(folder.resolve())
-    entry = read_notes(store, KNOWN_FILES).get(name)
-    if entry and entry[0] == looks:
-        return str(entry[1])
+    known = known_folder_hash(folder, paths, store)
+    if known is not None:
+        return known
+    looks = _folder_looks(paths)
     sha256 = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
         sha256.update(f"{path.name} {len(content)}\n".encode() + content)
-    add_notes(store, KNOWN_FILES, {name: [looks, sha256.hexdigest()]})
+    add_notes(store, KNOWN_FILES, {_name(folder, store): [looks, sha256.hexdigest()]})
     return sha256.hexdigest()
+
+
+def known_folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str | None:
+    """What `folder_hash` noted, if nothing seems to have changed since; no file is opened."""
+    entry = read_notes(store, KNOWN_FILES).get(_name(folder, store))
+    return str(entry[1]) if entry and entry[0] == _folder_looks(sorted(files)) else None
 
 
 def read_notes(store: Path, name: str) -> dict[str, Any]:
@@ -106,6 +122,16 @@ def add_notes(store: Path, name: str, new: Mapping[str, Any]) -> None:
         return
     with hold(store, name, what=name):
         write_file(store / name, json.dumps({**read_notes(store, name), **new}, indent=0, sort_keys=True) + "\n")
+
+
+def _name(path: Path, store: Path) -> str:
+    """Inside the store by its place there, so that a store may move."""
+    real, inside = path.resolve(), store.resolve()
+    return real.relative_to(inside).as_posix() if real.is_relative_to(inside) else str(real)
+
+
+def _folder_looks(paths: Iterable[Path]) -> str:
+    return digest([(path.name, look_at(path)) for path in paths])
 
 
 def _looks(status: os.stat_result) -> Looks:

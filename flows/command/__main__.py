@@ -9,9 +9,9 @@ def main() -> None:
     """Runs the command; a signal ends it as `flows.command.interrupt` says."""
     interrupt.listen()
     try:
-        from flows.command.cli import run  # takes a moment, in which Ctrl-C is already heard
+        from flows.command.cli import run_command  # takes a moment, in which Ctrl-C is already heard
 
-        run()
+        run_command()
     except BaseException:
         if interrupt.is_interrupted():
             interrupt.end()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command import inspection, interrupt
+from flows.command.again import unless_finished
 from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of
 from flows.command.team import as_team
 from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
@@ -44,8 +45,13 @@ def demo(store: Store = STORE, device: OnDevice = "auto", workers: Workers = COR
     """Run the whole pipeline on a synthetic sample: videos, faces, labels, training, scores, predictions in SQL."""
     from flows.command.show import print_demo
 
-    out.print("The demo renders a [bold]synthetic[/bold] sample: heads with exact labels, and no real person's face.")
-    print_demo(_train("sample", machine_of(store, device, workers)), store, out)
+    def work() -> None:
+        out.print(
+            "The demo renders a [bold]synthetic[/bold] sample: heads with exact labels, and no real person's face."
+        )
+        print_demo(_train("sample", machine_of(store, device, workers)), store, out)
+
+    unless_finished(store, "demo", {"device": device}, [], work)
 
 
 @app.command()
@@ -64,7 +70,12 @@ def train(
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
     config = with_settings(load_experiment(experiment), given)
     machine = machine_of(store, device, workers)
-    as_team(machine, lambda: print_trained(_train(config, machine), out))
+
+    def work() -> None:
+        as_team(machine, lambda: print_trained(_train(config, machine), out))
+
+    inputs = [config.ingest.root, config.ingest.track_hints, config.train.pretrained]
+    unless_finished(store, "train", {"config": config, "device": device}, inputs, work)
 
 
 @app.command()
@@ -83,11 +94,17 @@ def ablate(
     from tasks.config import load_experiment, with_settings
 
     config = with_settings(load_experiment(experiment), set_ or [])
-    with prefect(store):
-        from flows.ablate import ablate_mtanet
 
-        table = ablate_mtanet(config, seeds, machine_of(store, device, workers), only)
-    out.print(f"ablation: {table}")
+    def work() -> None:
+        with prefect(store):
+            from flows.ablate import ablate_mtanet
+
+            table = ablate_mtanet(config, seeds, machine_of(store, device, workers), only)
+        out.print(f"ablation: {table}")
+
+    settings = {"config": config, "seeds": seeds, "only": only, "device": device}
+    inputs = [config.ingest.root, config.ingest.track_hints, config.train.pretrained]
+    unless_finished(store, "ablate", settings, inputs, work)
 
 
 @app.command()
@@ -102,11 +119,15 @@ def sample(
     from tasks.config import SampleConfig
 
     config = SampleConfig(clips=clips, seconds=seconds, seed=seed)
-    with prefect(store):
-        from tasks.ingest.sample import make_sample
 
-        folder = make_sample(config, machine_of(store, "auto", workers))
-    out.print(f"synthetic sample: {folder}")
+    def work() -> None:
+        with prefect(store):
+            from tasks.ingest.sample import make_sample
+
+            folder = make_sample(config, machine_of(store, "auto", workers))
+        out.print(f"synthetic sample: {folder}")
+
+    unless_finished(store, "sample", {"config": config}, [], work)
 
 
 @app.command()
@@ -125,13 +146,17 @@ def ingest(
     from tasks.config import IngestConfig, with_settings
 
     config = with_settings(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
-    with prefect(store):
-        from flows.ingest import ingest_aff_wild2
-        from tasks.progress import counted
 
-        dataset = ingest_aff_wild2(config, machine_of(store, device, workers))
-        videos = counted(len(dataset.videos), "videos")
-    out.print(f"data set {dataset.name}: {videos}, edition {dataset.edition}")
+    def work() -> None:
+        with prefect(store):
+            from flows.ingest import ingest_aff_wild2
+            from tasks.progress import counted
+
+            dataset = ingest_aff_wild2(config, machine_of(store, device, workers))
+            videos = counted(len(dataset.videos), "videos")
+        out.print(f"data set {dataset.name}: {videos}, edition {dataset.edition}")
+
+    unless_finished(store, "ingest", {"config": config, "device": device}, [root, track_hints], work)
 
 
 @app.command()
@@ -148,10 +173,15 @@ def evaluate(
 
     if split not in list(Split):
         raise ValueError(f"no split '{split}': expected one of {', '.join(Split)}")
-    with prefect(store):
-        from flows.evaluate import evaluate_mtanet
 
-        print_scores(evaluate_mtanet(model, dataset, Split(split), machine_of(store, device, CORES)), out)
+    def work() -> None:
+        with prefect(store):
+            from flows.evaluate import evaluate_mtanet
+
+            print_scores(evaluate_mtanet(model, dataset, Split(split), machine_of(store, device, CORES)), out)
+
+    settings = {"model": model, "dataset": dataset, "split": split, "device": device}
+    unless_finished(store, "evaluate", settings, [], work)
 
 
 @app.command()
@@ -166,14 +196,18 @@ def predict(
     """Predict every frame of every person in your own videos, for queries with SQL."""
     from flows.command.show import store_option
 
-    with prefect(store):
-        from flows.predict import predict_videos
-        from tasks.progress import counted
+    def work() -> None:
+        with prefect(store):
+            from flows.predict import predict_videos
+            from tasks.progress import counted
 
-        dataset = predict_videos(videos, model, machine_of(store, device, workers), name)
-        predicted = counted(len(dataset.videos), "videos")
-    out.print(f"data set {dataset.name}: {predicted} predicted. To query the predictions, run for example")
-    out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
+            dataset = predict_videos(videos, model, machine_of(store, device, workers), name)
+            predicted = counted(len(dataset.videos), "videos")
+        out.print(f"data set {dataset.name}: {predicted} predicted. To query the predictions, run for example")
+        out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
+
+    settings = {"videos": videos.absolute(), "model": model, "name": name, "device": device}
+    unless_finished(store, "predict", settings, [videos], work)
 
 
 EXAMPLE = (
@@ -185,7 +219,7 @@ EXAMPLE = (
 app.add_typer(inspection.app)
 
 
-def run() -> None:
+def run_command() -> None:
     """Runs the command. For an error that the user can fix, prints one sentence and exits with code 1."""
     try:
         app()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from data.store.access import check_store
-from flows.servers.environment import ensure_prefect_server, set_environment
+from flows.servers.environment import prefect_server, set_environment
 
 # A pipe or file has no width, and a narrow default would break identifiers across lines.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
@@ -35,8 +35,10 @@ def prefect(store: Path) -> Iterator[None]:
     set_environment(store, verbose=is_verbose())
     os.environ["MTANET_STORE"] = str(store)
     _show_logs()
-    ensure_prefect_server(store)
-    from tasks.progress import bars_in_terminal
+    with prefect_server(store):
+        # Takes about as long as the start of the server, and goes on beside it.
+        import tasks.ingest.videos  # noqa: F401
+        from tasks.progress import bars_in_terminal
 
     if not err.is_terminal:
         yield

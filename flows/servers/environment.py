@@ -1,8 +1,8 @@
 """Sets the environment of Prefect and MLflow before either is imported, and finds or starts a Prefect server.
 
 set_environment(store)
-ensure_prefect_server(store)       # uses a running server, or starts one that ends with this process
-from flows.train import train_mtanet
+with prefect_server(store):        # uses a running server, or starts one that ends with this process
+    from flows.train import train_mtanet
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -93,19 +95,22 @@ def free_port() -> int:
     return port
 
 
-def ensure_prefect_server(store: Path) -> str:
-    """The address of a Prefect API: a running one, or else a temporary server that keeps its records in the store.
+@contextmanager
+def prefect_server(store: Path) -> Iterator[None]:
+    """Finds a running Prefect server, or starts one that ends with this process and keeps its records in the store.
 
-    Call this before Prefect is imported, because Prefect reads the address on import. The temporary server ends last,
-    after Prefect has sent its remaining records. It replaces Prefect's own temporary server, which does not start if
-    `pyproject.toml` names an address, and which keeps running when its parent process is killed.
+    The block runs while it starts, and is left when it answers. Prefect may be imported in the block but not before,
+    because it reads the address on import. The server ends last, after Prefect has sent its remaining records. It
+    replaces Prefect's own temporary server, which does not start if `pyproject.toml` names an address, and which keeps
+    running when its parent process is killed.
 
     Raises:
         RuntimeError: The temporary server does not start; the message names its log.
     """
     if answers(f"{prefect_api()}/health"):
         os.environ["PREFECT_API_URL"] = prefect_api()
-        return prefect_api()
+        yield
+        return
     log.info("no Prefect server found at %s; starting a temporary one for this run", prefect_api())
     port = free_port()
     os.environ[SERVER_ENDS] = "1"
@@ -119,11 +124,11 @@ def ensure_prefect_server(store: Path) -> str:
             command, stdin=subprocess.PIPE, stdout=log_file, stderr=subprocess.STDOUT, start_new_session=True
         )
     atexit.register(_end, server)
+    yield
     try:
         wait_for(f"{prefect_api()}/health", process=server)
     except RuntimeError as error:
         raise RuntimeError(f"the temporary Prefect server did not start: {error}; see {log_path}") from error
-    return prefect_api()
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

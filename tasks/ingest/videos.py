@@ -19,7 +19,7 @@ from prefect.tasks import exponential_backoff
 
 from data.extraction import cropped
 from data.extraction.detections import memory_bytes
-from data.extraction.extract import extract_video, video_facts
+from data.extraction.extract import extract_video, extracted_videos, video_facts
 from data.extraction.settings import Casting, Search
 from data.machine import Device, free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
@@ -82,33 +82,64 @@ def extract_videos(
     hints = read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {}
     device = resolve_device(machine.device)
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
+        results: dict[str, object] = {}
+        results.update(_already_done(videos, tracks, hints, ingest, machine.store, device))
+        shown.advance(len(results))
+        left = {video_id: path for video_id, path in videos.items() if video_id not in results}
         job = _Job(
             ingest=ingest,
             store=machine.store,
             device=device,
             places=Places(free_bytes=free_memory_bytes(), cores=num_cores()),
             hints=hints,
-            has_decode_limit=_decode_limit_exists(),
+            has_decode_limit=bool(left) and _decode_limit_exists(),
             is_over=Event(),
             shown=shown,
         )
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
-            max_workers=videos_at_once(machine.workers, len(videos), device, ingest.decoder)
+            max_workers=videos_at_once(machine.workers, len(left), device, ingest.decoder)
         )
         with runner:
             futures = {
                 video_id: runner.submit(
                     extract_faces,
-                    {"path": path, "track_ids": tuple((tracks or {}).get(video_id, ())) or None, "job": job},
+                    {"path": path, "track_ids": _tracks_of(video_id, tracks), "job": job},
                 )
-                for video_id, path in videos.items()
+                for video_id, path in left.items()
             }
             for future in futures.values():
                 future.wait()  # the state of a future is only current after a wait
-        results = {video_id: future.state.result(raise_on_failure=False) for video_id, future in futures.items()}
+        for video_id, future in futures.items():
+            results[video_id] = future.state.result(raise_on_failure=False)
     extracted = _sorted_out(videos, results)
     _warn_of_doubts(extracted.folders)
     return extracted
+
+
+def _already_done(
+    videos: Mapping[str, Path],
+    tracks: Mapping[str, Sequence[str]] | None,
+    hints: Mapping[str, Hint],
+    ingest: IngestConfig,
+    store: Path,
+    device: Device,
+) -> dict[str, Path]:
+    """The faces folders of the videos that need no task, no place and no open file, because nothing is new."""
+    castings = {
+        path: Casting(track_ids=_tracks_of(video_id, tracks), hints=hints, fill_gaps_s=ingest.fill_gaps_s)
+        for video_id, path in videos.items()
+    }
+    files = {path: casting for path, casting in castings.items() if not path.is_dir()}
+    done = extracted_videos(files, store, ingest.part(Search), device=device, decoder=ingest.decoder)
+    for path in castings.keys() - files:
+        crops = cropped.taken_crops(path, store, track_ids=castings[path].track_ids or [path.name])
+        if crops is not None:
+            done[path] = crops
+    return {video_id: done[path] for video_id, path in videos.items() if path in done}
+
+
+def _tracks_of(video_id: str, tracks: Mapping[str, Sequence[str]] | None) -> tuple[str, ...] | None:
+    return tuple((tracks or {}).get(video_id, ())) or None
 
 
 def _sorted_out(videos: Mapping[str, Path], results: Mapping[str, object]) -> Extracted:

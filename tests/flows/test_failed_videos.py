@@ -25,7 +25,7 @@ from data.store.catalogue import Dataset, FailedVideo, read_catalogue
 from data.store.shards import read_manifest, whole_folders
 from data.testing.numbered import write_clip
 from data.warehouse.answers import query
-from flows.command.cli import run
+from flows.command.cli import run_command
 from flows.ingest import ingest_aff_wild2
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.failures import FailedVideosError, failures, reason_of, refuse_failed, warn_of_failed
@@ -171,7 +171,7 @@ def test_of_a_data_set_with_bad_videos_the_good_ones_are_done_and_each_bad_one_i
     for name in ("handlers", "propagate", "level"):
         monkeypatch.setattr(logging.getLogger("mtanet"), name, getattr(logging.getLogger("mtanet"), name))
     with pytest.raises(SystemExit, match="1"):
-        run()
+        run_command()
     assert "error: 9 of 12 videos failed: videos/batch1/black.mp4" in capsys.readouterr().err
     assert faces_since(store).keys() == {*GOOD, "cut"}
     assert {**faces_since(store), **done} == faces_since(store)

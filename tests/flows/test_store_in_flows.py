@@ -17,7 +17,7 @@ from data.labels import Edition
 from data.store.access import NoRoomError, StoreError
 from data.store.catalogue import Dataset
 from data.testing.numbered import write_clip
-from flows.command.cli import run
+from flows.command.cli import run_command
 from flows.ingest import ingest_aff_wild2
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest import videos
@@ -110,5 +110,5 @@ def test_the_command_refuses_it_in_one_sentence(
     (tmp_path / "store").touch()
     monkeypatch.setattr(sys, "argv", ["mtanet", "ingest", "root", "--store", str(tmp_path / "store")])
     with pytest.raises(SystemExit, match="1"):
-        run()
+        run_command()
     assert capsys.readouterr().err.startswith(f"error: the store {tmp_path}/store cannot be written to: it is a file;")

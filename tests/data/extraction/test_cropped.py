@@ -14,7 +14,7 @@ from data.annotations.findings import Kind
 from data.annotations.splits import SplitSettings
 from data.batches.labelled_frames import labelled_frames
 from data.batches.loader import batches
-from data.extraction.cropped import list_crops, take_crops
+from data.extraction.cropped import list_crops, take_crops, taken_crops
 from data.labels import Edition, Split, Task
 from data.store.shards import parquet_files, read_manifest
 from data.warehouse.quality import dataset_findings
@@ -79,10 +79,14 @@ def test_a_set_of_crops_is_a_data_set(tmp_path: Path) -> None:
 def test_crops_are_taken_once_and_again_when_they_change(tmp_path: Path) -> None:
     path = write_crops(tmp_path, "107", range(1, 4))
     done: list[int] = []
+    assert taken_crops(path, tmp_path / "store", track_ids=["107"]) is None
     first = take_crops(path, tmp_path / "store", track_ids=["107"], progress=done.append)
+    assert taken_crops(path, tmp_path / "store", track_ids=["107"]) == first
+    assert taken_crops(path, tmp_path / "store", track_ids=["107", "107_left"]) is None
     assert take_crops(path, tmp_path / "store", track_ids=["107"], progress=done.append) == first
     assert done == [3]
     write_crops(tmp_path, "107", [4])
+    assert taken_crops(path, tmp_path / "store", track_ids=["107"]) is None
     second = take_crops(path, tmp_path / "store", track_ids=["107"])
     assert second != first
     manifest = read_manifest(second)

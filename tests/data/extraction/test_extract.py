@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +20,8 @@ from support.extraction import extract
 from support.numbered_faces import number_in, numbered_faces
 
 from data.extraction import detections
-from data.extraction.extract import detections_digest
-from data.extraction.settings import Search
+from data.extraction.extract import detections_digest, extracted_videos
+from data.extraction.settings import Casting, Search
 from data.faces.crops import alignment
 from data.faces.detector import FaceDetector
 from data.machine import Device
@@ -135,6 +137,32 @@ def test_a_rerun_decodes_nothing_and_a_renamed_video_neither(face_clip: Path, tm
     assert other != folder
     assert sum(done) == 40
     assert table(other, "108")["face_jpeg"] == table(folder, "107")["face_jpeg"]
+
+
+def test_a_video_that_is_done_is_recognised_without_opening_it(
+    face_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, casting = tmp_path / "store", Casting(track_ids=["107"])
+    video = tmp_path / "107.mp4"
+    shutil.copy(face_clip, video)
+
+    def done(casting: Casting = casting, **search: Any) -> dict[Path, Path]:
+        settings = Search(**{"detection_size": 320, **search})
+        return extracted_videos({video: casting}, store, settings, device="cpu", decoder="auto")
+
+    assert done() == {}
+    folder = extract(video, store, ["107"])
+    with monkeypatch.context() as patch:
+        patch.setattr("data.store.hashes.file_sha256", lambda *_: pytest.fail("the video was read"))
+        patch.setattr("data.extraction.extract.probe", lambda *_: pytest.fail("the video was opened"))
+        assert done() == {video: folder}
+    assert done(Casting(track_ids=["107_left"])) == {}
+    assert done(min_score=0.8) == {}
+    with video.open("ab") as file:
+        file.write(b"!")
+    assert done() == {}
+    video.unlink()
+    assert done() == {}
 
 
 def test_another_video_or_setting_of_the_same_name_is_read_anew(
@@ -301,6 +329,7 @@ WITH_SUPPORT = {**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'tests'
 KILLED_IN_PASS_2 = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 import pyarrow.parquet as pq
 from data.extraction import detections
 from support.extraction import extract
@@ -340,6 +369,7 @@ def test_a_run_killed_while_writing_faces_ends_in_the_same_bytes(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from data.extraction import detections
 from support.extraction import extract
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from data.store.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, look_at
+from data.store.hashes import KNOWN_FILES, check_unchanged, file_hash, file_hashes, folder_hash, known_hashes, look_at
 from data.store.shards import file_sha256
 from data.video.packets import open_video
 
@@ -27,6 +27,16 @@ def test_a_file_that_looks_the_same_is_not_read_again(tmp_path: Path) -> None:
     known[str(path)][-1] = "what was noted"
     (store / KNOWN_FILES).write_text(json.dumps(known))
     assert file_hashes([path], store) == {path: "what was noted"}
+
+
+def test_a_file_inside_the_store_is_known_by_its_place_there(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    path = store / "sample" / "a.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"one")
+    file_hash(path, store)
+    assert list(json.loads((store / KNOWN_FILES).read_text())) == ["sample/a.txt"]
+    assert known_hashes([path, store / "b.txt"], store) == {path: file_sha256(path)}
 
 
 def rewritten(path: Path) -> None:

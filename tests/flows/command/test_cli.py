@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from data.store.shards import read_table
 from data.warehouse.views import publish
-from flows.command import cli
-from flows.command.cli import app, run
+from flows.command.cli import app, run_command
 from flows.command.terminal import VERBOSE, out
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     """Exit code, output and errors of the command as it is installed."""
     monkeypatch.setattr(sys, "argv", ["mtanet", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        run()
+        run_command()
     said = capsys.readouterr()
     return int(ended.value.code or 0), said.out, " ".join(said.err.split())
 
@@ -92,16 +91,7 @@ def test_a_traceback_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "argv", ["mtanet", "--verbose", "train", "--experiment", "smaple"])
     monkeypatch.setenv(VERBOSE, "")
     with pytest.raises(ValueError, match="no experiment 'smaple'"):
-        run()
-
-
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "app", interrupted)
-    code, _, err = run(monkeypatch, capsys)
-    assert (code, err) == (130, "Interrupted. Run the same command to resume")
+        run_command()
 
 
 def test_answers_in_every_format(store: Path, tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def running(*arguments: str, store: Path) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            for left in [*processes_of(store), process]:
-                with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            process.kill()
+            for left in processes_of(store):
+                with suppress(psutil.NoSuchProcess):
                     left.kill()
 
 

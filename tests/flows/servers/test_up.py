@@ -21,7 +21,7 @@ from prefect.states import Running
 from data.machine import num_cores
 from flows.evaluate import evaluate_mtanet
 from flows.servers.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
-from flows.servers.environment import ensure_prefect_server, free_port, is_free, wait_for
+from flows.servers.environment import free_port, is_free, prefect_server, wait_for
 from flows.servers.up import ROOT, check_ports, commands, up
 from tasks.tracking.views import SERVER_ENDS
 
@@ -73,8 +73,11 @@ def test_a_server_that_cannot_start_is_told_with_its_log(tmp_path: Path, monkeyp
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
     monkeypatch.setenv(SERVER_ENDS, "1")  # so that it is taken away again
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RuntimeError, match=r"temporary Prefect server did not start: .* see .*server\.log"):
-        ensure_prefect_server(tmp_path)
+    with (
+        pytest.raises(RuntimeError, match=r"temporary Prefect server did not start: .* see .*server\.log"),
+        prefect_server(tmp_path),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["entrypoint"])

@@ -4,4 +4,5 @@
 - `server`: runs a Prefect server for a single command
 - `bring_up`: registers the deployments once the servers answer
 - `up`: runs all servers until the user stops them
+- `guard`: their parent, which ends with `up` and takes all of them with it
 """

@@ -131,6 +131,22 @@ def prefect_server(store: Path) -> Iterator[None]:
         raise RuntimeError(f"the temporary Prefect server did not start: {error}; see {log_path}") from error
 
 
+def server_commands(store: Path, *, prefect_port: int, mlflow_port: int) -> dict[str, list[str]]:
+    """The command line of each process of `mtanet up`, by name."""
+    python = [sys.executable, "-m"]
+    at = ["--host", "127.0.0.1", "--port"]
+    database = f"sqlite:///{store.resolve()}/mlflow.db"
+    artifacts = str((store / "mlflow").resolve())
+    return {
+        "prefect": [*python, "prefect", "server", "start", *at, str(prefect_port)],
+        "mlflow": [
+            *[*python, "mlflow", "server", "--workers", "1", *at, str(mlflow_port)],
+            *["--backend-store-uri", database, "--artifacts-destination", artifacts],
+        ],
+        "worker": [*python, "flows.servers.bring_up", str(store.resolve()), str(mlflow_port)],
+    }
+
+
 def _end(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
     try:

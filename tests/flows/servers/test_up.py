@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,8 @@ from prefect.states import Running
 from data.machine import num_cores
 from flows.evaluate import evaluate_mtanet
 from flows.servers.bring_up import POOL, ZOMBIES, crash_leftovers, deploy_all, ensure_pool, ensure_zombie_automation
-from flows.servers.environment import free_port, is_free, prefect_server, wait_for
-from flows.servers.up import ROOT, check_ports, commands, up
+from flows.servers.environment import answers, free_port, is_free, prefect_server, server_commands, wait_for
+from flows.servers.up import ROOT, check_ports, running_servers, up
 from tasks.tracking.views import SERVER_ENDS
 
 pytestmark = pytest.mark.slow
@@ -39,7 +42,8 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_taken_port_is_named_with_what_to_do(taken_port: int, tmp_path: Path) -> None:
-    message = rf"port {taken_port} is in use, and MLflow needs it: .* with `mtanet up --mlflow-port`"
+    by = rf"in use by process {os.getpid()} \(.*\)"
+    message = rf"port {taken_port} is {by}, and MLflow needs it: .* with `mtanet up --mlflow-port`"
     with pytest.raises(ValueError, match=message):
         up(tmp_path, prefect_port=free_port(), mlflow_port=taken_port)
     with pytest.raises(ValueError, match=r"the Prefect server needs it: .* `mtanet up --prefect-port`"):
@@ -54,7 +58,7 @@ def test_a_folder_without_deployments_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_nothing_listens_beyond_this_machine(tmp_path: Path) -> None:
-    made = commands(tmp_path, prefect_port=1, mlflow_port=2)
+    made = server_commands(tmp_path, prefect_port=1, mlflow_port=2)
     for name in ("prefect", "mlflow"):
         assert made[name][made[name].index("--host") + 1] == "127.0.0.1"
 
@@ -129,46 +133,113 @@ def test_a_run_of_a_worker_that_ended_does_not_run_for_ever() -> None:
         client.delete_deployment(deployment)
 
 
-def test_a_server_that_ends_by_itself_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> dict[str, list[str]]:
-        return {"prefect": [sys.executable, "-c", "raise SystemExit(7)"], "worker": ["sleep", "60"]}
+@contextmanager
+def started(store: Path, *, until: str = "") -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`mtanet up` and the port of its Prefect server, once that answers or, with `until`, once this is printed."""
+    prefect_port, mlflow_port = free_port(), free_port()
+    # Else the scheduler looks once a minute.
+    environment = {**os.environ, "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI"):
+        environment.pop(name, None)
+    ports = ["--prefect-port", str(prefect_port), "--mlflow-port", str(mlflow_port)]
+    command = [sys.executable, "-m", "flows.command", "up", "--store", str(store), *ports]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment, process_group=0
+    ) as process:
+        try:
+            if until:
+                assert process.stdout is not None
+                assert f"http://127.0.0.1:{mlflow_port}" in _read_until(process.stdout, until)
+            else:
+                wait_for(f"http://127.0.0.1:{prefect_port}/api/health")
+            yield process, prefect_port
+        finally:
+            process.kill()
+            _wait_until(lambda: not running_servers(store))
 
-    monkeypatch.setattr("flows.servers.up.commands", broken)
-    for name in ("PREFECT_API_URL", "MTANET_STORE"):
-        monkeypatch.setenv(name, "")  # `up` sets them; restored afterwards
-    with pytest.raises(RuntimeError, match=r"a server stopped unexpectedly with exit code 7; see above and .*logs"):
-        up(tmp_path, prefect_port=free_port(), mlflow_port=free_port())
+
+def _wait_until(reached: Callable[[], bool], at_most_s: float = 10) -> None:
+    end_s = time.monotonic() + at_most_s
+    while not reached():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_terminal_ends_all_servers_within_seconds(tmp_path: Path, number: signal.Signals) -> None:
+    with started(tmp_path) as (process, port):
+        assert {kind for _, kind, _ in running_servers(tmp_path)} >= {"Prefect server", "parent of the servers"}
+        start_s = time.monotonic()
+        os.killpg(process.pid, number)
+        assert process.wait(timeout=20) == 128 + number
+        assert time.monotonic() - start_s < 5
+        assert not running_servers(tmp_path)
+        assert is_free(port)
+        assert process.stdout is not None
+        assert "Run the same command again to resume" in process.stdout.read()
+
+
+@pytest.mark.timeout(200)
+def test_a_server_that_ends_by_itself_ends_all(tmp_path: Path) -> None:
+    with started(tmp_path) as (process, _):
+        (pid,) = [pid for pid, kind, _ in running_servers(tmp_path) if kind == "Prefect server"]
+        os.kill(pid, signal.SIGKILL)
+        assert process.wait(timeout=20) == 1
+        assert not running_servers(tmp_path)
+        assert process.stdout is not None
+        said = process.stdout.read()
+        assert "prefect stopped unexpectedly with exit code -9" in said
+        assert re.search(r"a server stopped unexpectedly; see above and .*logs", said)
+
+
+@pytest.mark.timeout(200)
+def test_servers_that_are_left_are_named_with_process_and_port(tmp_path: Path) -> None:
+    home, port = tmp_path / "prefect", free_port()
+    home.mkdir()
+    environment = {**os.environ, "PREFECT_HOME": str(home)}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as left:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api/health", process=left)
+            named = rf"already running: Prefect server, process {left.pid} on port {port}\. .*`kill {left.pid}`"
+            with pytest.raises(ValueError, match=named):
+                up(tmp_path, prefect_port=free_port(), mlflow_port=free_port())
+        finally:
+            left.kill()
 
 
 @pytest.mark.timeout(400)
-def test_everything_comes_up_runs_a_flow_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    prefect_port, mlflow_port = free_port(), free_port()
-    api = f"http://127.0.0.1:{prefect_port}/api"
-    # Else the scheduler looks once a minute.
-    environment = {**os.environ, "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
-    for name in ("PREFECT_API_URL", "PREFECT_HOME"):
-        environment.pop(name, None)
-    ports = ["--prefect-port", str(prefect_port), "--mlflow-port", str(mlflow_port)]
-    command = [sys.executable, "-m", "flows.command", "up", "--store", str(tmp_path / "store"), *ports]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment
-    ) as process:
-        try:
-            assert process.stdout is not None
-            said = _read_until(process.stdout, "Ctrl-C stops everything")
-            assert f"http://127.0.0.1:{mlflow_port}" in said
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            deployed = {entry["entrypoint"] for entry in httpx.post(f"{api}/deployments/filter", json={}).json()}
-            assert deployed == {deployment["entrypoint"] for deployment in DEPLOYMENTS}
-            limit = httpx.get(f"{api}/v2/concurrency_limits/decode").json()
-            assert limit["limit"] == num_cores()
-            _wait_for_scheduled_run(api)
-            _run_without_data(api, environment, tmp_path / "store")
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
-    assert is_free(prefect_port)
-    assert is_free(mlflow_port)
+def test_everything_comes_up_runs_a_flow_and_ends_with_its_parent(tmp_path: Path) -> None:
+    store = tmp_path / "a store"
+    with started(store, until="Ctrl-C stops everything") as (process, port):
+        api = f"http://127.0.0.1:{port}/api"
+        assert process.stdout is not None
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        deployed = {entry["entrypoint"] for entry in httpx.post(f"{api}/deployments/filter", json={}).json()}
+        assert deployed == {deployment["entrypoint"] for deployment in DEPLOYMENTS}
+        limit = httpx.get(f"{api}/v2/concurrency_limits/decode").json()
+        assert limit["limit"] == num_cores()
+        _wait_for_scheduled_run(api)
+        environment = {**os.environ, "PREFECT_API_URL": api}
+        _run_without_data(api, environment, store)
+        _start_a_run(environment)
+        _wait_until(lambda: any(store.glob("sample/*.partial/videos/*/*")), at_most_s=100)
+        process.kill()
+        process.wait()
+        _wait_until(lambda: not running_servers(store))
+        assert not answers(f"{api}/health")
+    with started(store, until="Ctrl-C stops everything") as (process, port):
+        wanted = {"flow_runs": {"state": {"type": {"any_": ["CRASHED"]}}}}
+        (run,) = httpx.post(f"http://127.0.0.1:{port}/api/flow_runs/filter", json=wanted).json()
+        assert run["state"]["message"] == "the worker ended; run it again to resume"
+
+
+def _start_a_run(environment: dict[str, str]) -> None:
+    """A training whose sample takes minutes to render."""
+    given = json.dumps({"experiment": {"name": "tiny", "sample": {"clips": 3, "seconds": 60}}})
+    command = [sys.executable, "-m", "prefect", "deployment", "run", "train-mtanet/nightly", "--params", given]
+    subprocess.run(command, capture_output=True, check=True, cwd=ROOT, env=environment)
 
 
 def _read_until(lines: Any, end: str) -> str:

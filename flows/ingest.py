@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from data.store.access import check_store
-from data.store.catalogue import Dataset, refuse_taken_name
+from data.store.catalogue import Dataset, choose_name
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import align_labels, catalogue, discover
 from tasks.ingest.failures import refuse_failed
@@ -30,8 +30,7 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
     """
     check_store(machine.store)
     tree = discover(ingest)
-    name = ingest.name or tree.root.name
-    refuse_taken_name(name, tree.root, machine.store)
+    name = choose_name(ingest.name, tree.root, machine.store)
     labels = align_labels(tree, ingest, machine)
     tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}
     faces = extract_videos(tree.videos, tracks, ingest, machine)

@@ -8,7 +8,7 @@ from prefect import flow
 
 from data.annotations.discovery import discover_videos
 from data.store.access import check_store
-from data.store.catalogue import Dataset, refuse_taken_name
+from data.store.catalogue import Dataset, choose_name
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.annotations import catalogue
 from tasks.ingest.failures import refuse_failed
@@ -32,8 +32,7 @@ def predict_videos(
     """
     check_store(machine.store)
     config = IngestConfig(name=name)
-    name = config.name or videos.resolve().name
-    refuse_taken_name(name, videos, machine.store)
+    name = choose_name(config.name, videos, machine.store)
     version = registry.find_version(machine.store, model)
     files = discover_videos(videos)
     faces = extract_videos(files, None, config, machine)

@@ -78,6 +78,12 @@ def check_store(store: Path) -> None:
         ) from error
 
 
+def place_in(store: Path, path: Path) -> str:
+    """The path from the store's folder on if it lies inside, so that the store may move; else the absolute path."""
+    real, inside = path.resolve(), store.resolve()
+    return real.relative_to(inside).as_posix() if real.is_relative_to(inside) else os.path.abspath(path)  # noqa: PTH100
+
+
 @contextmanager
 def hold(store: Path, name: str, *, what: str) -> Iterator[None]:
     """Holds this name in this store exclusively, across threads and processes, while the block runs. Not re-entrant.

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data.labels import Edition
-from data.store.access import hold
+from data.store.access import hold, place_in
 from data.store.shards import digest, parquet_files, write_file
+
+SAMPLES = "sample"
+"""The folder of the rendered samples, in the store."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,17 @@ def catalogue_path(store: Path, name: str) -> Path:
     return store / "datasets" / f"{name}.json"
 
 
-def refuse_taken_name(name: str, root: Path, store: Path) -> None:
-    """Keeps a folder from replacing the data set of another folder. A new sample may replace the old one.
+def choose_name(name: str | None, root: Path, store: Path) -> str:
+    """The name of the data set of a folder: the given one, or that of the folder.
+
+    No folder replaces the data set of another folder, but a new sample may replace the old one.
 
     Raises:
         ValueError: The store has a data set of that name, made from another folder.
     """
+    name = name or Path(os.path.abspath(root)).name  # noqa: PTH100  (a link keeps its own name)
     if not catalogue_path(store, name).is_file():
-        return
+        return name
     other = Path(read_catalogue(store, name).root)
     if other.resolve() != root.resolve() and not (_is_sample(other, store) and _is_sample(root, store)):
         raise ValueError(
@@ -101,6 +108,7 @@ def refuse_taken_name(name: str, root: Path, store: Path) -> None:
             f"--name {name}-2 (train: --set ingest.name={name}-2). If the folder has moved, delete "
             f"{catalogue_path(store, name)} first"
         )
+    return name
 
 
 def write_catalogue(dataset: Dataset, store: Path) -> None:
@@ -108,7 +116,7 @@ def write_catalogue(dataset: Dataset, store: Path) -> None:
     path = catalogue_path(store, dataset.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
-        "root": dataset.root,
+        "root": place_in(store, Path(dataset.root)),
         "edition": dataset.edition,
         "labels": dataset.labels,
         "videos": _by_id(dataset.videos),
@@ -133,7 +141,7 @@ def read_catalogue(store: Path, name: str) -> Dataset:
     facts = json.loads(path.read_text())
     return Dataset(
         name=name,
-        root=facts["root"],
+        root=_root(store, facts["root"]),
         videos=tuple(Video(**entry) for entry in _entries(facts["videos"])),
         edition=Edition(facts["edition"]) if facts["edition"] else None,
         labels=facts["labels"],
@@ -146,8 +154,14 @@ def read_catalogues(store: Path) -> list[Dataset]:
     return [read_catalogue(store, path.stem) for path in sorted((store / "datasets").glob("*.json"))]
 
 
+def _root(store: Path, place: str) -> str:
+    """The folder of a data set, which is noted from the store on if it lies inside. Older notes are as it was typed."""
+    is_inside = place.startswith(f"{SAMPLES}/") or (store / place).exists()
+    return str(store / place if is_inside else place)
+
+
 def _is_sample(root: Path, store: Path) -> bool:
-    return root.resolve().parent == (store / "sample").resolve()
+    return root.resolve().parent == (store / SAMPLES).resolve()
 
 
 def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:

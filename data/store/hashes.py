@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from data.store.access import check_file, hold
+from data.store.access import check_file, hold, place_in
 from data.store.shards import digest, file_sha256, write_file
 
 KNOWN_FILES = "files.json"
@@ -67,7 +67,7 @@ def file_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """
     known, new, hashes = read_notes(store, KNOWN_FILES), {}, {}
     for path in paths:
-        looks, name = look_at(path), _name(path, store)
+        looks, name = look_at(path), place_in(store, path.resolve())
         entry = known.get(name)
         if not entry or entry[:-1] != looks:
             entry = new[name] = [*looks, file_sha256(path)]
@@ -81,7 +81,7 @@ def known_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
     """The sha256 of the files that are known and seem unchanged. No file is opened; the others are left out."""
     known, hashes = read_notes(store, KNOWN_FILES), {}
     for path in paths:
-        entry = known.get(_name(path, store))
+        entry = known.get(place_in(store, path.resolve()))
         with suppress(ValueError, OSError):
             if entry and entry[:-1] == look_at(path):
                 hashes[path] = str(entry[-1])
@@ -99,13 +99,13 @@ def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
     for path in paths:
         content = path.read_bytes()
         sha256.update(f"{path.name} {len(content)}\n".encode() + content)
-    add_notes(store, KNOWN_FILES, {_name(folder, store): [looks, sha256.hexdigest()]})
+    add_notes(store, KNOWN_FILES, {place_in(store, folder.resolve()): [looks, sha256.hexdigest()]})
     return sha256.hexdigest()
 
 
 def known_folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str | None:
     """What `folder_hash` noted, if nothing seems to have changed since; no file is opened."""
-    entry = read_notes(store, KNOWN_FILES).get(_name(folder, store))
+    entry = read_notes(store, KNOWN_FILES).get(place_in(store, folder.resolve()))
     return str(entry[1]) if entry and entry[0] == _folder_looks(sorted(files)) else None
 
 
@@ -122,12 +122,6 @@ def add_notes(store: Path, name: str, new: Mapping[str, Any]) -> None:
         return
     with hold(store, name, what=name):
         write_file(store / name, json.dumps({**read_notes(store, name), **new}, indent=0, sort_keys=True) + "\n")
-
-
-def _name(path: Path, store: Path) -> str:
-    """Inside the store by its place there, so that a store may move."""
-    real, inside = path.resolve(), store.resolve()
-    return real.relative_to(inside).as_posix() if real.is_relative_to(inside) else str(real)
 
 
 def _folder_looks(paths: Iterable[Path]) -> str:

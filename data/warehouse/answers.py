@@ -38,7 +38,7 @@ def save_answer(store: Path, sql: str, style: Literal["csv", "json", "parquet"],
     """
     with _reading(store) as connection, write_aside(path) as partial:
         answer = connection.sql(sql)  # noqa: F841  (DuckDB finds it by its name)
-        connection.execute(f"COPY (FROM answer) TO {literal(partial)} ({COPY_OPTIONS[style]})")
+        connection.execute(f"COPY (FROM answer) TO {literal(str(partial.resolve()))} ({COPY_OPTIONS[style]})")
 
 
 @contextmanager
@@ -48,6 +48,7 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise ValueError(f"{path}: no warehouse yet; run `mtanet ingest` or `mtanet train` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
+            connection.execute(f"SET VARIABLE store = {literal(str(store.resolve()))}")
             yield connection
     except duckdb.IOException as error:
         if "could not set lock" not in str(error).lower():
@@ -62,6 +63,6 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise ValueError(f"the query is wrong: {error}") from error
 
 
-def literal(path: Path) -> str:
-    """An absolute path as a string in SQL."""
-    return "'" + str(path.resolve()).replace("'", "''") + "'"
+def literal(text: str) -> str:
+    """A string in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -125,12 +125,14 @@ def _build(store: Path, path: Path) -> None:
     partial.unlink(missing_ok=True)  # left by a killed run
     with duckdb.connect() as connection:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, can open the file.
-        connection.execute(f"ATTACH {literal(partial)} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
+        place = literal(str(partial.resolve()))
+        connection.execute(f"ATTACH {place} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
+        connection.execute(f"SET VARIABLE store = {literal(str(store.resolve()))}")
         connection.execute(AGGREGATES)
-        _create_view(connection, "frames", _files_in(faces.values()), FACES)
-        _create_view(connection, "labels", _files_in(labels), LABELS)
-        _create_view(connection, "predictions", _files_in(current), PREDICTIONS)
-        _create_view(connection, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
+        _create_view(connection, store, "frames", _files_in(faces.values()), FACES)
+        _create_view(connection, store, "labels", _files_in(labels), LABELS)
+        _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS)
+        _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
         _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
         _create_table(connection, "runs", _run_rows(store), RUNS)
         quality = [{**row, "dataset": dataset.name} for dataset in datasets for row in kept_rows(dataset, store)]
@@ -141,6 +143,13 @@ def _build(store: Path, path: Path) -> None:
         )
         connection.execute(TABLES)
     partial.replace(path)
+
+
+def carry_over(store: Path) -> None:
+    """Rebuilds a warehouse of an earlier version, whose views named the files by their absolute paths."""
+    path = warehouse_path(store)
+    if path.is_file() and b"/" + str(store.resolve()).encode()[1:] + b"/" in path.read_bytes():
+        publish(store)
 
 
 def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -184,14 +193,19 @@ def _files_in(folders: Iterable[Path]) -> list[Path]:
     return [path for folder in folders for path in parquet_files(folder)]
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[Path], schema: pa.Schema) -> None:
-    """A view over files by their absolute paths, so the warehouse must be published again after a move."""
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, store: Path, name: str, files: list[Path], schema: pa.Schema
+) -> None:
+    """A view over files by their place in the store: below the variable `store`, or else the current folder."""
     if not files:
         _create_table(connection, name, [], schema)
         return
     # Without hive_partitioning = false, a folder called `video=107` would become a column.
-    listed = ", ".join(map(literal, files))
-    connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
+    listed = ", ".join(literal(path.relative_to(store).as_posix()) for path in files)
+    below = "lambda file: coalesce(getvariable('store') || '/', '') || file"
+    connection.execute(
+        f"CREATE VIEW {name} AS FROM read_parquet(list_transform([{listed}], {below}), hive_partitioning = false)"
+    )
 
 
 def _create_table(

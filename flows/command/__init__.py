@@ -2,6 +2,8 @@
 
 - `cli`: the commands that produce results
 - `inspection`: the commands that show or maintain results
+- `again`: repeats the answer of a command for which nothing is new
+- `interrupt`: ends a command on Ctrl-C and other signals
 - `show`: prints tables and writes query results
 - `options`: options shared by several commands
 - `doctor`: describes this machine and checks its GPU against its CPU

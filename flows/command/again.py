@@ -23,6 +23,8 @@ from flows.command.terminal import err, out
 FINISHED = "finished"
 _OF_NO_RESULT = {"prefect", "logs", "locks", FINISHED}
 """Folders of the store that no result depends on."""
+_STORE = "\0store"
+"""Stands for the store's absolute path in a note."""
 _PROJECT = Path(__file__).parent.parent.parent
 _PACKAGES = ("data", "flows", "model", "tasks")
 
@@ -42,17 +44,19 @@ def unless_finished(
     if os.environ.get("MLFLOW_TRACKING_URI"):
         work()  # a server may have changed without a trace in the store
         return
+    # Answers name the store as it was given, an absolute path not literally, because a store may move.
+    place = _STORE if store.is_absolute() else str(store)
     has_gpu = Path("/dev/nvidia0").exists()
     code = [path for package in _PACKAGES for path in _files(_PROJECT / package) if path.suffix in (".py", ".toml")]
     plain = {key: _plain(value) for key, value in settings.items()}
-    name = f"{command}-{digest(plain, str(store.resolve()), has_gpu)}.json"
+    name = f"{command}-{digest(plain, has_gpu, place)}.json"
     before = [_fingerprint(code), *(_fingerprint(_files(path)) for path in inputs if path is not None)]
     note = _read(store / FINISHED / name)
     if note is not None and note["inputs"] == before and note["store"] == _store_fingerprint(store):
         err.print(f"nothing new: neither the inputs nor the store have changed since {note['when']}", markup=False)
         for warning in note["warnings"]:
-            err.print(warning, markup=False)
-        out.print(note["answer"], markup=False, end="")
+            err.print(warning.replace(_STORE, str(store)), markup=False)
+        out.print(note["answer"].replace(_STORE, str(store)), markup=False, end="")
         return
     with _noted() as (warnings, answer):
         work()
@@ -60,8 +64,8 @@ def unless_finished(
             "when": f"{datetime.now():%Y-%m-%d %H:%M}",
             "inputs": before,
             "store": _store_fingerprint(store),
-            "warnings": warnings,
-            "answer": answer(),
+            "warnings": [warning.replace(str(store), place) for warning in warnings],
+            "answer": answer().replace(str(store), place),
         }
     (store / FINISHED).mkdir(exist_ok=True)
     write_file(store / FINISHED / name, json.dumps(note, indent=2) + "\n")
@@ -101,7 +105,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _store_fingerprint(store: Path) -> str:
     files = [path for child in sorted(store.iterdir()) if child.name not in _OF_NO_RESULT for path in _files(child)]
-    return _fingerprint(files)
+    return _fingerprint(files, below=store)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -112,9 +116,9 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in names)
 
 
-def _fingerprint(files: Iterable[Path]) -> str:
+def _fingerprint(files: Iterable[Path], *, below: Path | None = None) -> str:
     """Names, sizes and times of change of files; a missing one counts as such."""
-    return digest(sorted((str(path), _looks(path)) for path in files))
+    return digest(sorted((str(path.relative_to(below or path.root)), _looks(path)) for path in files))
 
 
 def _looks(path: Path) -> list[int]:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data.warehouse.answers import query, save_answer
+from data.warehouse.views import carry_over
 
 if TYPE_CHECKING:
     from flows.train import Trained
@@ -37,6 +38,7 @@ def write_answer(store: Path, sql: str, style: Style, to: Path | None, console: 
     Raises:
         ValueError: The query is wrong, or Parquet would go to a terminal.
     """
+    carry_over(store)
     if style == "table":
         table = query(store, sql)
         if to is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def catalogue(
     ]
     dataset = Dataset(
         name=name,
-        root=str(root),
+        root=os.path.abspath(root),  # noqa: PTH100  (without following links)
         videos=tuple(entries),
         edition=tree.edition if tree else None,
         labels=labels.name if labels else None,

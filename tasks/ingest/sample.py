@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from data.sample import make
 from data.sample.plan import Cast, Scarcity
 from data.store.access import hold
+from data.store.catalogue import SAMPLES
 from data.store.shards import digest, is_whole, write_folder, write_manifest
 from tasks.config import MachineConfig, SampleConfig
 from tasks.progress import log, stage
@@ -19,7 +20,7 @@ VERSION = 1
 
 
 def sample_folder(sample: SampleConfig, store: Path) -> Path:
-    return store / "sample" / digest("sample", VERSION, sample.model_dump())
+    return store / SAMPLES / digest("sample", VERSION, sample.model_dump())
 
 
 @task(task_run_name="sample", cache_policy=NO_CACHE)

@@ -41,7 +41,6 @@ class PageFacts:
     """The content of the page."""
 
     scope: Scope
-    store: Path
     root: str
     num_videos: int
     tracks: Sequence[TrackFacts]
@@ -125,7 +124,7 @@ def _total(kind: str, sums: Counts, num_tracks: int, facts: PageFacts) -> Total:
         is_listable=is_listable(kind),
         cells=[sums.get((task, kind)) for task in COLUMNS],
         num_tracks=num_tracks,
-        commands=[(task or "", command_of(query_of(kind, task, facts.scope), facts.store)) for task in tasks],
+        commands=[(task or "", command_of(query_of(kind, task, facts.scope))) for task in tasks],
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.annotations.findings import Kind
 from data.batches.labelled_frames import WITH_FACE
@@ -125,11 +124,10 @@ def query_of(kind: str, task: Task | None, scope: Scope) -> str:
     )
 
 
-def command_of(query: str, store: Path) -> str:
-    """The command that runs a query, ready for a shell."""
+def command_of(query: str) -> str:
+    """The command that runs a query, ready for a shell. It names no store, because a store may move."""
     quoted = f'"{query}"' if not set(query) & set('"\\$`!') else shlex.quote(query)
-    where = "" if store == Path("store") else f" --store {shlex.quote(str(store))}"
-    return f"mtanet sql{where} {quoted}"
+    return f"mtanet sql {quoted}"
 
 
 SECTIONS: dict[str, dict[str, str]] = {

@@ -11,7 +11,7 @@ from data.annotations.alignment import read_overlap
 from data.annotations.counts import count_labels
 from data.batches.face_samples import sample_faces
 from data.extraction.cropped import SOURCE
-from data.store.access import hold
+from data.store.access import hold, place_in
 from data.store.catalogue import Dataset, read_catalogue
 from data.store.shards import digest, read_manifest, write_file
 from data.warehouse.quality_rows import Row, quality_rows
@@ -37,8 +37,8 @@ def write_report(dataset: Dataset, rows: Sequence[Row], store: Path, out: Path |
     path = out or report_path(dataset, store)
     template = TEMPLATE.read_text()
     failed = [asdict(video) for video in dataset.failed]
-    about = (dataset.name, dataset.root, dataset.edition, dataset.digest, failed)
-    mark = digest(PAGE_VERSION, template, *about, str(store))
+    place = place_in(store, Path(dataset.root))
+    mark = digest(PAGE_VERSION, template, dataset.name, place, dataset.edition, dataset.digest, failed)
     if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +86,7 @@ def gather(dataset: Dataset, rows: Sequence[Row], store: Path) -> PageFacts:
     is_crops = any(manifest.get("source") == SOURCE for manifest in manifests)
     return PageFacts(
         scope=Scope(dataset.name, dataset.edition, is_crops),
-        store=store,
-        root=dataset.root,
+        root=place_in(store, Path(dataset.root)),
         is_synthetic=dataset.is_synthetic(store),
         num_videos=len(dataset.videos),
         tracks=tracks,

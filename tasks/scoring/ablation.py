@@ -16,7 +16,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from data.store.access import hold
+from data.store.access import hold, place_in
 from data.store.catalogue import Dataset
 from data.store.shards import digest, write_file
 from model.scores.intervals import Spread, paired, spread
@@ -171,7 +171,8 @@ def _trained(
             tags={**tags_of(changed, dataset), "variant": variant.name},
             parent_id=parent_id,
         ) as run_id:
-            runs.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+            place = place_in(machine.store, Path(dataset.root))
+            runs.log_dataset(name=dataset.name, place=place, digest=dataset.digest, context="training")
             record = run_epochs(config, dataset, machine, run_id, name=name)
             known = [score for score in SCORES if f"validation/{score}" in record]  # a data set may lack a task
             scores = {f"final/{score}": record[f"validation/{score}"] for score in known}

@@ -18,10 +18,13 @@ from mlflow import MlflowClient
 from mlflow.data import sources
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
+from mlflow.tracking._tracking_service import utils
 
+from tasks.tracking import artifacts
 from tasks.tracking.views import AS_TRAINING, PAGES, experiment_tags
 
 TRAINING_DIGEST = "training_digest"
+_carried_over: set[str] = set()
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 
@@ -31,7 +34,12 @@ def connect(store: Path) -> MlflowClient:
     uri = SERVER
     if not uri:
         store.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{store.resolve()}/mlflow.db"
+        uri = artifacts.database_uri(store)
+        if uri not in _carried_over and artifacts.database_path(store).is_file():
+            artifacts.carry_over(store)
+            _carried_over.add(uri)
+    if mlflow.get_tracking_uri() != uri:
+        utils._artifact_repos_cache.clear()  # it is kept by run, and a copied store has the same runs
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -58,7 +66,7 @@ def open_run(
     if found:
         which = {"run_id": found[0].info.run_id}
     else:
-        which = {"experiment_id": _experiment_id(client, store, experiment), "run_name": run_name}
+        which = {"experiment_id": _experiment_id(client, experiment), "run_name": run_name}
     all_tags = {"mlflow.source.name": "mtanet train", **tags, TRAINING_DIGEST: training_digest}
     with mlflow.start_run(
         **which, tags=all_tags, log_system_metrics=True, nested=parent_id is not None, parent_run_id=parent_id
@@ -88,10 +96,10 @@ def first_params(store: Path, name: str) -> dict[str, str]:
     return dict(found[0].data.params) if found else {}
 
 
-def log_dataset(*, name: str, path: Path, digest: str, context: str) -> None:
+def log_dataset(*, name: str, place: str, digest: str, context: str) -> None:
     """Notes that the open run read a data set: its place and digest, no byte of it."""
     # MLflow creates the class on import, without an argument that its own base class requires.
-    source = sources.LocalArtifactDatasetSource(str(path))  # type: ignore[attr-defined]
+    source = sources.LocalArtifactDatasetSource(place)  # type: ignore[attr-defined]
     dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
     mlflow.log_input(dataset, context=context)
 
@@ -174,10 +182,10 @@ def _search(client: MlflowClient, wanted: str, order_by: list[str] | None = None
     return list(client.search_runs(experiment_ids, filter_string=wanted, order_by=order_by))
 
 
-def _experiment_id(client: MlflowClient, store: Path, name: str) -> str:
+def _experiment_id(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     local = mlflow.get_tracking_uri().startswith("sqlite:")
-    place = (store.resolve() / "mlflow").as_uri() if local else None
+    place = artifacts.PLACE if local else None
     return str(client.create_experiment(name, place, experiment_tags(int(time.time() * 1000))))

@@ -11,6 +11,7 @@ from prefect import runtime, task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
+from data.store.access import place_in
 from data.store.catalogue import Dataset
 from model.training.loop import MODEL
 from tasks.config import Experiment, MachineConfig
@@ -72,7 +73,8 @@ def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key
     ) as run_id:
         link = runs.run_page(store, run_id)
         create_link_artifact(key="mlflow-run", link=link, link_text=f"MLflow run {name}")
-        runs.log_dataset(name=dataset.name, path=Path(dataset.root), digest=dataset.digest, context="training")
+        place = place_in(store, Path(dataset.root))
+        runs.log_dataset(name=dataset.name, place=place, digest=dataset.digest, context="training")
         note_training_videos(dataset, store, run_id)
         run_epochs(experiment.train, dataset, machine, run_id)
         if experiment.temporal is not None:

@@ -20,7 +20,7 @@ from data.warehouse.predictions import write_predictions
 from model.training.checkpoint import MODEL
 from support.little_store import label, write_labels, write_track
 from tasks.scoring.evaluate import predictions_folder
-from tasks.tracking import registry, runs
+from tasks.tracking import artifacts, registry, runs
 from tasks.tracking.registry import NAME, SYNTHETIC, WEIGHTS, Version
 
 EDITION = Edition.ABAW_2020
@@ -86,7 +86,7 @@ def add_version(
     tags = {"experiment": "made-up", "config_digest": "c", "code_revision": "r", "data_digest": dataset.digest}
     found = client.get_experiment_by_name("made-up")
     # The default experiment would put its files into the folder that the tests run in.
-    experiment = found.experiment_id if found else client.create_experiment("made-up", (store / "mlflow").as_uri())
+    experiment = found.experiment_id if found else client.create_experiment("made-up", artifacts.PLACE)
     run = client.create_run(experiment, tags={**tags, "edition": edition.value, runs.TRAINING_DIGEST: key})
     if not client.search_registered_models():
         client.create_registered_model(NAME)

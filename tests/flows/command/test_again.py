@@ -32,7 +32,7 @@ class Command:
         self.num_runs += 1
         (self.store / "faces" / "manifest.json").write_text(str(self.num_runs))
         logging.getLogger("mtanet.test").warning("doubtful: 107")
-        out.print(f"done [bold]{self.num_runs}[/bold] time \\[x]")
+        out.print(f"done [bold]{self.num_runs}[/bold] time \\[x] in {self.store}")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_with_nothing_new_a_command_gives_its_answer_and_warnings_again(
     first = capsys.readouterr()
     assert command() == 1
     again = capsys.readouterr()
-    assert again.out == first.out == "done 1 time [x]\n"
+    assert again.out == first.out == f"done 1 time [x] in {command.store}\n"
     assert "nothing new: neither the inputs nor the store have changed since 20" in again.err
     assert "doubtful: 107" in again.err
 
@@ -80,10 +80,15 @@ def test_logs_and_locks_are_no_news(command: Command) -> None:
     assert command() == 1
 
 
-def test_a_store_that_was_moved_works_anew(command: Command, tmp_path: Path) -> None:
+def test_a_store_that_was_moved_gives_its_answer_with_its_new_place(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command()
+    assert str(command.store) in capsys.readouterr().out
+    assert not any(str(command.store) in note.read_text() for note in (command.store / FINISHED).iterdir())
     command.store = command.store.rename(tmp_path / "moved")
-    assert command() == 2, "the answer names the store"
+    assert command() == 1
+    assert f"in {command.store}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\x00"])

@@ -116,7 +116,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(store: Path, monkeypatch: 
     command = [
         sys.executable,
         "-m",
-        "flows.command.cli",
+        "flows.command",
         "sql",
         "SELECT 7 AS n",
         "--format",

@@ -347,9 +347,9 @@ def test_odd_names_are_escaped_and_still_asked_for(make_tree: MakeTree, tmp_path
 def test_a_command_is_one_argument_for_any_shell() -> None:
     for dataset in ("sample", "it's", 'a "$b`!\\'):
         asked = query_of(Kind.GAPS, None, Scope(dataset, None))
-        command = command_of(asked, Path("a store"))
-        assert shlex.split(command) == ["mtanet", "sql", "--store", "a store", asked]
-    assert command_of("SELECT 1", Path("store")) == 'mtanet sql "SELECT 1"'
+        command = command_of(asked)
+        assert shlex.split(command) == ["mtanet", "sql", asked]
+    assert command_of("SELECT 1") == 'mtanet sql "SELECT 1"'
 
 
 def test_a_page_that_says_the_same_stays(odd: tuple[Dataset, Path], tmp_path: Path) -> None:

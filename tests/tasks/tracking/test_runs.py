@@ -128,11 +128,12 @@ def test_a_run_page_is_on_the_server_of_mtanet_up_and_opens_as_a_training(
 
 def test_the_data_of_a_run_are_noted_with_their_digest(store: Path) -> None:
     with open_run(store) as run_id:
-        runs.log_dataset(name="sample", path=store, digest="abc", context="training")
+        runs.log_dataset(name="sample", place="sample/abc", digest="abc", context="training")
     inputs = runs.connect(store).get_run(run_id).inputs
     assert inputs is not None
     (noted,) = inputs.dataset_inputs
     assert (noted.dataset.name, noted.dataset.digest) == ("sample", "abc")
+    assert json.loads(noted.dataset.source) == {"uri": "sample/abc"}
 
 
 def test_one_store_knows_nothing_of_another(store: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

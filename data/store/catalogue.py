@@ -155,9 +155,15 @@ def read_catalogues(store: Path) -> list[Dataset]:
 
 
 def _root(store: Path, place: str) -> str:
-    """The folder of a data set, which is noted from the store on if it lies inside. Older notes are as it was typed."""
-    is_inside = place.startswith(f"{SAMPLES}/") or (store / place).exists()
-    return str(store / place if is_inside else place)
+    """The folder of a data set, which is noted from the store on if it lies inside.
+
+    An earlier version noted it as it was typed, and a sample with the absolute path of the store.
+    """
+    path = Path(place)
+    if path.parent.name == SAMPLES and (store / SAMPLES / path.name).exists():
+        return str(store / SAMPLES / path.name)
+    is_inside = path.parent == Path(SAMPLES) or (store / path).exists()
+    return str(store / path if is_inside else path)
 
 
 def _is_sample(root: Path, store: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def write_answer(store: Path, sql: str, style: Style, to: Path | None, console: 
 
 def store_option(store: Path) -> str:
     """The option that names the store, or nothing if it is the default."""
-    return "" if store == Path("store") else f" --store {store}"
+    return "" if store == Path("store") else f" --store {shlex.quote(str(store))}"
 
 
 def print_table(table: Any, console: Console) -> None:

@@ -31,7 +31,7 @@ from rich.console import Console
 
 from data.machine import num_cores
 from flows.servers.environment import prefect_api, wait_for
-from tasks.config import DECODE_LIMIT
+from tasks.config import DECODE_LIMIT, SPARE_SLOTS
 from tasks.tracking.views import AS_TRAINING, PAGES
 
 POOL = "mtanet"
@@ -45,7 +45,7 @@ def main() -> None:
     wait_for(f"{prefect_api()}/health")
     with get_client(sync_client=True) as client:
         ensure_pool(client)
-        client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, num_cores())
+        client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, num_cores() + SPARE_SLOTS)
         ensure_zombie_automation(client)
         crash_leftovers(client)
     deploy_all()

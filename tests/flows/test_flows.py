@@ -120,8 +120,12 @@ def test_the_run_has_its_settings_losses_pictures_and_data(trained: Trained, mac
     assert run.inputs.dataset_inputs[0].dataset.digest == read_catalogue(machine.store, "sample").digest
 
 
-def test_a_second_run_does_nothing(trained: Trained, machine: MachineConfig) -> None:
+def test_a_second_run_does_nothing_and_asks_for_no_place(
+    trained: Trained, machine: MachineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = files_of(machine.store)
+    monkeypatch.setattr("tasks.ingest.videos.extract_faces", None)
+    monkeypatch.setattr("tasks.ingest.videos._decode_limit_exists", None)
     again = train_mtanet(TINY, machine)
     assert files_of(machine.store) == before
     assert again.model == trained.model

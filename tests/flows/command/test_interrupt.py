@@ -113,16 +113,12 @@ def files_of(store: Path, pattern: str) -> set[tuple[Path, int]]:
 
 
 STAGES = {
-    "sample": "sample/*.partial",
     "rendering": "sample/*.partial/videos/*/*",
-    "labels": "labels/*",
     "extraction": "detections/*.partial",
-    "training": "models/*",
     "epochs": "models/*/epoch-*.safetensors",
     "trained": "models/*/model.safetensors",
     "predicting": "predictions/*",
     "scoring": "runs/*",
-    "publishing": "warehouse.duckdb.partial",
 }
 
 
@@ -141,7 +137,7 @@ def test_interrupted_at_every_stage_a_training_ends_within_seconds_and_resumes(t
     assert not list(store.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("delay_s", [0.3, 1.0, 2.0, 4.0, 7.0])
+@pytest.mark.parametrize("delay_s", [0.3, 2.0, 5.0])
 def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Path, delay_s: float) -> None:
     with running("evaluate", store=tmp_path / "store") as process:
         time.sleep(delay_s)

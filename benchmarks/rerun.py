@@ -1,4 +1,4 @@
-"""The cost of a rerun: the stage `faces` of many tiny videos, the first time and again, as a flow with a Prefect server.
+"""The cost of a rerun: the stage `faces` of many tiny videos, first and again, as a flow with a Prefect server.
 
     python benchmarks/rerun.py --videos 564
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
+from data.annotations.discovery import Videos
 from data.store.access import check_store
 from data.store.catalogue import Dataset, choose_name
 from tasks.config import IngestConfig, MachineConfig
@@ -29,12 +30,12 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
         FailedVideosError: Some videos failed. The others form a complete data set, with its report, in the warehouse.
     """
     check_store(machine.store)
-    tree = discover(ingest)
-    name = choose_name(ingest.name, tree.root, machine.store)
+    tree = discover(ingest, machine)
+    name = choose_name(ingest.name, tree.root, machine.store, tree.videos)
     labels = align_labels(tree, ingest, machine)
     tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}
     faces = extract_videos(tree.videos, tracks, ingest, machine)
-    dataset = catalogue(name, tree.root, tree.videos, faces, machine, tree=tree, labels=labels)
+    dataset = catalogue(name, tree.root, Videos(tree.videos, tree.copies), faces, machine, tree=tree, labels=labels)
     report_quality(dataset, machine)
     publish(machine)
     refuse_failed(dataset)

@@ -28,8 +28,8 @@ EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 DECODE_LIMIT = "decode"
 """Prefect's limit on videos decoded in parallel, over all flows; `mtanet up` creates it."""
 SPARE_SLOTS = 2
-"""Slots of the limit beyond the number of cores: a slot is free only some time after it was given back, and a video that
-comes in between would wait for seconds."""
+"""Slots of the limit beyond the number of cores: a slot is free only some time after it was given back, and a video
+that comes in between would wait for seconds."""
 
 
 def _as_text(value: object) -> object:

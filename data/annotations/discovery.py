@@ -15,9 +15,18 @@ from typing import Literal
 
 from data.annotations.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
 from data.annotations.findings import refuse
-from data.annotations.listing import VIDEO_SUFFIXES, ListedTracks, Listing, list_folder, read_test_lists, video_of
+from data.annotations.listing import (
+    CROP_SUFFIXES,
+    VIDEO_SUFFIXES,
+    ListedTracks,
+    Listing,
+    list_folder,
+    read_test_lists,
+    video_of,
+)
 from data.annotations.mtl import split_of, tracks_in
 from data.labels import Edition, Split, Task
+from data.store.shards import digest, file_sha256
 
 _SPLIT_FOLDERS = {"trainingset": Split.TRAIN, "trainset": Split.TRAIN, "validationset": Split.VALIDATION}
 _TASK_FOLDER = re.compile(
@@ -54,6 +63,8 @@ class AffWild2:
     """The files and folders that determined the edition."""
     videos: Mapping[str, Path]
     """Files, or in a set of crops the folder of one of the video's tracks."""
+    copies: Mapping[str, tuple[Path, ...]]
+    """Other places with the same video, as older releases have it in several sets' folders."""
     crops: Mapping[str, Path]
     """The crops folder of each track, if the data set has no videos."""
     annotations: tuple[AnnotationFile, ...]
@@ -85,19 +96,73 @@ class AffWild2:
         return dict(tracks)
 
 
-def discover_videos(root: Path) -> dict[str, Path]:
-    """All videos under a folder, at any depth, by their id (the file name without its ending).
+ContentOf = Callable[[Path], str]
+
+
+def content_hash(path: Path) -> str:
+    """The hash of a file, or of a folder of crops."""
+    if not path.is_dir():
+        return file_sha256(path)
+    crops = sorted(crop for crop in path.iterdir() if crop.suffix.lower() in CROP_SUFFIXES)
+    return digest([(crop.name, file_sha256(crop)) for crop in crops])
+
+
+@dataclass(frozen=True)
+class Videos:
+    """Videos by their id (the file name without its ending)."""
+
+    files: Mapping[str, Path]
+    copies: Mapping[str, tuple[Path, ...]]
+    """Other files of the same name and content. They are not read again."""
+
+
+def find_videos(paths: Sequence[Path], content_of: ContentOf = content_hash) -> Videos:
+    """Videos given as files, and all those in folders, at any depth.
 
     Raises:
-        ValueError: There is no such folder, no video in it, or two videos of one name.
+        ValueError: A path does not exist, a folder has no video, or two different videos have the same name.
     """
-    listing = list_folder(root)
-    if not listing.videos:
-        raise ValueError(
-            f"{root}: no videos in this folder or below; expected files ending in {', '.join(VIDEO_SUFFIXES)}"
-        )
-    refuse(_repeated(listing.videos, "videos named"), str(root))
-    return {video_id: paths[0] for video_id, paths in sorted(listing.videos.items())}
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.is_file():
+            found[path.stem].append(path)
+            continue
+        if not path.is_dir():
+            raise ValueError(f"{path}: no such file or folder; give video files, or folders that hold them")
+        listing = list_folder(path)
+        if not listing.videos:
+            suffixes = ", ".join(VIDEO_SUFFIXES)
+            raise ValueError(f"{path}: no videos in this folder or below; expected files ending in {suffixes}")
+        for video_id, files in listing.videos.items():
+            found[video_id] += files
+    kept, copies, problems = _one_of_each(found, "videos named", content_of)
+    refuse(problems, str(paths[0]) if len(paths) == 1 else f"{paths[0]} and others")
+    return Videos(kept, copies)
+
+
+def _one_of_each(
+    found: Mapping[str, Sequence[Path]], what: str, content_of: ContentOf
+) -> tuple[dict[str, Path], dict[str, tuple[Path, ...]], list[str]]:
+    """The first file or folder of each name, others of the same content, and a problem for each of another content."""
+    kept, copies, problems = {}, {}, []
+    for name, paths in sorted(found.items()):
+        kept[name], *others = {path.resolve(): path for path in paths}.values()
+        if not others:
+            continue
+        others_of = [path for path in others if not _is_same(kept[name], path, content_of)]
+        if others_of:
+            problems.append(
+                f"found {len(others) + 1} {what} {name} with different content: "
+                f"{', '.join(map(str, (kept[name], *others_of)))}; remove or rename all but one"
+            )
+        copies[name] = tuple(others)
+    return kept, copies, problems
+
+
+def _is_same(one: Path, other: Path, content_of: ContentOf) -> bool:
+    if one.is_file() and one.stat().st_size != other.stat().st_size:
+        return False  # which spares the reading
+    return content_of(one) == content_of(other)
 
 
 def discover(
@@ -106,6 +171,7 @@ def discover(
     *,
     faces_from: Literal["auto", "videos", "crops"] = "auto",
     annotations: Literal["auto", "per_task", "mtl"] = "auto",
+    content_of: ContentOf = content_hash,
 ) -> AffWild2:
     """Finds videos and annotation files under a root; case, spaces and underscores in folder names do not matter.
 
@@ -114,6 +180,7 @@ def discover(
         edition: Overrides recognition. If a folder names this edition, files in folders that name another are ignored.
         faces_from: `auto` takes the videos if there are any, otherwise the folders of crops.
         annotations: Which files to use if both kinds exist: one file per track and task, or multi-task files.
+        content_of: The hash of a video or folder of crops, which tells copies from others of the same name.
 
     Raises:
         ValueError: No videos, no annotations, annotations without their video, two files for the same labels, or an
@@ -121,8 +188,12 @@ def discover(
     """
     listing = list_folder(root)
     are_crops = faces_from == "crops" or (faces_from == "auto" and not listing.videos and bool(listing.crops))
-    videos = _videos_of_crops(listing) if are_crops else discover_videos(root)
-    crops = {track_id: paths[0] for track_id, paths in sorted(listing.crops.items())} if are_crops else {}
+    crops: dict[str, Path] = {}
+    if are_crops:
+        found, crops = _videos_of_crops(listing, content_of)
+    else:
+        found = find_videos([root], content_of)
+    videos = found.files
     per_task, mtl, unused = _choose_annotations(listing, edition, annotations)
 
     def is_there(track_id: str) -> bool:
@@ -137,6 +208,7 @@ def discover(
         edition=recognised.edition,
         evidence=recognised.evidence,
         videos=videos,
+        copies=found.copies,
         crops=crops,
         annotations=tuple(per_task),
         mtl=tuple(mtl),
@@ -145,31 +217,37 @@ def discover(
     )
 
 
-def _videos_of_crops(listing: Listing) -> dict[str, Path]:
-    """The crops folder of the first track of each video; those of its other tracks are beside it."""
+def _videos_of_crops(listing: Listing, content_of: ContentOf) -> tuple[Videos, dict[str, Path]]:
+    """The crops folder of each video's first track, with those of its other tracks beside it; and of each track."""
     if not listing.crops:
         hint = f"; {listing.unaligned[0].parent} holds crops that are not aligned" if listing.unaligned else ""
         raise ValueError(
             f"{listing.root}: no crops in this folder or below; expected cropped_aligned/<track>/00001.jpg{hint}"
         )
-    videos: dict[str, Path] = {}
-    problems = _repeated(listing.crops, "folders with crops of track")
-    for track_id, (path, *_) in sorted(listing.crops.items()):
-        first = videos.setdefault(video_of(track_id, {}), path)
-        if first.parent != path.parent:
+    _, copies, problems = _one_of_each(listing.crops, "folders with crops of track", content_of)
+    tracks_of: dict[str, list[str]] = defaultdict(list)
+    for track_id in sorted(listing.crops):
+        tracks_of[video_of(track_id, {})].append(track_id)
+    crops: dict[str, Path] = {}
+    for track_ids in tracks_of.values():
+        places = [{path.parent: path for path in listing.crops[track_id]} for track_id in track_ids]
+        together = [parent for parent in places[0] if all(parent in of for of in places)]
+        if not together:
+            first, *others = (next(iter(of.values())) for of in places)
+            other = next((path for path in others if path.parent != first.parent), first)
             problems.append(
-                f"{path}: the crops of another person in this video are in {first}; put both into one folder"
+                f"{other}: the crops of another person in this video are in {first}; put both into one folder"
             )
+            continue
+        crops |= {track_id: of[together[0]] for track_id, of in zip(track_ids, places, strict=True)}
     refuse(problems, str(listing.root))
-    return videos
-
-
-def _repeated(found: Mapping[str, Sequence[Path]], what: str) -> list[str]:
-    return [
-        f"found {len(paths)} {what} {name}: {', '.join(map(str, paths))}; remove all but one"
-        for name, paths in sorted(found.items())
-        if len(paths) > 1
-    ]
+    firsts = {video_id: crops[track_ids[0]] for video_id, track_ids in tracks_of.items()}
+    again = {
+        video_id: tuple(path for path in (firsts[video_id], *listing.crops[track_ids[0]]) if path != firsts[video_id])
+        for video_id, track_ids in tracks_of.items()
+        if track_ids[0] in copies
+    }
+    return Videos(firsts, again), crops
 
 
 def _choose_annotations(

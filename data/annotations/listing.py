@@ -13,7 +13,11 @@ from pathlib import Path
 from data.annotations.editions import plain
 from data.labels import Task
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".ogv"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+)
+"""The endings of video files, in any case: those of every container in docs/videos.md."""
 CROP_SUFFIXES = (".jpg", ".jpeg")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Video:
     faces: str
     sha256: str
     tracks: tuple[str, ...]
+    copies: tuple[str, ...] = ()
+    """Other places with the same video, which were not read again."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +92,58 @@ def catalogue_path(store: Path, name: str) -> Path:
     return store / "datasets" / f"{name}.json"
 
 
-def choose_name(name: str | None, root: Path, store: Path) -> str:
-    """The name of the data set of a folder: the given one, or that of the folder.
+def choose_name(
+    name: str | None, root: Path, store: Path, video_ids: Collection[str] = (), *, is_part: bool = False
+) -> str:
+    """The name of the data set of a file or folder: the given one, or its own without the ending.
 
     No folder replaces the data set of another folder, but a new sample may replace the old one.
 
+    Args:
+        name: The given name, if any.
+        root: The file or folder.
+        store: The folder of all outputs.
+        video_ids: The videos of the data set.
+        is_part: Whether only these videos of the folder were given. They replace no others.
+
     Raises:
-        ValueError: The store has a data set of that name, made from another folder.
+        ValueError: The store has a data set of that name with other videos, or another one with one of the videos.
     """
-    name = name or Path(os.path.abspath(root)).name  # noqa: PTH100  (a link keeps its own name)
-    if not catalogue_path(store, name).is_file():
-        return name
-    other = Path(read_catalogue(store, name).root)
+    whole = Path(os.path.abspath(root))  # noqa: PTH100  (a link keeps its own name)
+    name = name or (whole.stem if whole.is_file() else whole.name)
+    if catalogue_path(store, name).is_file():
+        _refuse_others(read_catalogue(store, name), root, store, video_ids if is_part else None)
+    refuse_shared_videos([dataset for dataset in read_catalogues(store) if dataset.name != name], name, video_ids)
+    return name
+
+
+def _refuse_others(known: Dataset, root: Path, store: Path, among: Collection[str] | None) -> None:
+    other, name = Path(known.root), known.name
     if other.resolve() != root.resolve() and not (_is_sample(other, store) and _is_sample(root, store)):
         raise ValueError(
             f"'{name}' is already the name of {other}; name the data set of {root} with --name, such as "
             f"--name {name}-2 (train: --set ingest.name={name}-2). If the folder has moved, delete "
             f"{catalogue_path(store, name)} first"
         )
-    return name
+    if among is not None and not set(known.video_ids) <= set(among):
+        raise ValueError(
+            f"the data set {name} already has other videos of {root}, which these would replace; name the data set of "
+            f"these with --name, such as --name {name}-2, or give the folder {root}"
+        )
+
+
+def refuse_shared_videos(datasets: Iterable[Dataset], name: str, video_ids: Collection[str]) -> None:
+    """Refuses a data set with a video whose name is in another one.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for dataset in datasets:
+        for video_id in sorted(set(dataset.video_ids) & set(video_ids)):
+            raise ValueError(
+                f"video {video_id} is in the data sets {dataset.name} and {name}, so SQL could not tell its frames "
+                "apart; rename it, or remove the other data set: delete its file in the store's folder `datasets`"
+            )
 
 
 def write_catalogue(dataset: Dataset, store: Path) -> None:
@@ -175,4 +210,8 @@ def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:
 
 
 def _entries(of: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**entry, "video_id": video_id, "tracks": tuple(entry["tracks"])} for video_id, entry in sorted(of.items())]
+    lists = ("tracks", "copies")
+    return [
+        {"video_id": video_id, **{name: tuple(value) if name in lists else value for name, value in entry.items()}}
+        for video_id, entry in sorted(of.items())
+    ]

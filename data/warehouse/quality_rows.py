@@ -31,6 +31,8 @@ class VideoKind(StrEnum):
     """In the video `file`; without a track, since all tracks of a video share them."""
     PROMISED_FRAMES_MISSING = "promised_frames_missing"
     """In the video `file`; without a track as well."""
+    COPIES = "copies"
+    """A further file with the same name and content as a video; `file` is its place."""
     FAILED_VIDEO = "failed_video"
     """The video `file`; the row's `note` gives the reason."""
     ROWS_WITHOUT_VIDEO = "rows_without_video"
@@ -59,7 +61,7 @@ def kept_rows(dataset: Dataset, store: Path) -> list[Row]:
     """The same, but only what was computed before."""
     folder = _folder_of(dataset, store)
     rows: list[Row] = read_manifest(folder)["rows"] if is_whole(folder) else []
-    return [*rows, *_failed_rows(dataset, store)]
+    return [*rows, *_copies_rows(dataset), *_failed_rows(dataset, store)]
 
 
 def _folder_of(dataset: Dataset, store: Path) -> Path:
@@ -82,6 +84,13 @@ def video_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
         if number:
             name = manifest.get("file", manifest["video_id"])
             yield {**nothing, "kind": kind.value, "count": number, "file": name}
+
+
+def _copies_rows(dataset: Dataset) -> Iterator[Row]:
+    for video in dataset.videos:
+        for place in video.copies:
+            about: Row = {"track_id": None, "task": None, "file": place, "note": f"the same as {video.path}"}
+            yield {**about, "kind": VideoKind.COPIES.value, "count": 1}
 
 
 def _failed_rows(dataset: Dataset, store: Path) -> Iterator[Row]:

@@ -7,8 +7,7 @@ writing.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pyarrow as pa
 from data.labels import ALL_EXPRESSIONS
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
-from data.store.catalogue import Dataset, read_catalogues
+from data.store.catalogue import Dataset, read_catalogues, refuse_shared_videos
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.warehouse.answers import literal, query, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
@@ -112,7 +111,8 @@ def publish(store: Path) -> Path:
 
 def _build(store: Path, path: Path) -> None:
     datasets = read_catalogues(store)
-    _refuse_shared_videos(datasets)
+    for index, dataset in enumerate(datasets):
+        refuse_shared_videos(datasets[:index], dataset.name, dataset.video_ids)
     faces = {video.faces: store / "faces" / video.faces for dataset in datasets for video in dataset.videos}
     labels = [folder for dataset in datasets if (folder := dataset.labels_folder(store))]
     predictions = {folder: read_manifest(folder) for folder in whole_folders(store / "predictions")}
@@ -131,7 +131,9 @@ def _build(store: Path, path: Path) -> None:
         connection.execute(AGGREGATES)
         _create_view(connection, store, "frames", _files_in(faces.values()), FACES)
         _create_view(connection, store, "labels", _files_in(labels), LABELS)
-        _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS)
+        telling = [facts for facts in predictions.values() if "trained_on_synthetic" in facts]
+        synthetic = {facts["model_version"]: facts["trained_on_synthetic"] for facts in telling}
+        _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS, _origin_column(synthetic))
         _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
         _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
         _create_table(connection, "runs", _run_rows(store), RUNS)
@@ -159,19 +161,6 @@ def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
     write_parquet(pa.Table.from_pylist(rows, schema=SCORES), path)
 
 
-def _refuse_shared_videos(datasets: Sequence[Dataset]) -> None:
-    owners = defaultdict(list)
-    for dataset in datasets:
-        for video_id in dataset.video_ids:
-            owners[video_id].append(dataset.name)
-    for video_id, names in owners.items():
-        if len(names) > 1:
-            raise ValueError(
-                f"video {video_id} is in the data sets {' and '.join(names)}, so SQL could not tell its frames apart; "
-                f"remove one of the data sets: delete its file in the store's folder `datasets`"
-            )
-
-
 def _video_rows(store: Path, datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
     rows = []
     for dataset in datasets:
@@ -196,18 +185,36 @@ def _files_in(folders: Iterable[Path]) -> list[Path]:
 
 
 def _create_view(
-    connection: duckdb.DuckDBPyConnection, store: Path, name: str, files: list[Path], schema: pa.Schema
+    connection: duckdb.DuckDBPyConnection,
+    store: Path,
+    name: str,
+    files: list[Path],
+    schema: pa.Schema,
+    column: str = "",
 ) -> None:
-    """A view over files by their place in the store: below the variable `store`, or else the current folder."""
+    """A view over files by their place in the store: below the variable `store`, or else the current folder.
+
+    `column` is a further column, as in a SELECT.
+    """
+    columns = f"*, {column}" if column else "*"
     if not files:
-        _create_table(connection, name, [], schema)
+        _create_table(connection, "no_rows", [], schema)
+        connection.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM no_rows; DROP TABLE no_rows")
         return
     # Without hive_partitioning = false, a folder called `video=107` would become a column.
     listed = ", ".join(literal(path.relative_to(store).as_posix()) for path in files)
-    below = "lambda file: coalesce(getvariable('store') || '/', '') || file"
-    connection.execute(
-        f"CREATE VIEW {name} AS FROM read_parquet(list_transform([{listed}], {below}), hive_partitioning = false)"
-    )
+    below = f"list_transform([{listed}], lambda file: coalesce(getvariable('store') || '/', '') || file)"
+    connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM read_parquet({below}, hive_partitioning = false)")
+
+
+def _origin_column(synthetic: Mapping[int, bool]) -> str:
+    """Whether the model of a row was trained on rendered heads only; NULL for predictions that do not say so."""
+    versions = {
+        is_synthetic: ", ".join(str(version) for version, of in sorted(synthetic.items()) if of is is_synthetic)
+        for is_synthetic in (True, False)
+    }
+    cases = [f"WHEN model_version IN ({of}) THEN {is_synthetic}" for is_synthetic, of in versions.items() if of]
+    return f"CASE {' '.join(cases)} END AS trained_on_synthetic" if cases else "NULL::BOOLEAN AS trained_on_synthetic"
 
 
 def _create_table(

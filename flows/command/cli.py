@@ -186,7 +186,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    videos: Annotated[Path, typer.Argument(help="Folder of videos, at any depth.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files, and folders of videos, at any depth.")],
     model: Annotated[str, typer.Option(help="Version number or alias.")] = "champion",
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="name of the folder")] = None,
     store: Store = STORE,
@@ -206,8 +206,8 @@ def predict(
         out.print(f"data set {dataset.name}: {predicted} predicted. To query the predictions, run for example")
         out.print(f'  mtanet sql{store_option(store)} "{EXAMPLE.format(dataset=dataset.name)}"')
 
-    settings = {"videos": videos.absolute(), "model": model, "name": name, "device": device}
-    unless_finished(store, "predict", settings, [videos], work)
+    settings = {"videos": [str(path.absolute()) for path in videos], "model": model, "name": name, "device": device}
+    unless_finished(store, "predict", settings, videos, work)
 
 
 EXAMPLE = (

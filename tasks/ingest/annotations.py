@@ -14,18 +14,20 @@ from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
 from data.annotations.splits import SplitSettings
+from data.extraction.cropped import list_crops
 from data.labels import Task
 from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
+from data.store.hashes import file_hash, folder_hash
 from data.store.shards import parquet_files, read_manifest
 from data.warehouse.quality_rows import Row
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
-from tasks.progress import log
+from tasks.progress import counted, log
 from tasks.quality.page import track_counts
 
 
 @task(task_run_name="discover", cache_policy=NO_CACHE)
-def discover(ingest: IngestConfig) -> discovery.AffWild2:
+def discover(ingest: IngestConfig, machine: MachineConfig) -> discovery.AffWild2:
     """The videos and annotations under the root.
 
     Raises:
@@ -33,15 +35,22 @@ def discover(ingest: IngestConfig) -> discovery.AffWild2:
     """
     if ingest.root is None:
         raise ValueError("no data: give the folder of Aff-Wild2 with --root, or an experiment with [sample]")
-    tree = discovery.discover(ingest.root, ingest.edition, faces_from=ingest.faces_from, annotations=ingest.annotations)
-    log.info(
-        "%s: %d videos%s, %d annotation files, edition %s",
+    tree = discovery.discover(
         ingest.root,
-        len(tree.videos),
+        ingest.edition,
+        faces_from=ingest.faces_from,
+        annotations=ingest.annotations,
+        content_of=content_of(machine.store),
+    )
+    log.info(
+        "%s: %s%s, %d annotation files, edition %s",
+        ingest.root,
+        counted(len(tree.videos), "videos"),
         " as crops" if tree.crops else "",
         len(tree.annotations) + len(tree.mtl),
         tree.edition,
     )
+    say_copies(tree.copies)
     for evidence in tree.evidence:
         log.info("edition %s: %s", tree.edition, evidence)
     for tests in tree.tests:
@@ -50,6 +59,21 @@ def discover(ingest: IngestConfig) -> discovery.AffWild2:
     if tree.unused:
         log.warning("ignored files that look like annotations: %s", ", ".join(map(str, tree.unused[:10])))
     return tree
+
+
+def say_copies(copies: Mapping[str, Sequence[Path]]) -> None:
+    if copies:
+        several = "1 video is" if len(copies) == 1 else f"{len(copies)} videos are"
+        log.info("%s there more than once with the same content; each is read once", several)
+
+
+def content_of(store: Path) -> discovery.ContentOf:
+    """The hash of a video or folder of crops, remembered in the store."""
+
+    def hash_of(path: Path) -> str:
+        return folder_hash(path, list_crops(path).values(), store) if path.is_dir() else file_hash(path, store)
+
+    return hash_of
 
 
 @task(task_run_name="labels", cache_policy=NO_CACHE)
@@ -65,7 +89,7 @@ def align_labels(tree: discovery.AffWild2, ingest: IngestConfig, machine: Machin
 def catalogue(
     name: str,
     root: Path,
-    videos: Mapping[str, Path],
+    videos: discovery.Videos,
     faces: Extracted,
     machine: MachineConfig,
     *,
@@ -73,13 +97,12 @@ def catalogue(
     labels: Path | None = None,
 ) -> Dataset:
     """Writes the data set: its videos, labels and failed videos."""
-    below = {
-        video_id: path.relative_to(root).as_posix() if root.is_dir() else path.name for video_id, path in videos.items()
-    }
+    below = {video_id: _below(root, path) for video_id, path in videos.files.items()}
     entries = []
     for video_id, folder in sorted(faces.folders.items()):
         tracks = tuple(file.stem for file in parquet_files(folder))
-        entries.append(Video(video_id, below[video_id], folder.name, read_manifest(folder)["sha256"], tracks))
+        copies = tuple(_below(root, path) for path in videos.copies.get(video_id, ()))
+        entries.append(Video(video_id, below[video_id], folder.name, read_manifest(folder)["sha256"], tracks, copies))
     failed = [
         FailedVideo(video_id, below[video_id], reason, tuple(tree.tracks(video_id)) if tree else ())
         for video_id, reason in sorted(faces.reasons.items())
@@ -94,6 +117,10 @@ def catalogue(
     )
     write_catalogue(dataset, machine.store)
     return dataset
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if root.is_dir() else path.name
 
 
 def quality_table(dataset: Dataset, findings: Sequence[Row]) -> list[dict[str, Any]]:

@@ -36,6 +36,9 @@ class TrackFacts:
     faces: Sequence[SampleFace] = ()
 
 
+ANSWERS_OF_SYNTHETIC = "its answers for real faces mean little; train on Aff-Wild2 and predict with that model"
+
+
 @dataclass(frozen=True)
 class PageFacts:
     """The content of the page."""
@@ -52,6 +55,8 @@ class PageFacts:
     overlaps: Sequence[Overlap] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     """PNG, by title."""
+    synthetic_models: Sequence[int] = ()
+    """Versions that were trained on rendered heads only and answered for these videos, which are real."""
     num_not_shown: int = 0
     """Tracks without sample faces."""
 
@@ -181,6 +186,7 @@ def render(facts: PageFacts, mark: str = "") -> str:
     environment.filters |= {"base64": lambda content: base64.b64encode(content).decode(), "number": _number}
     return environment.from_string(TEMPLATE.read_text()).render(
         facts=facts,
+        answers_of_synthetic=ANSWERS_OF_SYNTHETIC,
         mark=mark,
         frames=total_counts(facts.rows).get((None, Kind.FRAMES), 0),
         sections=sections,

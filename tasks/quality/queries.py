@@ -104,7 +104,8 @@ class Scope:
 
 def is_listable(kind: str) -> bool:
     """Whether the query returns one row for each counted item; otherwise, one row for each count in `quality`."""
-    return kind in _QUERIES or kind in FILE_KINDS or kind in (VideoKind.DOUBTFUL_PERSON, VideoKind.FAILED_VIDEO)
+    one_each = (VideoKind.DOUBTFUL_PERSON, VideoKind.FAILED_VIDEO, VideoKind.COPIES)
+    return kind in _QUERIES or kind in FILE_KINDS or kind in one_each
 
 
 def query_of(kind: str, task: Task | None, scope: Scope) -> str:
@@ -136,6 +137,7 @@ SECTIONS: dict[str, dict[str, str]] = {
             "Videos that could not be read; they are not in the data set. Fix or remove them, "
             "then run the command again: the others are not redone."
         ),
+        VideoKind.COPIES: "Further files with the same name and content as a video; each video is read once. Harmless.",
         VideoKind.ROWS_WITHOUT_VIDEO: "Label rows of tracks whose video could not be read; not used for training.",
     },
     "Frames and faces": {

@@ -13,7 +13,7 @@ from data.batches.face_samples import sample_faces
 from data.extraction.cropped import SOURCE
 from data.store.access import hold, place_in
 from data.store.catalogue import Dataset, read_catalogue
-from data.store.shards import digest, read_manifest, write_file
+from data.store.shards import digest, read_manifest, whole_folders, write_file
 from data.warehouse.quality_rows import Row, quality_rows
 from data.warehouse.views import publish
 from tasks.plots.figures import label_pictures, png
@@ -38,11 +38,14 @@ def write_report(dataset: Dataset, rows: Sequence[Row], store: Path, out: Path |
     template = TEMPLATE.read_text()
     failed = [asdict(video) for video in dataset.failed]
     place = place_in(store, Path(dataset.root))
-    mark = digest(PAGE_VERSION, template, dataset.name, place, dataset.edition, dataset.digest, failed)
+    copies = [video.copies for video in dataset.videos]
+    synthetic = synthetic_models(dataset, store)
+    about = (dataset.name, place, dataset.edition, dataset.digest, failed, copies, synthetic)
+    mark = digest(PAGE_VERSION, template, *about)
     if path.is_file() and mark.encode() in path.read_bytes()[:MARK_BYTES]:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = render(gather(dataset, rows, store), mark)
+    page = render(gather(dataset, rows, store, synthetic), mark)
     with hold(store, "reports", what="the reports"):
         write_file(path, page)
     return path
@@ -63,7 +66,7 @@ def report_on(store: Path, name: str | None, out: Path | None = None) -> Path:
     return write_report(dataset, rows, store, out)
 
 
-def gather(dataset: Dataset, rows: Sequence[Row], store: Path) -> PageFacts:
+def gather(dataset: Dataset, rows: Sequence[Row], store: Path, synthetic: Sequence[int] = ()) -> PageFacts:
     """The content of the page; the first `SHOWN_TRACKS` tracks have sample faces."""
     labels = dataset.labels_folder(store)
     about = read_manifest(labels) if labels else {}
@@ -96,8 +99,18 @@ def gather(dataset: Dataset, rows: Sequence[Row], store: Path) -> PageFacts:
         evidence=[_evidence(row) for row in about.get("evidence", ())],
         overlaps=read_overlap(labels) if labels else (),
         pictures=_pictures(dataset, store),
+        synthetic_models=synthetic,
         num_not_shown=max(0, len(tracks) - SHOWN_TRACKS),
     )
+
+
+def synthetic_models(dataset: Dataset, store: Path) -> list[int]:
+    """The versions that were trained on rendered heads only and answered for the real faces of a data set."""
+    if dataset.is_synthetic(store):
+        return []
+    faces = {video.faces for video in dataset.videos}
+    manifests = map(read_manifest, whole_folders(store / "predictions"))
+    return sorted({of["model_version"] for of in manifests if of.get("trained_on_synthetic") and of["faces"] in faces})
 
 
 def _pictures(dataset: Dataset, store: Path) -> dict[str, bytes]:

@@ -91,8 +91,14 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
                 write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
                 num_rows += len(frame_index_N)
             facts = {"video_id": video.video_id, "faces": video.faces, "video_sha256": video.sha256}
-            made_by = {"model_version": model.number, "run_id": model.run_id, "version": PREDICTIONS_VERSION}
-            write_manifest(partial, {**facts, **made_by, "training_digest": model.tags[runs.TRAINING_DIGEST]})
+            made_by = {
+                "model_version": model.number,
+                "run_id": model.run_id,
+                "version": PREDICTIONS_VERSION,
+                "training_digest": model.tags[runs.TRAINING_DIGEST],
+                "trained_on_synthetic": registry.is_synthetic(machine.store, model),
+            }
+            write_manifest(partial, {**facts, **made_by})
     return num_rows
 
 

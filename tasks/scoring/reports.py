@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from data.store.catalogue import Dataset
@@ -10,9 +12,11 @@ from model.scores.tallies import OFFICIAL
 from tasks.config import MachineConfig
 from tasks.ingest.annotations import quality_summary, quality_table
 from tasks.progress import counted, log
-from tasks.quality.page import totals_markdown
+from tasks.quality.page import ANSWERS_OF_SYNTHETIC, totals_markdown
 from tasks.quality.report import write_report
 from tasks.scoring.result import Evaluation, Scores
+from tasks.tracking import registry
+from tasks.tracking.registry import Version
 
 HEADLINES = {
     "ccc_valence": "CCC valence",
@@ -40,6 +44,14 @@ def report_quality(dataset: Dataset, machine: MachineConfig) -> None:
     markdown = totals_markdown(dataset.name, page, rows)
     create_markdown_artifact(markdown, key="quality-report", description=dataset.name)
     log.info("quality report: %s", page)
+
+
+def warn_of_synthetic(model: Version, dataset: Dataset, store: Path) -> None:
+    """Warns where a model that has seen only rendered heads answers for real faces."""
+    if registry.is_synthetic(store, model) and not dataset.is_synthetic(store):
+        warning = f"{model} was trained on rendered heads only: {ANSWERS_OF_SYNTHETIC}"
+        log.warning("%s", warning)
+        create_markdown_artifact(f"**{warning}.**", key="trained-on-synthetic", description=str(model))
 
 
 def report_scores(evaluation: Evaluation, verdict: str) -> None:

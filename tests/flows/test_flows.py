@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -210,6 +211,39 @@ def test_own_videos_get_predictions_without_labels(machine: MachineConfig, tmp_p
 
 
 @pytest.mark.usefixtures("trained")
+def test_files_and_folders_are_predicted_and_a_model_of_rendered_heads_warns(
+    machine: MachineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended
+    video = next((machine.store / "sample").rglob("*.mp4"))
+    for name in ("a/one.MP4", "a/two.mp4", "b/one.mp4", "b/deep/three.ts"):
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(video.read_bytes())
+    own = tmp_path / "own"
+    dataset = predict_videos([own / "a" / "one.MP4", own / "b"], "champion", machine)
+    assert (dataset.name, dataset.root) == ("own", str(own))
+    assert [(video.path, video.copies) for video in dataset.videos] == [
+        ("a/one.MP4", ("b/one.mp4",)),
+        ("b/deep/three.ts", ()),
+    ]
+    with pytest.raises(ValueError, match="video one is in the data sets own and one, so SQL could not tell"):
+        predict_videos([own / "a" / "one.MP4"], "champion", machine)
+    assert predict_videos([own / "a" / "two.mp4"], "champion", machine).name == "two"
+    with pytest.raises(ValueError, match=r"the data set own already has other videos of .*own, which these would"):
+        predict_videos([own / "b" / "deep" / "three.ts", own / "a" / "two.mp4"], "champion", machine)
+    (machine.store / "datasets" / "two.json").unlink()
+    warning = r"mtanet v1 was trained on rendered heads only: its answers for real faces mean little"
+    assert re.search(warning, caplog.text)
+    assert "trained on rendered heads only" in (machine.store / "reports" / "own.html").read_text()
+    asked = "SELECT DISTINCT trained_on_synthetic AS told FROM predictions"
+    predict_videos(own, "champion", machine)
+    assert query(machine.store, asked)["told"].to_pylist() == [True]
+    assert query(machine.store, "SELECT file FROM quality WHERE kind = 'copies'")["file"].to_pylist() == ["b/one.mp4"]
+    (machine.store / "datasets" / "own.json").unlink()
+
+
+@pytest.mark.usefixtures("trained")
 def test_a_training_goes_on_without_a_failed_video_and_says_so(
     machine: MachineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,8 +299,9 @@ def test_a_gpu_asked_for_is_not_replaced_by_a_cpu(make_tree: MakeTree, machine: 
 
 
 def test_no_model_no_prediction(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
     with pytest.raises(ValueError, match="no model 'champion'"):
-        predict_videos(tmp_path, "champion", MachineConfig(store=tmp_path))
+        predict_videos(tmp_path / "clip.mp4", "champion", MachineConfig(store=tmp_path / "store"))
 
 
 @pytest.mark.usefixtures("trained")

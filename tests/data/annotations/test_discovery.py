@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 from support.hostile import LAYOUTS, MTL_GENERATIONS, PAIRS, Layout, harmless_tree, mtl_tree
 from support.trees import MakeTree
 
-from data.annotations.discovery import discover, discover_videos
-from data.annotations.listing import video_of
+from data.annotations.discovery import content_hash, discover, find_videos
+from data.annotations.listing import VIDEO_SUFFIXES, video_of
 from data.labels import Edition, Split, Task
 
+ROOT = Path(__file__).parents[3]
 AU_ROW = "1,0,0,0,1,0,0,1"
 
 
@@ -49,16 +51,61 @@ def test_only_a_last_left_or_right_is_a_person(track_id: str, video_id: str) -> 
 def test_a_root_without_videos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no videos in this folder or below"):
         discover(tmp_path)
-    with pytest.raises(ValueError, match="no such folder"):
-        discover_videos(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no such file or folder"):
+        find_videos([tmp_path / "nowhere"])
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
-    for name in ("a/107.mp4", "b/107.avi"):
+    for name in ("a/107.mp4", "b/107.avi", "c/107.mp4"):
         (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
-    with pytest.raises(ValueError, match="found 2 videos named 107"):
-        discover_videos(tmp_path)
+        (tmp_path / name).write_bytes(name[0].replace("c", "a").encode())
+    message = rf"found 3 videos named 107 with different content: {tmp_path}/a/107\.mp4, {tmp_path}/b/107\.avi; remove"
+    with pytest.raises(ValueError, match=message):
+        find_videos([tmp_path])
+
+
+def test_a_video_in_several_folders_is_one_video(tmp_path: Path) -> None:
+    for name in ("a/107.mp4", "b/107.mp4", "c/108.mp4"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"frames")
+    (tmp_path / "a" / "link.mp4").symlink_to(tmp_path / "c" / "108.mp4")
+    hashed: list[Path] = []
+
+    def hash_of(path: Path) -> str:
+        hashed.append(path)
+        return content_hash(path)
+
+    found = find_videos([tmp_path], hash_of)
+    first, copy = tmp_path / "a" / "107.mp4", tmp_path / "b" / "107.mp4"
+    assert found.files == {"107": first, "108": tmp_path / "c" / "108.mp4", "link": tmp_path / "a" / "link.mp4"}
+    assert found.copies == {"107": (copy,)}
+    assert hashed == [first, copy]
+    copy.write_bytes(b"others")
+    with pytest.raises(ValueError, match="found 2 videos named 107 with different content"):
+        find_videos([tmp_path])
+    hashed.clear()
+    copy.write_bytes(b"longer than the first")
+    with pytest.raises(ValueError, match="found 2 videos named 107 with different content"):
+        find_videos([tmp_path], hash_of)
+    assert hashed == [], "their sizes differ"
+
+
+def test_videos_are_found_by_file_and_folder_with_any_ending_of_any_case(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    endings = ("mp4", "MOV", "mkv", "WebM", "avi", "ts", "wmv", "MPG", "3gp", "flv")
+    for number, ending in enumerate(endings):
+        (tmp_path / "folder" / "deep" / f"{number}.{ending}").touch()
+    alone = tmp_path / "alone.unusual"
+    alone.touch()
+    found = find_videos([alone, tmp_path / "folder", tmp_path / "folder" / "deep" / "0.mp4"])
+    assert set(found.files) == {"alone", *map(str, range(len(endings)))}
+    assert found.copies == {}, "a file that is given twice is no copy"
+
+
+def test_the_endings_are_those_of_the_documented_containers() -> None:
+    said = re.search(r"\nin ([^.]+)\.\s+If a\s+file", (ROOT / "docs" / "videos.md").read_text())
+    assert said is not None
+    assert {f".{ending}" for ending in re.findall(r"\w+", said[1])} == set(VIDEO_SUFFIXES)
 
 
 def test_a_root_without_annotations_is_refused(make_tree: MakeTree) -> None:

@@ -172,12 +172,25 @@ def test_crops_that_are_not_aligned_are_not_taken(tmp_path: Path) -> None:
 
 def test_crops_of_a_track_or_a_video_in_two_places_are_refused(tmp_path: Path) -> None:
     write_crops(tmp_path, "107", [1])
-    write_crops(tmp_path, "107", [1], "batch2/cropped_aligned")
+    write_crops(tmp_path, "107", [1, 2], "batch2/cropped_aligned")
     write_crops(tmp_path, "video5_left", [1])
     write_crops(tmp_path, "video5_right", [1], "batch2/cropped_aligned")
     message = (
-        r"2 problems\n.*found 2 folders with crops of track 107: .*\n.*video5_right: the crops of another person in"
-        r" this video are in"
+        r"2 problems\n.*found 2 folders with crops of track 107 with different content: .*\n.*video5_right: the crops"
+        r" of another person in this video are in"
     )
     with pytest.raises(ValueError, match=message):
         discover(tmp_path, Edition.ABAW_2020)
+
+
+def test_the_same_crops_in_several_folders_are_one_video(tmp_path: Path) -> None:
+    for track_id in ("107", "video5_left"):
+        write_crops(tmp_path, track_id, [1, 2])
+    for track_id in ("107", "video5_left", "video5_right"):
+        write_crops(tmp_path, track_id, [1, 2], "batch2/cropped_aligned")
+    write_expressions(tmp_path, "107", [1, 1])
+    tree = discover(tmp_path, Edition.ABAW_2020)
+    first, second = tmp_path / "cropped_aligned", tmp_path / "batch2" / "cropped_aligned"
+    assert tree.videos == {"107": second / "107", "video5": second / "video5_left"}
+    assert tree.copies == {"107": (first / "107",), "video5": (first / "video5_left",)}
+    assert tree.crops["video5_right"] == second / "video5_right"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -22,6 +23,9 @@ from data.settings import AnySettings, Settings
 from model.architecture import Architecture
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.training.learning import Learning
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
 
@@ -146,7 +150,7 @@ def load_experiment(name: str) -> Experiment:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        raise ValueError(f"{path}: {_problems(error)}") from error
+        raise ValueError(f"{path}: {_problems(error, Experiment)}") from error
 
 
 def with_settings(config: AnySettings, settings: Sequence[str]) -> AnySettings:
@@ -169,7 +173,7 @@ def with_settings(config: AnySettings, settings: Sequence[str]) -> AnySettings:
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
-        raise ValueError(_problems(error)) from error
+        raise ValueError(_problems(error, type(config))) from error
 
 
 def _value(text: str) -> Any:
@@ -179,8 +183,29 @@ def _value(text: str) -> Any:
         return text
 
 
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
-        for problem in error.errors()
-    )
+def _problems(error: ValidationError, settings: type[Settings]) -> str:
+    return "; ".join(_problem(problem, settings) for problem in error.errors())
+
+
+def _problem(problem: ErrorDetails, settings: type[Settings]) -> str:
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] != "extra_forbidden":
+        return f"{name or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
+    names = _names(settings)
+    near = get_close_matches(name, names, n=1, cutoff=0.75) or [
+        of for of in names if of.rpartition(".")[2] == name.rpartition(".")[2]
+    ]
+    group = name.rpartition(".")[0]
+    beside = [of for of in names if of.rpartition(".")[0] == group]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(beside or names)}"
+    return f"{name}: no such setting; {hint}"
+
+
+def _names(settings: type[Settings], prefix: str = "") -> list[str]:
+    """The names of all settings, as after `--set`."""
+    names = []
+    for name, field in settings.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        group = next((kind for kind in kinds if issubclass(kind, Settings)), None)
+        names += _names(group, f"{prefix}{name}.") if group else [prefix + name]
+    return names

@@ -30,6 +30,8 @@ from data.store.shards import digest, is_whole, parquet_writer, read_manifest, w
 STAGE_VERSION = 2
 """Part of the digest: raised when the same files give different labels or a different manifest than before."""
 ROWS_PER_GROUP = 65_536
+SHOWN_IN_A_FILE = 5
+"""Errors of a label file that are shown; thousands of rows mostly have the same one."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,14 @@ def read_labels(tree: AffWild2, mtl_conflicts: Conflicts = "error") -> Labels:
     Raises:
         ValueError: A file is invalid; the problems of all files are listed.
     """
-    labels, problems = Labels(), list[str]()
+    labels, problems, num_problems = Labels(), list[str](), 0
     for file in tree.annotations:
         text = open_text(file.path.read_bytes(), file.task, tree.edition)
         tasks = [file.task] * len(task_columns(tree.edition)[file.task])
         values_NC = read_rows(text, tasks, tree.edition).values_NC
         labels.tracks[file.track_id][file.task] = TaskLabels(np.arange(len(values_NC), dtype=np.int32), values_NC)
         problems += _notes(labels, text, tree.root, file.path, file.track_id, file.task)
+        num_problems += len(text.problems)
     for several in tree.mtl:
         parsed = parse_mtl(several.path.read_bytes(), tree.edition, mtl_conflicts)
         name = several.path.relative_to(tree.root).as_posix()
@@ -118,21 +121,22 @@ def read_labels(tree: AffWild2, mtl_conflicts: Conflicts = "error") -> Labels:
         for (track_id, kind), count in parsed.left_out.items():
             labels.findings.extend([Finding(track_id, None, kind, count, name)] if count else [])
         problems += _notes(labels, parsed.text, tree.root, several.path, None, None)
+        num_problems += len(parsed.text.problems)
     for tests in tree.tests:
         if count := tests.num_without_video:
             name = tests.path.relative_to(tree.root).as_posix()
             labels.findings.append(Finding(None, None, Kind.TEST_TRACKS_WITHOUT_VIDEO, count, name))
-    refuse(problems, str(tree.root))
+    refuse(problems, str(tree.root), total=num_problems)
     return labels
 
 
-def _notes(
-    labels: Labels, text: Text, root: Path, path: Path, track_id: str | None, task: Task | None
-) -> Iterator[str]:
-    """Adds the oddities of a file to the findings; returns its errors."""
+def _notes(labels: Labels, text: Text, root: Path, path: Path, track_id: str | None, task: Task | None) -> list[str]:
+    """Adds the oddities of a file to the findings; returns its first errors, and how many more there are."""
     name = path.relative_to(root).as_posix()
     labels.findings.extend(Finding(track_id, task, kind, count, name) for kind, count in text.oddities.items() if count)
-    return (f"{path}, {problem}" for problem in text.problems)
+    shown = [f"{path}, {problem}" for problem in text.problems[:SHOWN_IN_A_FILE]]
+    rest = len(text.problems) - len(shown)
+    return [*shown, *([f"{path}: and {rest} more"] if rest else [])]
 
 
 def read_counts(labels: Path) -> dict[str, dict[str, dict[str, int]]]:

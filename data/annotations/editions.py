@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,18 @@ _CHALLENGE_FOLDER = re.compile(
     rf"\b(?:({'|'.join(_ORDINALS)}) ?abaw|(\d{{1,2}})(?:st|nd|rd|th) ?abaw|abaw ?(20\d\d|\d{{1,2}})(?!\d))"
 )
 """In a folder's name, lower case and with single spaces."""
+
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What programs write between values in place of commas."""
+BINARY = "binary data"
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""A longer one first, because it begins with a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +95,29 @@ def editions_of(kind: FileKind, header: str) -> tuple[Edition, ...]:
 
 
 def first_line(path: Path) -> str:
-    """The first line of a text file; as much of it as a header needs."""
+    """The first line of a text file; as much of it as a header needs.
+
+    Files in other encodings or with other separators are recognised here too; the reader then says what is wrong.
+    """
     with path.open("rb") as file:
-        start = file.read(1024).removeprefix(b"\xef\xbb\xbf")
-    return (re.split(rb"[\r\n]", start, maxsplit=1)[0]).decode("utf-8", "replace").strip()
+        start = file.read(1024)
+    encoding = encoding_of(start)
+    text = start.decode("utf-8-sig" if encoding in ("UTF-8", BINARY) else encoding, "replace")
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0].strip()
+    return line if "," in line else re.sub("|".join(map(re.escape, SEPARATORS)), ",", line)
+
+
+def encoding_of(start: bytes) -> str:
+    """The encoding of a text by its first bytes; `BINARY` if it is no text."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    if b"\0" not in start:
+        return "UTF-8"
+    # Every second byte of ASCII text in UTF-16 is 0.
+    if not any(start[1::2]):
+        return "UTF-16LE"
+    return "UTF-16BE" if not any(start[::2]) else BINARY
 
 
 def recognise(root: Path, files: Iterable[tuple[Path, FileKind]], given: Edition | None) -> Recognised:

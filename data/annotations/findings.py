@@ -96,8 +96,8 @@ class Finding:
         return asdict(self)
 
 
-def refuse(problems: Sequence[str], where: str) -> None:
-    """Raises if there are problems: the first ones in full, and how many there are.
+def refuse(problems: Sequence[str], where: str, *, total: int | None = None) -> None:
+    """Raises if there are problems: the first ones in full, and how many there are (`total`, if not all are given).
 
     Raises:
         ValueError: There is a problem.
@@ -109,5 +109,7 @@ def refuse(problems: Sequence[str], where: str) -> None:
     shown = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     rest = len(problems) - len(shown)
     raise ValueError(
-        "\n".join([f"{where}: {len(problems)} problems", *shown, *([f"  ... and {rest} more"] if rest else [])])
+        "\n".join(
+            [f"{where}: {total or len(problems)} problems", *shown, *([f"  ... and {rest} more"] if rest else [])]
+        )
     )

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from data.annotations.editions import FileKind, editions_of, header_of
+from data.annotations.editions import BINARY, SEPARATORS, FileKind, editions_of, encoding_of, header_of
 from data.annotations.findings import Kind
 from data.labels import EXPRESSIONS, Edition, Task
 
@@ -53,6 +53,8 @@ def open_text(content: bytes, kind: FileKind, edition: Edition) -> Text:
     if content.startswith(codecs.BOM_UTF8):
         oddities[Kind.BYTE_ORDER_MARK] = 1
         content = content.removeprefix(codecs.BOM_UTF8)
+    if problem := _other_kind_of_text(content):
+        return Text("", b"", oddities, [problem])
     if b"\r" in content:
         oddities[Kind.OTHER_LINE_ENDS] = 1
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -65,6 +67,25 @@ def open_text(content: bytes, kind: FileKind, edition: Edition) -> Text:
     text = Text(header.decode("utf-8", "replace"), body[:end], oddities)
     _check_header(text, kind, edition)
     return text
+
+
+def _other_kind_of_text(content: bytes) -> str | None:
+    """What is wrong with a file that is no text with commas between values; one sentence for the whole file."""
+    start = content[:1024]
+    encoding = encoding_of(start)
+    if encoding == BINARY:
+        return "expected text, found binary data; copy the file again"
+    if encoding != "UTF-8":
+        command = f"iconv -f {encoding} -t UTF-8 old.txt > new.txt"
+        return f"expected UTF-8 text, found {encoding}; save it as UTF-8, such as with `{command}`"
+    header, _, rest = start.partition(b"\n")
+    row = rest.partition(b"\n")[0] or header
+    for separator, name in SEPARATORS.items():
+        if separator.encode() in row and b"," not in row:
+            shown = separator.replace("\t", "\\t")
+            command = f"tr '{shown}' ',' < old.txt > new.txt"
+            return f"expected commas between the values, found {name}; replace them, such as with `{command}`"
+    return None
 
 
 def _check_header(text: Text, kind: FileKind, edition: Edition) -> None:

@@ -143,7 +143,7 @@ def quality_table(dataset: Dataset, findings: Sequence[Row]) -> list[dict[str, A
                 **{kind.value: of[None, kind] for kind in (Kind.NO_FACE, Kind.INTERPOLATED, Kind.DECODE_ERROR)},
                 **{f"{task} labels": of[task, Kind.LABELLED] for task in Task},
                 "label rows beyond the video": max(beyond),
-                "frames beyond the labels": min(without_rows, default=0),
+                "frames beyond the labels": max(without_rows, default=0),
                 "its video failed": failures.get(track, ""),
             }
         )

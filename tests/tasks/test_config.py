@@ -26,7 +26,7 @@ def test_an_unknown_experiment_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[train]\nepohcs = 3\n", r"train\.epohcs: Extra inputs are not permitted, found 3"),
+        ("[train]\nepohcs = 3\n", r"train\.epohcs: no such setting; did you mean train\.epochs"),
         ("[train]\nepochs = 0\n", r"train\.epochs: Input should be greater than or equal to 1, found 0"),
         ("[train\n", "not valid TOML"),
         ("[sample]\n[ingest]\nroot = 'x'\n", "give only one of them"),

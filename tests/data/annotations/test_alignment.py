@@ -202,3 +202,14 @@ def test_each_seed_of_a_drawn_split_has_its_folder(make_tree: MakeTree, tmp_path
     for folder in folders:
         splits = {split["used"] for of in read_manifest(folder)["split_of"].values() for split in of.values()}
         assert splits == {"train", "validation"}
+
+
+def test_of_a_file_with_many_errors_five_are_shown(make_tree: MakeTree) -> None:
+    root = make_tree({"VA_Set/Training_Set/107": ["x,y"] * 24, "VA_Set/Training_Set/video59": ["0,0", "7,0"]})
+    with pytest.raises(ValueError, match="25 problems") as refused:
+        write_labels(discover(root, Edition.ABAW_2020), root.parent / "store", SplitSettings())
+    first, *lines = str(refused.value).splitlines()
+    assert first == f"{root}: 25 problems"
+    assert [line.split(",")[1].split(":")[0] for line in lines[:5]] == [f" line {number}" for number in range(2, 7)]
+    assert lines[5].endswith("107.txt: and 19 more")
+    assert "video59.txt, line 3: expected valence" in lines[6]

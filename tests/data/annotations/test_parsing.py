@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
 
-from data.annotations.editions import header_of
+from data.annotations.editions import first_line, header_of
 from data.annotations.findings import Kind
 from data.annotations.parsing import Floats, Text, open_text, read_rows
 from data.labels import EXPRESSIONS, Edition, Task
@@ -102,11 +105,6 @@ def test_other_separators_of_lines_are_none() -> None:
     assert [problem.split(":")[0] for problem in text.problems] in ([], ["line 2"], ["line 2", "line 3"])
 
 
-def test_a_file_that_is_no_text_is_refused() -> None:
-    _, text = parse("valence,arousal\n0,0\n".encode("utf-16"), Task.VA)
-    assert text.problems[0].startswith("line 1: expected the header 'valence,arousal' of edition 2020, found")
-
-
 def test_units_of_another_edition_are_refused_once_and_not_row_by_row() -> None:
     header = b"AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26\n"
     _, text = parse(header + b"0,0,0,0,0,0,0,0,0,0,0,0\n" * 3, Task.AU)
@@ -131,3 +129,30 @@ def test_a_value_just_beyond_its_range_is_refused(task: Task, cell: str) -> None
     row = ",".join([cell, *["0"] * (num_values(task, Edition.ABAW_2020) - 1)])
     _, text = parse(f"{header_of(task, Edition.ABAW_2020)}\n{row}\n".encode(), task)
     assert [problem.rpartition("found ")[2] for problem in text.problems] == [repr(cell)]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("valence,arousal\n0,0\n".encode("utf-16"), "expected UTF-8 text, found UTF-16; .* `iconv -f UTF-16 -t UTF-8"),
+        ("valence,arousal\n0,0\n".encode("utf-16-le"), "expected UTF-8 text, found UTF-16LE; .* `iconv -f UTF-16LE"),
+        ("valence,arousal\n0,0\n".encode("utf-16-be"), "expected UTF-8 text, found UTF-16BE; .* `iconv -f UTF-16BE"),
+        ("valence,arousal\n0,0\n".encode("utf-32"), "expected UTF-8 text, found UTF-32; .* `iconv -f UTF-32"),
+        (b"valence;arousal\n0;0\n0;0\n", "expected commas between the values, found semicolons; .* `tr ';' ','"),
+        (b"valence,arousal\n0;0\n0;0\n", "expected commas between the values, found semicolons"),
+        (b"valence\tarousal\n0\t0\n", r"expected commas between the values, found tabs; .* `tr '\\t' ','"),
+        (b"valence|arousal\n0|0\n", r"expected commas between the values, found bars"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected text, found binary data; copy the file again"),
+    ],
+)
+def test_another_encoding_or_separator_is_one_problem_with_its_remedy(
+    content: bytes, problem: str, tmp_path: Path
+) -> None:
+    text = open_text(content, Task.VA, Edition.ABAW_2020)
+    rows = read_rows(text, [Task.VA] * 2, Edition.ABAW_2020)
+    (found,) = text.problems
+    assert re.match(problem, found)
+    assert len(rows.values_NC) == 0
+    if "binary" not in found:
+        (tmp_path / "107.txt").write_bytes(content)
+        assert first_line(tmp_path / "107.txt") == "valence,arousal"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from data.annotations.discovery import Videos
+from data.annotations.videos import Videos
 from data.store.access import check_store
 from data.store.catalogue import Dataset, choose_name
 from tasks.config import IngestConfig, MachineConfig

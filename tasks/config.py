@@ -192,9 +192,8 @@ def _problem(problem: ErrorDetails, settings: type[Settings]) -> str:
     if problem["type"] != "extra_forbidden":
         return f"{name or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
     names = _names(settings)
-    near = get_close_matches(name, names, n=1, cutoff=0.75) or [
-        of for of in names if of.rpartition(".")[2] == name.rpartition(".")[2]
-    ]
+    near = get_close_matches(name, names, n=1, cutoff=0.75)
+    near = near or [of for of in names if of.rpartition(".")[2] == name.rpartition(".")[2]]
     group = name.rpartition(".")[0]
     beside = [of for of in names if of.rpartition(".")[0] == group]
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(beside or names)}"

@@ -1,6 +1,7 @@
 """Finds annotation files and aligns their labels with frames.
 
-- `discovery`: finds the videos and annotation files of a data set, without reading rows
+- `discovery`: finds the annotation files of a data set, without reading rows
+- `videos`: finds its videos; several of the same name and content are one
 - `listing`: lists the files under a folder
 - `editions`: recognises the edition of a data set by its folders and headers
 - `parsing`: reads one annotation file: values, oddities, errors

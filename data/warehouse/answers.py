@@ -48,7 +48,7 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise ValueError(f"{path}: no warehouse yet; run `mtanet ingest` or `mtanet train` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            connection.execute(f"SET VARIABLE store = {literal(str(store.resolve()))}")
+            connection.execute(set_store(store))
             yield connection
     except duckdb.IOException as error:
         if "could not set lock" not in str(error).lower():
@@ -61,6 +61,11 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     except duckdb.Error as error:
         raise ValueError(f"the query is wrong: {error}") from error
+
+
+def set_store(store: Path) -> str:
+    """The statement that tells the views where the store is."""
+    return f"SET VARIABLE store = {literal(str(store.resolve()))}"
 
 
 def literal(text: str) -> str:

@@ -20,7 +20,7 @@ from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
 from data.store.catalogue import Dataset, read_catalogues, refuse_shared_videos
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
-from data.warehouse.answers import literal, query, warehouse_path
+from data.warehouse.answers import literal, query, set_store, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 
@@ -127,7 +127,7 @@ def _build(store: Path, path: Path) -> None:
         # Storage of 1.4, so that DuckDB's command line, which is older than the library, can open the file.
         place = literal(str(partial.resolve()))
         connection.execute(f"ATTACH {place} AS warehouse (STORAGE_VERSION 'v1.4.0'); USE warehouse;")
-        connection.execute(f"SET VARIABLE store = {literal(str(store.resolve()))}")
+        connection.execute(set_store(store))
         connection.execute(AGGREGATES)
         _create_view(connection, store, "frames", _files_in(faces.values()), FACES)
         _create_view(connection, store, "labels", _files_in(labels), LABELS)

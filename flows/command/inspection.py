@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows.command import interrupt
 from flows.command.options import STORE, Store
 from flows.command.terminal import is_verbose, out
 from flows.servers.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
@@ -32,11 +34,14 @@ def sql(
     list_: Annotated[bool, typer.Option("--list", help="List the views and their columns.")] = False,
     store: Store = STORE,
 ) -> None:
-    """Query the warehouse with SQL: frames, labels, predictions, videos, runs."""
-    from flows.command.show import VIEWS, write_answer
+    """Query the warehouse with SQL: frames, labels, predictions, videos, runs. Without a query, open DuckDB's shell."""
+    from flows.command.show import VIEWS, open_shell, write_answer
 
+    interrupt.say_instead("Interrupted: the query was stopped")
     if query is None and not list_:
-        raise ValueError('give a query, such as "SELECT * FROM runs", or --list to see the tables')
+        if not sys.stdin.isatty():
+            raise ValueError('give a query, such as "SELECT * FROM runs", or --list to see the tables')
+        open_shell(store)
     write_answer(store, query or VIEWS, format_.value, to, out)
 
 
@@ -74,6 +79,7 @@ def up(
     """Run Prefect, MLflow and a worker for the deployments, until Ctrl-C."""
     from flows.servers.up import up as serve
 
+    interrupt.say_instead("Stopped: the servers and their runs end now. Run the same command again to resume")
     serve(store, prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 

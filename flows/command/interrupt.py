@@ -23,6 +23,7 @@ _TO_END_S = 0.5
 """Seconds that child processes have to end by themselves after that."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_sentence = "Interrupted: finished work is kept. Run the same command again to resume"
 _lock = threading.Lock()
 _received: signal.Signals | None = None
 _is_said = False
@@ -37,6 +38,12 @@ def listen() -> None:
     for number in _ENDING:
         signal.signal(number, _interrupt)
     threading.Thread(target=_watch, args=(reader, writer), name="signals", daemon=True).start()
+
+
+def say_instead(sentence: str) -> None:
+    """What to say when this command is interrupted."""
+    global _sentence
+    _sentence = sentence
 
 
 def is_interrupted() -> bool:
@@ -96,7 +103,7 @@ def _say_once() -> None:
     if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun starts speaks for all
         # On a terminal, over the line with the progress bar, which may have hidden the cursor.
         begin, close = ("\r\x1b[2K", "\x1b[?25h") if sys.stderr.isatty() else ("", "")
-        said = f"{begin}Interrupted: finished work is kept. Run the same command again to resume{close}\n"
+        said = f"{begin}{_sentence}{close}\n"
         os.write(2, said.encode())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):

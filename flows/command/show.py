@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data.warehouse.answers import query, save_answer
+from data.warehouse.answers import query, save_answer, set_store, warehouse_path
 from data.warehouse.views import carry_over
+from flows.command.table import print_table
 
 if TYPE_CHECKING:
     from flows.train import Trained
     from tasks.scoring.result import Evaluation
 
 Style = Literal["table", "csv", "json", "parquet"]
-SHOWN_ROWS = 40
 VIEWS = (
     "SELECT table_name AS view, string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns "
     "FROM information_schema.columns GROUP BY 1 ORDER BY 1"
@@ -65,25 +66,23 @@ def store_option(store: Path) -> str:
     return "" if store == Path("store") else f" --store {shlex.quote(str(store))}"
 
 
-def print_table(table: Any, console: Console) -> None:
-    """Prints the first rows of an Arrow table, and the number of all rows."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for field in table.schema:
-        is_number = str(field.type).startswith(("int", "uint", "float", "double", "decimal"))
-        shown.add_column(field.name, justify="right" if is_number else "left", overflow="fold")
-    for row in table.slice(0, SHOWN_ROWS).to_pylist():
-        shown.add_row(*(escape(_cell(value)) for value in row.values()))
-    console.print(shown)
-    if len(table) > SHOWN_ROWS:
-        console.print(f"... {len(table)} rows in all; use --format csv or parquet to get every one")
+def open_shell(store: Path) -> NoReturn:
+    """Becomes DuckDB's own shell on the warehouse, read-only.
 
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+    Raises:
+        ValueError: There is no warehouse, or the shell is not installed.
+    """
+    warehouse = warehouse_path(store)
+    if not warehouse.is_file():
+        raise ValueError(f"{warehouse}: no warehouse yet; run `mtanet ingest` or `mtanet train` first")
+    shell = shutil.which("duckdb") or shutil.which("duckdb", path=str(Path(sys.executable).parent))
+    if shell is None:
+        raise ValueError(
+            'give a query, such as "SELECT * FROM runs", or --list to see the tables; to type queries one after '
+            "another, install DuckDB's shell: `pip install duckdb-cli`"
+        )
+    carry_over(store)
+    os.execv(shell, [shell, "-readonly", "-cmd", set_store(store), str(warehouse)])
 
 
 def print_scores(evaluation: Evaluation, console: Console) -> None:

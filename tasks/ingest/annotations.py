@@ -14,6 +14,7 @@ from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
 from data.annotations.splits import SplitSettings
+from data.annotations.videos import ContentOf, Videos
 from data.extraction.cropped import list_crops
 from data.labels import Task
 from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
@@ -67,7 +68,7 @@ def say_copies(copies: Mapping[str, Sequence[Path]]) -> None:
         log.info("%s there more than once with the same content; each is read once", several)
 
 
-def content_of(store: Path) -> discovery.ContentOf:
+def content_of(store: Path) -> ContentOf:
     """The hash of a video or folder of crops, remembered in the store."""
 
     def hash_of(path: Path) -> str:
@@ -89,7 +90,7 @@ def align_labels(tree: discovery.AffWild2, ingest: IngestConfig, machine: Machin
 def catalogue(
     name: str,
     root: Path,
-    videos: discovery.Videos,
+    videos: Videos,
     faces: Extracted,
     machine: MachineConfig,
     *,

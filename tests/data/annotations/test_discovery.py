@@ -8,8 +8,9 @@ import pytest
 from support.hostile import LAYOUTS, MTL_GENERATIONS, PAIRS, Layout, harmless_tree, mtl_tree
 from support.trees import MakeTree
 
-from data.annotations.discovery import content_hash, discover, find_videos
+from data.annotations.discovery import discover
 from data.annotations.listing import VIDEO_SUFFIXES, video_of
+from data.annotations.videos import content_hash, find_videos
 from data.labels import Edition, Split, Task
 
 ROOT = Path(__file__).parents[3]

@@ -102,7 +102,7 @@ def test_answers_in_every_format(store: Path, tmp_path: Path) -> None:
         assert answer.exit_code == 0, answer.output
         return answer.output
 
-    assert [line.split() for line in ask().splitlines()] == [["n", "x", "name"], ["1", "-", "a"]]
+    assert [line.split() for line in ask().splitlines()] == [["n", "x", "name"], ["1", "NULL", "a"]]
     assert ask("--format", "csv").split() == ["n,x,name", "1,,a"]
     assert json.loads(ask("--format", "json")) == [{"n": 1, "x": None, "name": "a"}]
     for suffix in ("csv", "json", "parquet", "table"):

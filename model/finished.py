@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from data.labels import Edition, Task
 from data.machine import Device
+from data.store.damage import read_json
 from data.store.shards import write_file
 from model.inference import COLUMNS, Predictions, place, predict
 from model.network import MTANet
@@ -109,11 +110,8 @@ def load_fits(folder: Path) -> Fits:
     path = folder / FITTED
     if not path.is_file():
         return {}
-    try:
-        facts = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}; train again or restore the file") from error
-    if facts["version"] != VERSION:
+    facts = read_json(path, "restore it, or delete it to answer without fitted postprocessing")
+    if facts.get("version") != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
     return {Task(task): Fit(**fit) for task, fit in facts["fits"].items()}
 

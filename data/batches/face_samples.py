@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.schema import Status
+from data.store.damage import open_parquet
 from data.store.shards import read_table
 
 
@@ -38,7 +38,7 @@ def faces_at(faces_file: Path, frame_indices: list[int]) -> list[SampleFace]:
 def _read(faces_file: Path, row_N: NDArray[np.int64]) -> list[SampleFace]:
     """The requested rows, ascending; reads only their row groups."""
     samples = []
-    with pq.ParquetFile(faces_file) as file:
+    with open_parquet(faces_file) as file:
         rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         starts = np.cumsum([0, *rows])
         groups = np.searchsorted(starts, row_N, side="right") - 1

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.labels import Edition, Split, Task, action_unit_columns
 from data.schema import Status
+from data.store.damage import open_parquet, read_parquet
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -118,17 +118,14 @@ def labelled_frames(
 
 def frame_indices(faces_file: Path) -> Integers:
     """The frame of every row of a faces file, with or without a face; they ascend."""
-    return _array(pq.read_table(faces_file, columns=["frame_index"], partitioning=None)["frame_index"]).astype(np.int64)
+    return _array(read_parquet(faces_file, ["frame_index"])["frame_index"]).astype(np.int64)
 
 
 def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Table]:
     """The labels of each track with a task in the split; NaN for tasks that have it in another split."""
     in_split = [pc.field(f"split_{task}") == split.value for task in Task]
-    table = pq.read_table(
-        path,
-        filters=(pc.field("edition") == edition.value) & (in_split[0] | in_split[1] | in_split[2]),
-        partitioning=None,
-    )
+    wanted = (pc.field("edition") == edition.value) & (in_split[0] | in_split[1] | in_split[2])
+    table = read_parquet(path, filters=wanted)
     columns = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}
     arrays = {"frame_index": table["frame_index"]}
     for task, names in columns.items():
@@ -149,9 +146,9 @@ def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Tab
 def _track_frames(
     path: Path, track_index: int, labels: pa.Table, frame_step: int, edition: Edition, faces_files: tuple[Path, ...]
 ) -> LabelledFrames:
-    faces = pq.read_table(path, columns=["frame_index", "status"], partitioning=None)
-    metadata = pq.read_metadata(path)
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    with open_parquet(path) as file:
+        faces = file.read(["frame_index", "status"])
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     group_F = np.repeat(np.arange(len(sizes)), sizes)
     row_F = np.concatenate([np.arange(size) for size in [0, *sizes]])
     frame_index_F = _array(faces["frame_index"]).astype(np.int64)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from data.batches.labelled_frames import WITH_FACE, Integers, LabelledFrames
+from data.store.damage import open_parquet
 
 RowGroup = Callable[[Path, int], Any]
 """Reads the column of crops of a row group."""
@@ -71,12 +71,12 @@ def _read_crops(frames: LabelledFrames, position_P: Integers, row_group: RowGrou
 
 def _row_group(faces_file: Path, group: int) -> Any:
     """The column of crops."""
-    with pq.ParquetFile(faces_file) as file:
+    with open_parquet(faces_file) as file:
         return file.read_row_group(group, columns=["face_jpeg"], use_threads=False)["face_jpeg"]
 
 
 def track_crops(faces_file: Path, name: Callable[[int], str]) -> Iterator[Crops]:
-    with pq.ParquetFile(faces_file) as file:
+    with open_parquet(faces_file) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=["frame_index", "status", "face_jpeg"])
             rows = [row for row, status in enumerate(table["status"].to_pylist()) if status in WITH_FACE]

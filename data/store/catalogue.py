@@ -11,6 +11,7 @@ from typing import Any
 
 from data.labels import Edition
 from data.store.access import hold, place_in
+from data.store.damage import names_damage, read_json
 from data.store.shards import digest, parquet_files, write_file
 
 SAMPLES = "sample"
@@ -173,15 +174,17 @@ def read_catalogue(store: Path, name: str) -> Dataset:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
         raise ValueError(f"no data set '{name}' in {store}: expected one of {known}; create one with `mtanet ingest`")
-    facts = json.loads(path.read_text())
-    return Dataset(
-        name=name,
-        root=_root(store, facts["root"]),
-        videos=tuple(Video(**entry) for entry in _entries(facts["videos"])),
-        edition=Edition(facts["edition"]) if facts["edition"] else None,
-        labels=facts["labels"],
-        failed=tuple(FailedVideo(**entry) for entry in _entries(facts.get("failed", {}))),
-    )
+    remedy = "delete it, and ingest or predict its videos again: nothing else is made anew"
+    facts = read_json(path, remedy)
+    with names_damage(path, remedy):
+        return Dataset(
+            name=name,
+            root=_root(store, facts["root"]),
+            videos=tuple(Video(**entry) for entry in _entries(facts["videos"])),
+            edition=Edition(facts["edition"]) if facts["edition"] else None,
+            labels=facts["labels"],
+            failed=tuple(FailedVideo(**entry) for entry in _entries(facts.get("failed", {}))),
+        )
 
 
 def read_catalogues(store: Path) -> list[Dataset]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -16,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from data.store.access import check_file, hold, place_in
+from data.store.damage import DamagedError, read_json
 from data.store.shards import digest, file_sha256, write_file
 
 KNOWN_FILES = "files.json"
 """File in the store with the size, times and inode of each input file when it was read, and its hash."""
+
+log = logging.getLogger("mtanet.store")
 
 Looks = list[int]
 
@@ -112,8 +116,13 @@ def known_folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str |
 def read_notes(store: Path, name: str) -> dict[str, Any]:
     """The notes in a JSON file of the store."""
     path = store / name
-    notes: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return notes
+    if not path.is_file():
+        return {}
+    try:
+        return read_json(path)
+    except DamagedError as error:
+        log.warning("%s is damaged and is written anew: %s", path, error)
+        return {}
 
 
 def add_notes(store: Path, name: str, new: Mapping[str, Any]) -> None:

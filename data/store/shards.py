@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.store.access import check_file, says_no_room
+from data.store.damage import DamagedError, names_damage, read_json, read_parquet
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -94,7 +95,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A writer for a table that comes in pieces; the file gets its name when the block ends without an error."""
     with (
         write_aside(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer,
+        pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1, write_page_checksum=True) as writer,
     ):
         yield writer
 
@@ -133,8 +134,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not is_whole(folder):
         raise ValueError(f"{folder}: incomplete folder (no {MANIFEST}); delete it and run the stage again")
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    return manifest
+    return read_json(folder / MANIFEST)
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -144,16 +144,18 @@ def parquet_files(folder: Path) -> list[Path]:
         ValueError: The folder is incomplete, or a file has a different size than in the manifest.
     """
     files = []
-    for name, facts in sorted(read_manifest(folder)["files"].items()):
+    manifest = read_manifest(folder)
+    with names_damage(folder / MANIFEST):
+        sizes = {name: int(facts["bytes"]) for name, facts in sorted(manifest["files"].items())}
+    for name, expected in sizes.items():
         path = folder / name
-        found = path.stat().st_size if path.is_file() else None
-        if found != facts["bytes"]:
-            expected = f"expected {facts['bytes']} bytes as in the manifest, found {found}"
-            raise ValueError(f"{path}: {expected}; delete {folder} and run the stage again")
+        found = path.stat().st_size if path.is_file() else "none"
+        if found != expected:
+            raise DamagedError(path, f"expected {expected} bytes as in the manifest, found {found}")
         files.append(path)
     return files
 
 
 def read_table(files: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
     """All rows of the files, in their order."""
-    return pa.concat_tables([pq.read_table(path, columns=columns, partitioning=None) for path in files])
+    return pa.concat_tables([read_parquet(path, columns) for path in files])

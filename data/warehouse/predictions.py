@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.schema import PREDICTIONS
+from data.store.damage import read_parquet
 from data.store.shards import write_parquet
 
 IDENTITY = ["track_id", "video_id", "frame_index", "time_s", "status"]
@@ -23,7 +23,7 @@ def write_predictions(path: Path, faces_file: Path, columns: Mapping[str, NDArra
     Raises:
         ValueError: There are more or fewer predictions than rows.
     """
-    faces = pq.read_table(faces_file, columns=IDENTITY, partitioning=None)
+    faces = read_parquet(faces_file, IDENTITY)
     for name, values_N in columns.items():
         if len(values_N) != len(faces):
             raise ValueError(f"{faces_file}: {len(faces)} rows, but {len(values_N)} predictions of {name}")
@@ -46,7 +46,7 @@ def read_predictions(path: Path, names: list[str], frame_index_N: NDArray[np.int
     Raises:
         ValueError: A frame has no row.
     """
-    table = pq.read_table(path, columns=["frame_index", *names], partitioning=None)
+    table = read_parquet(path, ["frame_index", *names])
     known_N = table["frame_index"].to_numpy()
     row_N = np.searchsorted(known_N, frame_index_N)
     absent_N = (row_N == len(known_N)) | (known_N[np.minimum(row_N, len(known_N) - 1)] != frame_index_N)

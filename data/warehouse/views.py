@@ -6,7 +6,6 @@ writing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +13,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data.labels import ALL_EXPRESSIONS
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
 from data.store.access import hold, says_no_room
 from data.store.catalogue import Dataset, read_catalogues, refuse_shared_videos
+from data.store.damage import names_damage, read_json
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.warehouse.answers import literal, query, set_store, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
@@ -96,6 +97,9 @@ QUALITY = pa.schema(
 """A finding about a track or, without `track_id`, about a file. Kinds that were not found have no row."""
 
 
+EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
+
+
 def publish(store: Path) -> Path:
     """Rebuilds `store/warehouse.duckdb` from the data sets, predictions and runs in the store; returns its path.
 
@@ -105,8 +109,20 @@ def publish(store: Path) -> Path:
     path = warehouse_path(store)
     # Of two processes the second waits, then builds from everything that both have written.
     with hold(store, path.name, what="the warehouse"), says_no_room(path):
-        _build(store, path)
+        try:
+            _build(store, path)
+        except duckdb.Error as error:
+            _name_damaged(store)
+            raise ValueError(f"{path} cannot be built: {error}") from error
     return path
+
+
+def _name_damaged(store: Path) -> None:
+    """Names the first file that DuckDB could not open; it opens the files of views, but reads little of them."""
+    for stage in ("faces", "labels", "predictions", "runs"):
+        for path in sorted((store / stage).rglob("*.parquet")):
+            with names_damage(path, EVALUATE_AGAIN if stage == "runs" else None):
+                pq.read_metadata(path)
 
 
 def _build(store: Path, path: Path) -> None:
@@ -148,11 +164,17 @@ def _build(store: Path, path: Path) -> None:
 
 
 def carry_over(store: Path) -> None:
-    """Rebuilds a warehouse of an earlier version, whose views named the files by their absolute paths."""
+    """Rebuilds a warehouse that is damaged, or of an earlier version, whose views had absolute paths."""
     if not warehouse_path(store).is_file():
         return
     absolute = "SELECT 1 FROM duckdb_views() WHERE sql LIKE '%read_parquet%' AND sql NOT LIKE '%getvariable%'"
-    if query(store, absolute).num_rows:
+    try:
+        is_current = query(store, absolute).num_rows == 0
+    except ValueError as error:
+        if "locked" in str(error):
+            raise
+        is_current = False  # damaged
+    if not is_current:
         publish(store)
 
 
@@ -174,10 +196,12 @@ def _video_rows(store: Path, datasets: Sequence[Dataset]) -> list[dict[str, Any]
 
 
 def _run_rows(store: Path) -> list[dict[str, Any]]:
-    runs = [json.loads(path.read_text()) for path in sorted((store / "runs").glob("*.json"))]
-    return [
-        {**run, "metric": metric, "value": value} for run in runs for metric, value in sorted(run["scores"].items())
-    ]
+    rows = []
+    for path in sorted((store / "runs").glob("*.json")):
+        run = read_json(path, EVALUATE_AGAIN)
+        with names_damage(path, EVALUATE_AGAIN):
+            rows += [{**run, "metric": metric, "value": value} for metric, value in sorted(run["scores"].items())]
+    return rows
 
 
 def _files_in(folders: Iterable[Path]) -> list[Path]:

@@ -9,7 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data.store.damage import DamagedError
+from data.store.verify import checks
 from flows.servers.environment import MLFLOW_PORT, answers, is_free, prefect_api
 
 PACKAGES = ("mtanet", "torch", "nvidia-dali-cuda120", "av", "prefect", "mlflow", "duckdb", "pyarrow", "anny")
@@ -48,6 +51,33 @@ def print_gpu_verdict(console: Console) -> None:
     agreeing = f"{len(names[Verdict.AGREES])} of" if by_pyav else "all"
     others = f"; PyAV replaces the GPU in the others: {', '.join(by_pyav)}" if by_pyav else ""
     console.print(f"verdict: the GPU agrees with the CPU in {agreeing} {num_checks} checks{others}", markup=False)
+
+
+def print_store_verdict(store: Path, console: Console, progress: Console) -> None:
+    """Checks every file of a store, with a progress bar, and prints what is damaged.
+
+    Raises:
+        ValueError: There is no store.
+        RuntimeError: Something is damaged.
+    """
+    if not store.is_dir():
+        raise ValueError(f"{store}: no such store; give its folder with --store")
+    todo = list(checks(store))
+    num_bytes, num_damaged = sum(check.bytes for check in todo), 0
+    with Progress(
+        TextColumn("checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=progress, transient=True
+    ) as bar:
+        task = bar.add_task("checking", total=num_bytes)
+        for check in todo:
+            try:
+                check.run()
+            except DamagedError as error:
+                num_damaged += 1
+                console.print(str(error), markup=False)
+            bar.advance(task, check.bytes)
+    if num_damaged:
+        raise RuntimeError(f"{num_damaged} of {len(todo)} files are damaged; see above for what to do")
+    console.print(f"verdict: all {len(todo)} files ({num_bytes / 1e9:.2f} GB) are intact")
 
 
 def facts(store: Path) -> dict[str, str]:

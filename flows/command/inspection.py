@@ -11,7 +11,7 @@ import typer
 
 from flows.command import interrupt
 from flows.command.options import STORE, Store
-from flows.command.terminal import is_verbose, out
+from flows.command.terminal import err, is_verbose, out
 from flows.servers.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
 
 app = typer.Typer()
@@ -85,15 +85,19 @@ def up(
 
 @app.command()
 def doctor(
+    context: typer.Context,
     store: Store = STORE,
     gpu: Annotated[
         bool, typer.Option("--gpu", help="Instead, check the GPU against the CPU and print a verdict.")
     ] = False,
 ) -> None:
-    """Describe this machine: versions, device, decoders, store, servers."""
-    from flows.command.doctor import print_facts, print_gpu_verdict
+    """Describe this machine: versions, device, decoders, store, servers. With --store, check all its files."""
+    from flows.command.doctor import print_facts, print_gpu_verdict, print_store_verdict
 
     if gpu:
         print_gpu_verdict(out)
-    else:
-        print_facts(store, out)
+        return
+    print_facts(store, out)
+    source = context.get_parameter_source("store")
+    if source is not None and source.name == "COMMANDLINE":
+        print_store_verdict(store, out, err)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 
+from data.store.verify import check_database
 from tasks.tracking.views import SERVER_ENDS
 
 PREFECT_PORT = 4200
@@ -128,6 +129,9 @@ def prefect_server(store: Path) -> Iterator[None]:
     try:
         wait_for(f"{prefect_api()}/health", process=server)
     except RuntimeError as error:
+        database = store / "prefect" / "prefect.db"
+        if database.is_file():
+            check_database(database)
         raise RuntimeError(f"the temporary Prefect server did not start: {error}; see {log_path}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data.labels import Edition
+from data.store.damage import DamagedError, names_damage
 from data.store.shards import write_file
 from model.temporal.head import TemporalHead, build_head
 from model.temporal.settings import TemporalArchitecture
@@ -21,6 +23,7 @@ VERSION = 1
 HEAD = "temporal.safetensors"
 """File name of the finished head."""
 
+TRAIN_AGAIN = "delete it and train again, or restore it"
 Record = dict[str, float]
 _WEIGHTS = "head."
 _OPTIMISER = "optimiser."
@@ -48,6 +51,7 @@ def save_head(path: Path, checkpoint: HeadCheckpoint) -> None:
         "records": checkpoint.records,
     }
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    facts["sha256"] = hashlib.sha256(save(content)).hexdigest()
     write_file(path, save(content, metadata={"facts": json.dumps(facts)}))
 
 
@@ -60,11 +64,14 @@ def load_head(path: Path) -> HeadCheckpoint:
     if not path.is_file():
         raise ValueError(f"{path}: no such temporal head")
     try:
-        with safe_open(path, framework="pt") as file:
+        with names_damage(path, TRAIN_AGAIN), safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
         tensors = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore the file") from error
+        raise DamagedError(path, error, TRAIN_AGAIN) from error
+    # One of an earlier version has no hash.
+    if "sha256" in facts and hashlib.sha256(save(tensors)).hexdigest() != facts["sha256"]:
+        raise DamagedError(path, "its content has another hash than when it was written", TRAIN_AGAIN)
     if facts["version"] != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts['version']}; train again")
     edition = Edition(facts["edition"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data.labels import Edition
-from data.store.shards import write_file
+from data.store.damage import DamagedError, names_damage, read_json
+from data.store.shards import file_sha256, write_file
 from model.architecture import Architecture
 from model.network import MTANet, build_network
 
@@ -22,6 +24,7 @@ VERSION = 1
 MODEL = "model.safetensors"
 """File name of the finished model."""
 
+TRAIN_AGAIN = "delete it and its JSON and train again, or restore both"
 _WEIGHTS = "network."
 _AVERAGE = "average."
 _OPTIMISER = "optimiser."
@@ -56,6 +59,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     facts = {
         "version": VERSION,
         "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "edition": checkpoint.edition,
         "architecture": checkpoint.architecture.model_dump(mode="json"),
         "records": checkpoint.records,
@@ -75,9 +79,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         tensors = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}; train again or restore the file") from error
-    architecture = Architecture.model_validate(facts["architecture"])
-    edition = Edition(facts["edition"])
+        raise DamagedError(path, error, TRAIN_AGAIN) from error
+    with names_damage(path.with_suffix(".json"), TRAIN_AGAIN):
+        architecture, edition = Architecture.model_validate(facts["architecture"]), Edition(facts["edition"])
+        records, about = tuple(facts["records"]), facts["about"]
     with torch.random.fork_rng(devices=[]):
         network = build_network(edition, architecture)
     weights, average = (
@@ -92,8 +97,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         architecture=architecture,
         optimiser=_optimiser_state(tensors),
         average=average,
-        records=tuple(facts["records"]),
-        about=facts["about"],
+        records=records,
+        about=about,
     )
 
 
@@ -108,19 +113,14 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: no such checkpoint")
     if not path.with_suffix(".json").is_file():
         raise ValueError(f"{path}: incomplete (no {path.stem}.json beside it); delete it and train again")
-    try:
-        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path.with_suffix('.json')}: not valid JSON: {error}; train again or restore the file"
-        ) from error
+    facts = read_json(path.with_suffix(".json"), TRAIN_AGAIN)
     if facts.get("version") != VERSION:
         raise ValueError(f"{path}: expected version {VERSION}, found {facts.get('version')}; train again")
-    if path.stat().st_size != facts["bytes"]:
-        raise ValueError(
-            f"{path}: incomplete: expected {facts['bytes']} bytes, found {path.stat().st_size}; "
-            "delete it and train again"
-        )
+    if path.stat().st_size != facts.get("bytes"):
+        raise DamagedError(path, f"expected {facts.get('bytes')} bytes, found {path.stat().st_size}", TRAIN_AGAIN)
+    # One of an earlier version has no hash.
+    if "sha256" in facts and file_sha256(path) != facts["sha256"]:
+        raise DamagedError(path, "its content has another hash than when it was written", TRAIN_AGAIN)
     return facts
 
 

@@ -18,7 +18,9 @@ from mlflow.store.artifact.artifact_repository_registry import _artifact_reposit
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
+from data.store.damage import DamagedError
 from data.store.shards import write_file
+from data.store.verify import DATABASES, check_database
 
 SCHEME = "mlflow-artifacts"
 PLACE = f"{SCHEME}:/"
@@ -53,8 +55,16 @@ def stored_artifacts(
     return LocalArtifactRepository((folder / unquote(urlsplit(artifact_uri).path).lstrip("/")).as_uri())
 
 
-def carry_over(store: Path) -> None:
-    """Takes the store's path out of a database and models of an earlier version, which contained it."""
+def check_and_carry_over(store: Path) -> None:
+    """Checks the database, and takes the store's path out of one of an earlier version, which contained it.
+
+    Raises:
+        DamagedError: The database is damaged, or empty although there are models.
+    """
+    path = database_path(store)
+    check_database(path)
+    if path.stat().st_size == 0 and any(store.glob(f"{FOLDER}/models/*")):
+        raise DamagedError(path, "empty, although there are models", DATABASES[path.name])
     with closing(sqlite3.connect(database_path(store), timeout=60)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'logged_models'").fetchone():
             return  # empty, or older than the tables that are read here

@@ -24,7 +24,7 @@ from tasks.tracking import artifacts
 from tasks.tracking.views import AS_TRAINING, PAGES, experiment_tags
 
 TRAINING_DIGEST = "training_digest"
-_carried_over: set[str] = set()
+_opened: set[str] = set()
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 """The tracking server that the user names. Read once: MLflow itself writes the store's database there later."""
 
@@ -35,9 +35,9 @@ def connect(store: Path) -> MlflowClient:
     if not uri:
         store.mkdir(parents=True, exist_ok=True)
         uri = artifacts.database_uri(store)
-        if uri not in _carried_over and artifacts.database_path(store).is_file():
-            artifacts.carry_over(store)
-            _carried_over.add(uri)
+        if uri not in _opened and artifacts.database_path(store).is_file():
+            artifacts.check_and_carry_over(store)
+            _opened.add(uri)
     if mlflow.get_tracking_uri() != uri:
         utils._artifact_repos_cache.clear()  # it is kept by run, and a copied store has the same runs
     mlflow.set_tracking_uri(uri)

@@ -122,7 +122,7 @@ def test_a_store_of_an_earlier_version_is_carried_over(moved: MachineConfig, tra
     for model in store.glob(f"{FOLDER}/models/*/artifacts/MLmodel"):
         model.write_text(model.read_text().replace(PLACE, f"file://{old}/{FOLDER}/"))
     assert len(files_that_name(old, store)) > 1
-    runs._carried_over.clear()
+    runs._opened.clear()
     client = runs.connect(store)
     assert files_that_name(old, store) == []
     assert client.get_run(trained.model.run_id).info.artifact_uri == f"{PLACE}{trained.model.run_id}/artifacts"

@@ -102,7 +102,7 @@ def test_fitted_postprocessing_is_saved_and_applied(folder: Path, faces_file: Pa
 
 def test_unreadable_fits_are_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / FITTED).write_text("{")
-    with pytest.raises(ValueError, match=r"fitted\.json: not valid JSON: .*; train again or restore the file"):
+    with pytest.raises(ValueError, match=r"fitted\.json: damaged \(.*\); restore it, or delete it"):
         load_fits(tmp_path)
     (tmp_path / FITTED).write_text('{"version": 0}')
     with pytest.raises(ValueError, match="expected version 1, found 0; train again"):

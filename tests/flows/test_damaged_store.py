@@ -1,0 +1,144 @@
+"""A file of the store that is cut, emptied or has other bits is named with what to do, or is made again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.trees import TINY_FILE
+
+from data.store.damage import DamagedError
+from data.store.verify import checks
+from data.warehouse.answers import query
+from data.warehouse.views import carry_over
+from flows.train import Trained, train_mtanet
+from tasks.config import MachineConfig, load_experiment
+from tasks.quality.report import report_on
+from tasks.tracking import runs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+
+KINDS = (
+    "detections/*/manifest.json",
+    "detections/*/part-00000.parquet",
+    "faces/*/manifest.json",
+    "faces/*/*.parquet",
+    "labels/*/manifest.json",
+    "labels/*/labels.parquet",
+    "quality/*/manifest.json",
+    "predictions/*/manifest.json",
+    "predictions/*/*.parquet",
+    "models/*/model.json",
+    "models/*/model.safetensors",
+    "mlflow/models/*/artifacts/data/*/model.safetensors",
+    "datasets/*.json",
+    "runs/*.json",
+    "runs/*.parquet",
+    "files.json",
+    "videos.json",
+    "mlflow.db",
+)
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def emptied(_: bytes) -> bytes:
+    return b""
+
+
+def flipped(content: bytes) -> bytes:
+    """Other bits in the middle, where a Parquet file has its pages and a database the head of a page."""
+    middle = len(content) // 2
+    middle = middle - middle % 4096 or middle
+    return content[:middle] + bytes(value ^ 0x5A for value in content[middle : middle + 64]) + content[middle + 64 :]
+
+
+@pytest.fixture
+def store(trained: Trained, machine: MachineConfig, tmp_path: Path) -> Path:
+    assert trained.model.number == 1
+    return Path(shutil.copytree(machine.store, tmp_path / "store"))
+
+
+def spoil(store: Path, pattern: str, damage: Callable[[bytes], bytes]) -> Path:
+    path = sorted(store.glob(pattern))[0]
+    path.write_bytes(damage(path.read_bytes()))
+    return path
+
+
+def damaged(store: Path) -> list[str]:
+    said = []
+    for check in checks(store):
+        try:
+            check.run()
+        except DamagedError as error:
+            said.append(str(error))
+    return said
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, flipped])
+def test_a_check_of_the_store_finds_every_kind_of_damage(store: Path, damage: Callable[[bytes], bytes]) -> None:
+    assert damaged(store) == []
+    for pattern in KINDS:
+        if (damage, pattern) == (emptied, "mlflow.db"):
+            continue  # an empty file is a whole database without tables
+        path = sorted(store.glob(pattern))[0]
+        content = path.read_bytes()
+        path.write_bytes(damage(content))
+        said = damaged(store)
+        assert any(text.startswith(f"{path}: damaged (") and "; " in text for text in said), (pattern, said)
+        path.write_bytes(content)
+    assert damaged(store) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("faces/*/manifest.json", emptied),
+        ("labels/*/labels.parquet", cut),
+        ("labels/*/labels.parquet", flipped),
+        ("quality/*/manifest.json", cut),
+        ("predictions/*/manifest.json", cut),
+        ("predictions/*/*.parquet", emptied),
+        ("datasets/*.json", cut),
+        ("runs/*.json", emptied),
+        ("runs/*.parquet", cut),
+        ("files.json", flipped),
+        ("videos.json", cut),
+        ("mlflow.db", cut),
+        ("mlflow.db", emptied),
+    ],
+)
+def test_a_run_names_the_damage_or_mends_it(store: Path, pattern: str, damage: Callable[[bytes], bytes]) -> None:
+    path = spoil(store, pattern, damage)
+    runs._opened.clear()
+    (store / "finished").mkdir(exist_ok=True)
+    machine = MachineConfig(store=store, device="cpu")
+    if pattern in ("files.json", "videos.json"):  # made again in passing
+        train_mtanet(load_experiment(str(TINY_FILE)), machine)
+        assert damaged(store) == []
+        return
+    with pytest.raises(DamagedError) as refused:
+        train_mtanet(load_experiment(str(TINY_FILE)), machine)
+    assert str(refused.value).startswith(f"{path}: damaged (")
+    assert "; " in str(refused.value)
+
+
+@pytest.mark.parametrize("damage", [cut, emptied])
+def test_a_damaged_warehouse_is_rebuilt_when_it_is_asked(store: Path, damage: Callable[[bytes], bytes]) -> None:
+    spoil(store, "warehouse.duckdb", damage)
+    carry_over(store)
+    assert query(store, "SELECT count(*) AS n FROM predictions")["n"][0].as_py() > 0
+
+
+def test_a_damaged_face_is_not_shown_in_a_report(store: Path, tmp_path: Path) -> None:
+    path = spoil(store, "faces/*/901-*.parquet", flipped)
+    with pytest.raises(DamagedError, match=f"^{path}: damaged"):
+        report_on(store, "sample", tmp_path / "page.html")

@@ -14,17 +14,17 @@ from prefect.context import FlowRunContext, TaskRunContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from data.text import counted, lasting
+
 LOG_EVERY_S = 15.0
 ARTIFACT_EVERY_S = 15.0
 """Updates are this rare because each is a call to the server."""
 
+LEFT_AFTER_S = 10.0
+"""Before that, the time left is a bad guess."""
+
 log = logging.getLogger("mtanet.progress")
 _terminal: Progress | None = None
-
-
-def counted(number: int, unit: str) -> str:
-    """A number with its unit, given in the plural: `1 video`, `2 videos`."""
-    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 @contextmanager
@@ -38,6 +38,7 @@ def bars_in_terminal(console: Console) -> Iterator[None]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True) as _terminal:
         try:
@@ -56,7 +57,7 @@ class Stage:
         self._lock = threading.Lock()
         self._start_s = self._logged_s = self._sent_s = time.monotonic()
         self._artifact = _create_artifact(name, counted(total, unit))
-        self._bar = _terminal.add_task(name, total=total, note="") if _terminal else None
+        self._bar = _terminal.add_task(name, total=total, note="", left="") if _terminal else None
 
     def advance(self, done: int = 1, *, note: str | None = None) -> None:
         """Adds to the number of units done."""
@@ -85,18 +86,31 @@ class Stage:
     def _show(self) -> None:
         now_s = time.monotonic()
         if _terminal is not None and self._bar is not None:
-            _terminal.update(self._bar, completed=self.done, total=self.total, note=self._note)
+            left = self._left()
+            _terminal.update(self._bar, completed=self.done, total=self.total, note=self._note, left=left)
         if _terminal is None and now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
-            total, note = counted(self.total, self.unit), self._note and f", {self._note}"
-            log.info("%s: %d of %s%s", self.name, self.done, total, note)
+            log.info("%s: %s", self.name, self._state())
         if self._artifact is not None and now_s - self._sent_s >= ARTIFACT_EVERY_S:
             self._sent_s = now_s
             self._send()
 
     def _send(self) -> None:
         if self._artifact is not None:
-            update_progress_artifact(self._artifact, progress=100 * self.done / max(self.total, 1))
+            progress = 100 * self.done / max(self.total, 1)
+            update_progress_artifact(self._artifact, progress=progress, description=self._state())
+
+    def _state(self) -> str:
+        """Such as `12 of 30 videos, 2123 frames, 141/s, about 3 min left`."""
+        parts = [f"{self.done} of {counted(self.total, self.unit)}", self._note, self._left()]
+        return ", ".join(part for part in parts if part)
+
+    def _left(self) -> str:
+        """The time left, as far as the units done so far tell it."""
+        elapsed_s = time.monotonic() - self._start_s
+        if not 0 < self.done < self.total or elapsed_s < LEFT_AFTER_S:
+            return ""
+        return f"about {lasting(elapsed_s * (self.total - self.done) / self.done)} left"
 
     def __str__(self) -> str:
         note = f", {self._note}" if self._note else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from data.text import counted
 
 FileKind = Literal[Task.VA, Task.EXPR, Task.AU, "mtl"]
 
@@ -50,7 +51,7 @@ class Evidence:
     """One of the files, below the root."""
 
     def __str__(self) -> str:
-        number = "1 file" if self.num_files == 1 else f"{self.num_files} files"
+        number = counted(self.num_files, "files")
         return f"{self.seen} ({number}, such as {self.example}): {', '.join(self.fits) or 'no edition'}"
 
 

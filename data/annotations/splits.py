@@ -17,6 +17,7 @@ from pydantic import Field
 from data.labels import Split, Task
 from data.settings import Settings
 from data.store.shards import read_manifest, read_table
+from data.text import counted
 
 Splits = dict[tuple[str, Task], Split]
 """The split of each (track, task) that has labels or is in a test list."""
@@ -58,7 +59,7 @@ class Overlap:
         return Split.TRAIN in sides and bool(sides & {Split.VALIDATION, Split.TEST})
 
     def __str__(self) -> str:
-        videos = "1 video" if self.num_videos == 1 else f"{self.num_videos} videos"
+        videos = counted(self.num_videos, "videos")
         return f"{videos}: {self.task} {self.split}, {self.other_task} {self.other_split}"
 
 

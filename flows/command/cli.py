@@ -149,8 +149,8 @@ def ingest(
 
     def work() -> None:
         with prefect(store):
+            from data.text import counted
             from flows.ingest import ingest_aff_wild2
-            from tasks.progress import counted
 
             dataset = ingest_aff_wild2(config, machine_of(store, device, workers))
             videos = counted(len(dataset.videos), "videos")
@@ -198,8 +198,8 @@ def predict(
 
     def work() -> None:
         with prefect(store):
+            from data.text import counted
             from flows.predict import predict_videos
-            from tasks.progress import counted
 
             dataset = predict_videos(videos, model, machine_of(store, device, workers), name)
             predicted = counted(len(dataset.videos), "videos")

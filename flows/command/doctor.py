@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from data.store.damage import DamagedError
 from data.store.verify import checks
+from data.text import counted
 from flows.servers.environment import MLFLOW_PORT, answers, is_free, prefect_api
 
 PACKAGES = ("mtanet", "torch", "nvidia-dali-cuda120", "av", "prefect", "mlflow", "duckdb", "pyarrow", "anny")
@@ -76,8 +77,8 @@ def print_store_verdict(store: Path, console: Console, progress: Console) -> Non
                 console.print(str(error), markup=False)
             bar.advance(task, check.bytes)
     if num_damaged:
-        raise RuntimeError(f"{num_damaged} of {len(todo)} files are damaged; see above for what to do")
-    console.print(f"verdict: all {len(todo)} files ({num_bytes / 1e9:.2f} GB) are intact")
+        raise RuntimeError(f"{num_damaged} of {counted(len(todo), 'files')} damaged; see above for what to do")
+    console.print(f"verdict: {counted(len(todo), 'files')} ({num_bytes / 1e9:.2f} GB), all intact")
 
 
 def facts(store: Path) -> dict[str, str]:

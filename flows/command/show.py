@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data.text import counted
 from data.warehouse.answers import query, save_answer, set_store, warehouse_path
 from data.warehouse.views import carry_over
 from flows.command.table import print_table
@@ -90,7 +91,7 @@ def print_scores(evaluation: Evaluation, console: Console) -> None:
     from tasks.scoring.reports import HEADLINES
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column(f"{evaluation.dataset}, {evaluation.split}: {evaluation.num_frames} frames")
+    shown.add_column(f"{evaluation.dataset}, {evaluation.split}: {counted(evaluation.num_frames, 'frames')}")
     shown.add_column(str(evaluation.model), justify="right")
     shown.add_column("95 % interval", justify="right")
     shown.add_column("constant guess", justify="right")

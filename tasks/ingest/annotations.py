@@ -20,10 +20,11 @@ from data.labels import Task
 from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
 from data.store.hashes import file_hash, folder_hash
 from data.store.shards import parquet_files, read_manifest
+from data.text import counted
 from data.warehouse.quality_rows import Row
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
-from tasks.progress import counted, log
+from tasks.progress import log
 from tasks.quality.page import track_counts
 
 
@@ -44,11 +45,11 @@ def discover(ingest: IngestConfig, machine: MachineConfig) -> discovery.AffWild2
         content_of=content_of(machine.store),
     )
     log.info(
-        "%s: %s%s, %d annotation files, edition %s",
+        "%s: %s%s, %s, edition %s",
         ingest.root,
         counted(len(tree.videos), "videos"),
         " as crops" if tree.crops else "",
-        len(tree.annotations) + len(tree.mtl),
+        counted(len(tree.annotations) + len(tree.mtl), "annotation files"),
         tree.edition,
     )
     say_copies(tree.copies)
@@ -56,7 +57,7 @@ def discover(ingest: IngestConfig, machine: MachineConfig) -> discovery.AffWild2
         log.info("edition %s: %s", tree.edition, evidence)
     for tests in tree.tests:
         known, unknown = len(tests.track_ids), tests.num_without_video
-        log.info("%s: %d test tracks, %d more without a video", tests.path.name, known, unknown)
+        log.info("%s: %s, %d more without a video", tests.path.name, counted(known, "test tracks"), unknown)
     if tree.unused:
         log.warning("ignored files that look like annotations: %s", ", ".join(map(str, tree.unused[:10])))
     return tree
@@ -157,8 +158,8 @@ def quality_summary(rows: list[dict[str, Any]]) -> str:
     failed = [row["track"] for row in rows if row["its video failed"]]
     odd = [row["track"] for row in rows if row["label rows beyond the video"] > 1 or row["frames beyond the labels"]]
     frames = (
-        f"{len(rows)} tracks, {sums['frames']} frames: {sums['ok']} with a face, {sums['interpolated']} interpolated, "
-        f"{sums['no_face']} without, {sums['decode_error']} damaged"
+        f"{counted(len(rows), 'tracks')}, {counted(sums['frames'], 'frames')}: {sums['ok']} with a face, "
+        f"{sums['interpolated']} interpolated, {sums['no_face']} without, {sums['decode_error']} damaged"
     )
     labels = ", ".join(f"{sums[f'{task} labels']} {task}" for task in Task)
     # One extra row is normal in this data set; any other difference is worth a look.

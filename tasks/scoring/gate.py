@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from data.text import counted
 from model.scores.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
 from model.scores.tallies import OFFICIAL
-from tasks.progress import counted
 from tasks.scoring.result import Evaluation
 from tasks.tracking.registry import Version
 

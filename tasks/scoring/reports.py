@@ -7,11 +7,12 @@ from pathlib import Path
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from data.store.catalogue import Dataset
+from data.text import counted
 from data.warehouse.quality_rows import quality_rows
 from model.scores.tallies import OFFICIAL
 from tasks.config import MachineConfig
 from tasks.ingest.annotations import quality_summary, quality_table
-from tasks.progress import counted, log
+from tasks.progress import log
 from tasks.quality.page import ANSWERS_OF_SYNTHETIC, totals_markdown
 from tasks.quality.report import write_report
 from tasks.scoring.result import Evaluation, Scores

@@ -17,6 +17,7 @@ from data.store.access import hold
 from data.store.catalogue import Dataset
 from data.store.hashes import file_hash
 from data.store.shards import digest
+from data.text import counted
 from data.video.frames import resolve_device
 from model.architecture import Architecture
 from model.training.distributed import broadcast_job, receive_job
@@ -101,7 +102,7 @@ def _epochs(
 ) -> Iterator[Record]:
     use_all_cores()
     training, validation = (split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
-    log.info("%s: %d frames, validation: %d", name, len(training), len(validation))
+    log.info("%s: %s, validation: %d", name, counted(len(training), "frames"), len(validation))
     architecture = config.part(Architecture)
     trunk, pretrained = _pretrained(config, architecture)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -40,10 +40,14 @@ def prefect(store: Path) -> Iterator[None]:
         import tasks.ingest.videos  # noqa: F401
         from tasks.progress import bars_in_terminal
 
-    if not err.is_terminal:
-        yield
-        return
-    with bars_in_terminal(err):
+    from prefect import tags
+    from prefect.client.orchestration import get_client
+
+    from flows.servers.records import crash_runs_of_dead_commands, process_tag
+
+    with get_client(sync_client=True) as client:
+        crash_runs_of_dead_commands(client)
+    with tags(process_tag()), bars_in_terminal(err) if err.is_terminal else nullcontext():
         yield
 
 

@@ -31,6 +31,7 @@ from rich.console import Console
 
 from data.machine import num_cores
 from flows.servers.environment import prefect_api, wait_for
+from flows.servers.records import crash_runs_of_dead_commands
 from tasks.config import DECODE_LIMIT, SPARE_SLOTS
 from tasks.tracking.views import AS_TRAINING, PAGES
 
@@ -48,6 +49,7 @@ def main() -> None:
         client.upsert_global_concurrency_limit_by_name(DECODE_LIMIT, num_cores() + SPARE_SLOTS)
         ensure_zombie_automation(client)
         crash_leftovers(client)
+        crash_runs_of_dead_commands(client)
     deploy_all()
     wait_for(f"http://127.0.0.1:{mlflow_port}/health")
     say_where(store, mlflow_port)

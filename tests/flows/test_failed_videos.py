@@ -124,7 +124,7 @@ def faces_since(store: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("prefect_api", "vanishing")
-def test_of_a_data_set_with_bad_videos_the_good_ones_are_done_and_each_bad_one_is_told(
+def test_good_videos_of_a_data_set_are_done_and_each_bad_one_is_reported(
     ingest: IngestConfig,
     clip: bytes,
     tmp_path: Path,
@@ -189,7 +189,7 @@ def test_where_all_videos_fail_a_data_set_stays_what_it_was(ingest: IngestConfig
     assert not (tmp_path / "store" / "datasets").exists()
 
 
-def test_a_reason_is_told_without_the_path_and_with_what_to_do() -> None:
+def test_a_reason_has_no_path_and_says_what_to_do() -> None:
     path = Path("videos/107.mp4")
     assert reason_of(path, ValueError("videos/107.mp4: expected a video, found none")) == "expected a video, found none"
     denied = reason_of(path, PermissionError(13, "Permission denied", "videos/107.mp4"))
@@ -200,7 +200,7 @@ def test_a_reason_is_told_without_the_path_and_with_what_to_do() -> None:
     assert reason_of(path, MemoryError("9 TB")) == "MemoryError: 9 TB"
 
 
-def test_of_many_failed_videos_the_first_are_told_in_full() -> None:
+def test_the_first_of_many_failed_videos_are_reported_in_full() -> None:
     said = failures({f"{number}.mp4": "empty" for number in range(23)}, num_others=2)
     assert said.startswith("23 of 25 videos failed: 0.mp4: empty; 1.mp4: empty; ")
     assert said.endswith("19.mp4: empty; and 3 more.")

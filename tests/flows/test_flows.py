@@ -153,7 +153,7 @@ def test_a_challenger_does_not_become_champion_by_one_video(machine: MachineConf
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_head_over_time_is_a_model_as_any_other(machine: MachineConfig) -> None:
+def test_a_model_with_a_temporal_head_is_registered_and_scored(machine: MachineConfig) -> None:
     over_time = with_settings(TINY, ["temporal.width=8", "temporal.epochs=2", "temporal.window=8"])
     model = train_mtanet(over_time, machine).model
     assert (machine.store / "models" / model.tags[runs.TRAINING_DIGEST] / "temporal.safetensors").is_file()
@@ -244,7 +244,7 @@ def test_files_and_folders_are_predicted_and_a_model_of_rendered_heads_warns(
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_training_goes_on_without_a_failed_video_and_says_so(
+def test_a_training_continues_without_a_failed_video_and_warns(
     machine: MachineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended

@@ -89,7 +89,7 @@ def test_every_harmless_quirk_is_tolerated_and_counted(tmp_path: Path, layout: L
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.root)
-def test_every_other_damage_is_refused_and_all_of_it_told_at_once(tmp_path: Path, layout: Layout) -> None:
+def test_every_other_damage_is_refused_and_reported_together(tmp_path: Path, layout: Layout) -> None:
     tree = refused_tree(tmp_path / "root", layout)
     with pytest.raises(ValueError, match=f"root: {len(REFUSED)} problems") as raised:
         write_labels(discover(tree.root, tree.edition), tmp_path / "store", SplitSettings())
@@ -139,7 +139,7 @@ def test_a_short_row_of_a_multi_task_file_is_refused(tmp_path: Path) -> None:
         write_labels(discover(tree.root), tmp_path / "store", SplitSettings())
 
 
-def test_a_leak_is_there_in_the_official_splits_only_and_told(make_tree: MakeTree, tmp_path: Path) -> None:
+def test_only_the_official_splits_leak_and_the_leak_is_reported(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"], "EXPR_Set/Validation_Set/107": ["4"]})
     tree = discover(root, Edition.ABAW_2020)
     leaky = write_labels(tree, tmp_path, SplitSettings(splits="official"))

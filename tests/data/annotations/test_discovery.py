@@ -32,7 +32,7 @@ def test_videos_and_annotations_are_found_by_their_names(make_tree: MakeTree) ->
 @pytest.mark.parametrize(
     "folder", ["VA_Set/Training_Set", "va set/TRAIN_SET", "VA_Estimation_Challenge/Train_Set", "1 VA-Set/Training Set"]
 )
-def test_folders_are_found_whatever_their_case_and_spaces(tmp_path: Path, folder: str) -> None:
+def test_folders_are_found_with_any_case_and_spaces(tmp_path: Path, folder: str) -> None:
     (tmp_path / "107.mp4").touch()
     path = tmp_path / "5th_ABAW_Annotations" / folder / "107.txt"
     path.parent.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_an_annotation_without_its_video_is_refused(make_tree: MakeTree) -> None
         discover(make_tree({"VA_Set/Training_Set/999": ["0,0"]}))
 
 
-def test_an_edition_that_cannot_be_told_is_asked_for(make_tree: MakeTree) -> None:
+def test_an_edition_that_cannot_be_recognised_is_asked_for(make_tree: MakeTree) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
     with pytest.raises(ValueError, match=r"cannot recognise the edition.*fit 2020, 2021, 2022"):
         discover(root)
@@ -153,7 +153,9 @@ def test_the_edition_is_recognised_and_says_by_what(tmp_path: Path, layout: Layo
         ("CVPR_2022_6th_ABAW", "2022"),
     ],
 )
-def test_valence_alone_is_told_by_the_folder(make_tree: MakeTree, folder: str, edition: str) -> None:
+def test_an_edition_with_valence_only_is_recognised_by_its_folder(
+    make_tree: MakeTree, folder: str, edition: str
+) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / folder)
     assert discover(root).edition == edition
@@ -248,7 +250,7 @@ def test_of_both_kinds_of_annotations_one_is_chosen(tmp_path: Path) -> None:
     assert (len(tree.annotations), tree.mtl, len(tree.unused)) == (1, (), 2)
 
 
-def test_all_labels_without_a_video_or_from_two_places_are_told_at_once(make_tree: MakeTree) -> None:
+def test_all_labels_without_a_video_or_from_two_places_are_reported_together(make_tree: MakeTree) -> None:
     files = {f"VA_Set/Training_Set/{name}": ["0,0"] for name in (*range(900, 930), "107")}
     with pytest.raises(ValueError, match=r"root: 31 problems\n") as raised:
         discover(make_tree({**files, "VA_Set/Train_Set/107": ["0,0"]}))

@@ -38,9 +38,7 @@ def label_files(draw: st.DrawFn) -> tuple[Task, Edition, list[Row]]:
 
 
 @given(label_files(), st.sets(st.sampled_from(DAMAGE)))
-def test_reading_gives_what_was_written_whatever_the_damage(
-    file: tuple[Task, Edition, list[Row]], damage: set[Kind]
-) -> None:
+def test_harmless_damage_changes_no_value(file: tuple[Task, Edition, list[Row]], damage: set[Kind]) -> None:
     task, edition, rows = file
     content = render(task, edition, [cells(task, row, damage) for row in rows], damage)
     values_NC, text = parse(content, task, edition)
@@ -119,7 +117,7 @@ def test_expressions_under_the_header_of_another_edition_are_counted() -> None:
     assert text.oddities[Kind.HEADER_OF_ANOTHER_EDITION] == 1
 
 
-def test_all_bad_lines_of_a_file_are_told_at_once() -> None:
+def test_all_bad_lines_of_a_file_are_reported_together() -> None:
     _, text = parse(b"valence,arousal\n0,0\n2,0\n0,0\nx,0\n", Task.VA)
     assert [problem.split(":")[0] for problem in text.problems] == ["line 3", "line 5"]
 

@@ -149,7 +149,7 @@ def test_pytorch_has_as_many_threads_afterwards_as_before(clip: Path, tmp_path: 
         ((15360, 8640), 1, 1),
     ],
 )
-def test_a_window_takes_about_the_same_memory_whatever_the_size_of_a_frame(
+def test_a_window_takes_about_the_same_memory_for_frames_of_any_size(
     monkeypatch: pytest.MonkeyPatch, size_px: tuple[int, int], at_least: int, expected: int
 ) -> None:
     monkeypatch.setattr(detections, "PART_FRAMES", PART_FRAMES)

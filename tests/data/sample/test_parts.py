@@ -144,7 +144,7 @@ def test_a_triangle_seen_from_behind_is_not_drawn() -> None:
     assert len(rasterize(corners, torch.ones(3), TRIANGLES.flip(1), 4, 4, cull=False).pixel_M) > 0
 
 
-def test_the_nearest_triangle_is_seen_whatever_the_order() -> None:
+def test_the_nearest_triangle_is_visible_in_any_order() -> None:
     corner = torch.tensor([[0.0, 0.0], [0.0, 9.0], [9.0, 0.0]])
     corners, nearness = torch.cat([corner, corner]), torch.tensor([1.0, 1, 1, 2, 2, 2])
     for far_first in (True, False):

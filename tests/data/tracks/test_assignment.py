@@ -50,7 +50,7 @@ def test_two_people_who_cross_keep_their_own_faces() -> None:
     assert [len(colours(person, video)) for person in people] == [1, 1]
 
 
-def test_two_alike_who_cross_fast_while_one_is_hidden_are_told_apart_by_their_speed() -> None:
+def test_two_similar_people_who_cross_fast_while_one_is_hidden_are_distinguished_by_speed() -> None:
     """They come to where the other was last: only where they were going to says who is who."""
     x = [100 + 20 * i for i in range(20)]
     video = frames(*[[(x[i], 50, 40, RED)] + ([] if 8 <= i < 12 else [(480 - 20 * i, 52, 40, RED)]) for i in range(20)])
@@ -143,7 +143,7 @@ def test_each_track_gets_its_person(
     assert owners(assign_tracks(track_ids, people, frame_width_px=640)) == expected
 
 
-def test_left_and_right_are_told_apart_where_both_are_seen() -> None:
+def test_left_and_right_are_decided_where_both_people_are_seen() -> None:
     wanders = Person([*person(100, seen=range(50)).faces, *person(630, seen=range(50, 200)).faces])
     stays = person(300, seen=range(50))
     assert wanders.x_px > stays.x_px
@@ -200,7 +200,7 @@ def test_people_with_half_as_many_faces_have_a_track_too() -> None:
     ("x_px", "size_px", "margin"),
     [(120, 50, 0.4), (120, 32, 0.5), (80, 50, 0.4), (80, 32, 0.5), (500, 50, 1), (1, 50, 1)],
 )
-def test_people_who_are_never_seen_together_are_told_apart_by_their_mean_place(
+def test_people_who_are_never_seen_together_are_distinguished_by_their_mean_place(
     x_px: float, size_px: float, margin: float
 ) -> None:
     first, second = person(100, seen=range(60)), person(x_px, size_px, seen=range(60, 100))

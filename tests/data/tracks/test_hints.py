@@ -58,7 +58,7 @@ def hint(*people: int, point: tuple[int, float, float] | None = None) -> Hint:
     return Hint("h.toml [t]", people, point)
 
 
-def test_a_point_is_whoever_s_box_holds_it() -> None:
+def test_a_point_belongs_to_the_person_whose_box_contains_it() -> None:
     assert hinted_people({"v_left": hint(point=(5, 318, 78))}, PEOPLE) == {"v_left": TWO}
 
 
@@ -85,7 +85,7 @@ def test_a_hint_that_does_not_fit_says_what_is_there(given: dict[str, Hint], mes
         hinted_people(given, PEOPLE)
 
 
-def test_a_hint_for_a_video_without_anybody_says_so() -> None:
+def test_a_hint_for_a_video_without_people_is_refused() -> None:
     with pytest.raises(ValueError, match="no person 1; found nobody"):
         hinted_people({"a": hint(1)}, [])
 

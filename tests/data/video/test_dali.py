@@ -185,7 +185,7 @@ def test_what_dali_fails_on_pyav_decodes_and_a_rerun_knows_it(tmp_path: Path) ->
     assert sum(done) == decoded
 
 
-def test_what_dali_fails_on_for_now_pyav_decodes_in_this_run_only_and_says_so(
+def test_pyav_decodes_what_dali_fails_on_in_this_run_and_warns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)  # which a command may have ended

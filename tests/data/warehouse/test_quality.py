@@ -204,7 +204,7 @@ def test_findings_are_rows_of_a_table(tmp_path: Path) -> None:
         assert list(finding.as_row()) == QUALITY.names
 
 
-def test_problems_are_told_together_and_not_all_of_many() -> None:
+def test_problems_are_reported_together_and_many_are_cut() -> None:
     refuse([], "here")
     with pytest.raises(ValueError, match=r"^one$"):
         refuse(["one"], "here")

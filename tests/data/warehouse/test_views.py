@@ -118,7 +118,7 @@ def test_a_wrong_query_is_refused(store: Path, sql: str) -> None:
         query(store, sql)
 
 
-def test_a_locked_warehouse_is_told_from_a_broken_one(store: Path) -> None:
+def test_a_locked_and_a_damaged_warehouse_have_different_messages(store: Path) -> None:
     path = publish(store)
     hold = f"import duckdb; c = duckdb.connect({str(path)!r}); print('held', flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

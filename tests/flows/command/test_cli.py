@@ -133,7 +133,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(store: Path, monkeypatch: 
         write_answer(store, "SELECT 7 AS n", "parquet", None, out)
 
 
-def test_long_answers_are_cut_and_say_so(store: Path) -> None:
+def test_a_long_answer_is_cut_and_its_rows_counted(store: Path) -> None:
     answer = CliRunner().invoke(app, ["sql", "SELECT range AS n FROM range(100)", "--store", str(store)])
     assert answer.output.splitlines()[-1].startswith("... 100 rows in all")
     assert len(answer.output.splitlines()) == 42

@@ -137,7 +137,7 @@ def test_the_processes_on_a_machine_share_its_cores(
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_where_the_first_process_fails_the_others_leave_the_word_to_it(tmp_path: Path) -> None:
+def test_only_the_first_process_of_a_team_reports_its_error(tmp_path: Path) -> None:
     with torchrun(tmp_path, "paper") as team:
         assert team.wait(timeout=240) == 1
     assert said(tmp_path).count("error: no data: give the folder of Aff-Wild2") == 1

@@ -67,7 +67,7 @@ def test_steps_that_go_too_far_differ(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="this machine has a GPU")
-def test_without_a_gpu_the_doctor_says_so() -> None:
+def test_the_doctor_of_a_machine_without_a_gpu_reports_it() -> None:
     with pytest.raises(ValueError, match="expected an NVIDIA GPU with its driver, found none"):
         print_gpu_verdict(Console(file=io.StringIO()))
 

@@ -10,7 +10,7 @@ from tasks.ingest import videos
 from tasks.progress import log
 
 
-def test_doubts_are_told_and_of_a_flood_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_doubts_are_logged_and_the_others_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(log, "warning", lambda line, *values: told.append(line % values))
     folders = {}

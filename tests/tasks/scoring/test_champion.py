@@ -186,7 +186,7 @@ def test_a_champion_that_was_trained_on_these_videos_is_said_to_flatter_itself()
     assert not decide(theirs, version(1), ours, num_seen=3).promotes
 
 
-def test_a_decision_is_told_in_tags_and_on_a_page() -> None:
+def test_the_verdict_is_in_tags_and_on_a_page() -> None:
     ours = evaluation(version(2), 0.1)
     decision = decide(ours, version(1), evaluation(version(1), 0.6))
     assert decision.official is not None
@@ -288,7 +288,7 @@ def test_the_sample_does_not_dethrone_a_champion_of_real_people(machine: Machine
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_a_model_is_shown_beside_the_champion_of_whatever_people(machine: MachineConfig) -> None:
+def test_a_model_is_compared_with_the_champion_of_rendered_and_real_people(machine: MachineConfig) -> None:
     dataset = make_store(machine.store)
     first = add_version(machine.store, dataset, noise=0.5)
     other = add_version(machine.store, dataset, noise=0.1, synthetic=True)

@@ -163,7 +163,7 @@ def test_the_report_has_every_kind_of_score(evaluation: Evaluation) -> None:
     assert f"| 110 | - | - | {video['action_units']:.3f} | - |" in page
 
 
-def test_a_model_that_was_trained_on_a_leak_says_so(
+def test_a_model_that_was_trained_on_a_leak_has_a_warning(
     evaluation: Evaluation, machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "too high:" not in scores_markdown(evaluation, "")

@@ -93,7 +93,7 @@ def test_an_unknown_model_is_refused_with_what_there_is(mlflow_store: Path) -> N
         registry.find_version(mlflow_store, "7")
 
 
-def test_weights_that_are_gone_are_told_from_a_server_that_does_not_answer(
+def test_missing_weights_and_a_silent_server_have_different_errors(
     mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = registry.register(mlflow_store, *log_tiny_model(mlflow_store))

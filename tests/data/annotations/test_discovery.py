@@ -153,9 +153,7 @@ def test_the_edition_is_recognised_and_says_by_what(tmp_path: Path, layout: Layo
         ("CVPR_2022_6th_ABAW", "2022"),
     ],
 )
-def test_an_edition_with_valence_only_is_recognised_by_its_folder(
-    make_tree: MakeTree, folder: str, edition: str
-) -> None:
+def test_valence_alone_is_recognised_by_its_folder(make_tree: MakeTree, folder: str, edition: str) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / folder)
     assert discover(root).edition == edition

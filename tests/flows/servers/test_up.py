@@ -74,9 +74,7 @@ def test_waiting_ends_with_the_process_and_in_time() -> None:
             wait_for(url, process=process)
 
 
-def test_a_server_that_cannot_start_is_an_error_that_names_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_of_a_server_that_cannot_start_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
     monkeypatch.setenv(SERVER_ENDS, "1")  # so that it is taken away again
     monkeypatch.setattr(sys, "executable", "/bin/false")

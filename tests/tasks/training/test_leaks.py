@@ -85,9 +85,7 @@ def test_the_guard_takes_a_planted_leak_out_of_training(sample: Path, tmp_path: 
     }
 
 
-def test_a_leak_of_the_official_splits_is_reported(
-    sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_leak_of_official_splits_is_reported(sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clean = ingest(sample, tmp_path, "official")
     assert refuse_leaks(clean, tmp_path) == []
     video = plant_leak(sample)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from data.warehouse.views import publish
 from flows.servers.environment import free_port
 
 pytestmark = pytest.mark.slow
@@ -143,3 +144,18 @@ def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Pat
         time.sleep(delay_s)
         if process.poll() is None:
             interrupt(process, tmp_path / "store")
+
+
+def test_a_long_query_is_stopped_by_ctrl_c(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    publish(store)
+    slow = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    with running("sql", slow, store=store) as process:
+        time.sleep(2)
+        assert process.poll() is None, said(store)
+        start_s = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert time.monotonic() - start_s < AT_MOST_S
+        assert said(store) == "Interrupted: the query was stopped\n"

@@ -76,7 +76,7 @@ def interrupt(process: subprocess.Popen[str], store: Path, number: signal.Signal
     assert time.monotonic() - start_s < AT_MOST_S
     end_s = start_s + AT_MOST_S
     while (left := processes_of(store)) and time.monotonic() < end_s:
-        time.sleep(0.05)
+        time.sleep(0.3)
     assert not left
     text = said(store)
     assert text.count("Run the same command again to resume") == 1, text

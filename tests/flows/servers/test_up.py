@@ -163,7 +163,7 @@ def _wait_until(reached: Callable[[], bool], at_most_s: float = 10) -> None:
     end_s = time.monotonic() + at_most_s
     while not reached():
         assert time.monotonic() < end_s
-        time.sleep(0.05)
+        time.sleep(0.3)
 
 
 @pytest.mark.timeout(200)

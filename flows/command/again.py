@@ -41,8 +41,9 @@ def unless_finished(
         inputs: The files and folders that the command reads outside the store.
         work: Does the work and prints the answer on `out`.
     """
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        work()  # a server may have changed without a trace in the store
+    is_team = int(os.environ.get("WORLD_SIZE", "1")) > 1  # of which only the first process prints
+    if is_team or os.environ.get("MLFLOW_TRACKING_URI"):  # a server may have changed without a trace in the store
+        work()
         return
     # Answers name the store as it was given, an absolute path not literally, because a store may move.
     place = _STORE if store.is_absolute() else str(store)

@@ -61,6 +61,7 @@ def _show_logs() -> None:
         handler = RichHandler(console=err, show_level=False, show_path=False, log_time_format="%H:%M:%S")
         handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("mtanet")
-    logger.handlers = [handler]
+    handler.set_name("terminal")
+    logger.handlers = [*(other for other in logger.handlers if other.name != "terminal"), handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)

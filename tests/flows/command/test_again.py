@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -111,6 +110,9 @@ def test_a_command_that_failed_leaves_no_note(command: Command, monkeypatch: pyt
     assert command() == 1
 
 
-def test_with_a_tracking_server_every_command_works(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+@pytest.mark.parametrize(("name", "value"), [("MLFLOW_TRACKING_URI", "http://127.0.0.1:1"), ("WORLD_SIZE", "2")])
+def test_with_a_tracking_server_or_in_a_team_every_command_works(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
     assert (command(), command()) == (1, 2)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from data.store.access import check_store
 from flows.command import interrupt
 from flows.command.options import STORE, Store
 from flows.command.terminal import err, is_verbose, out
@@ -56,18 +57,25 @@ def report(
     """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
     from tasks.quality.report import report_on
 
+    _refuse_missing(store)
+    check_store(store)
     out.print(f"quality report: {report_on(store, dataset, to)}")
 
 
 @app.command()
 def rollback(store: Store = STORE) -> None:
     """Make the previous champion the champion again."""
-    if not store.is_dir():
-        raise ValueError(f"{store}: no such store; give its folder with --store")
+    _refuse_missing(store)
+    check_store(store)
     set_environment(store, verbose=is_verbose())
     from tasks.scoring.champion import roll_back
 
     out.print(roll_back(store))
+
+
+def _refuse_missing(store: Path) -> None:
+    if not store.is_dir():
+        raise ValueError(f"{store}: no such store; give its folder with --store")
 
 
 @app.command()

@@ -55,11 +55,13 @@ def report(
     store: Store = STORE,
 ) -> None:
     """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
-    from tasks.quality.report import report_on
-
     _refuse_missing(store)
     check_store(store)
-    out.print(f"quality report: {report_on(store, dataset, to)}")
+    with err.status("writing the report"):
+        from tasks.quality.report import report_on
+
+        page = report_on(store, dataset, to)
+    out.print(f"quality report: {page}")
 
 
 @app.command()
@@ -68,9 +70,11 @@ def rollback(store: Store = STORE) -> None:
     _refuse_missing(store)
     check_store(store)
     set_environment(store, verbose=is_verbose())
-    from tasks.scoring.champion import roll_back
+    with err.status("reading MLflow's records"):
+        from tasks.scoring.champion import roll_back
 
-    out.print(roll_back(store))
+        verdict = roll_back(store)
+    out.print(verdict)
 
 
 def _refuse_missing(store: Path) -> None:

@@ -110,6 +110,7 @@ def prefect_server(store: Path) -> Iterator[None]:
     """
     if answers(f"{prefect_api()}/health"):
         os.environ["PREFECT_API_URL"] = prefect_api()
+        log.info("using the Prefect server at %s", prefect_api())
         yield
         return
     log.info("no Prefect server found at %s; starting a temporary one for this run", prefect_api())

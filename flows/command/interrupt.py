@@ -17,9 +17,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-GRACE_S = 3.0
+GRACE_S = 2.0
 """Seconds that the main thread has to end by itself."""
-_TO_END_S = 0.5
+_TO_END_S = 0.3
 """Seconds that child processes have to end by themselves after that."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -223,7 +223,7 @@ def test_an_unreadable_head_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such temporal head"):
         load_head(path)
     path.write_bytes(b"half of it")
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(ValueError, match=r"damaged \(Error while deserializing header.*train again, or restore it"):
         load_head(path)
     path.write_bytes(save({"x": torch.zeros(1)}, metadata={"facts": json.dumps({"version": 0})}))
     with pytest.raises(ValueError, match="expected version 1, found 0; train again"):

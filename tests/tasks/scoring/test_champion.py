@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from data.labels import Edition, Split
 from data.store.access import NoRoomError
 from data.store.catalogue import Dataset
+from data.store.damage import DamagedError
 from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
@@ -435,13 +436,13 @@ def test_a_champion_that_says_nothing_of_a_labelled_face_fails(machine: MachineC
 
 @pytest.mark.usefixtures("prefect_api")
 def test_what_is_not_the_champions_own_fault_ends_the_run_and_moves_nothing(machine: MachineConfig) -> None:
-    """A damaged shard of predictions: pyarrow's error is a ValueError too, and no word against the model."""
+    """A damaged shard of predictions is an error, too, but says nothing about the model."""
     dataset = make_store(machine.store)
     first = add_version(machine.store, dataset, noise=0.5)
     registry.promote(machine.store, first)
     predictions_of(machine, dataset, first, "107").write_bytes(b"damaged")
     better = add_version(machine.store, dataset, noise=0.1)
-    with pytest.raises(pa.ArrowInvalid, match="Parquet"):
+    with pytest.raises(DamagedError, match=r"107\.parquet: damaged \(Could not open Parquet"):
         choose(dataset, better, machine)
     assert champion_of(machine).number == 1
     assert "verdict" not in registry.find_version(machine.store, "2").tags

@@ -117,7 +117,6 @@ STAGES = {
     "rendering": "sample/*.partial/videos/*/*",
     "extraction": "detections/*.partial",
     "epochs": "models/*/epoch-*.safetensors",
-    "trained": "models/*/model.safetensors",
     "predicting": "predictions/*",
     "scoring": "runs/*",
 }

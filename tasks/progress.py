@@ -52,7 +52,7 @@ class Stage:
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.frames = 0
+        self.done = self.frames = self._skipped = 0
         self._note = ""
         self._lock = threading.Lock()
         self._start_s = self._logged_s = self._sent_s = time.monotonic()
@@ -62,6 +62,11 @@ class Stage:
     def advance(self, done: int = 1, *, note: str | None = None) -> None:
         """Adds to the number of units done."""
         self.set(self.done + done, note=note)
+
+    def skip(self, done: int) -> None:
+        """Adds units that were done before, which say nothing about the time that the others take."""
+        self._skipped += done
+        self.advance(done)
 
     def set(self, done: int, total: int | None = None, *, note: str | None = None) -> None:
         """Sets the number of units done, and optionally their total."""
@@ -108,9 +113,10 @@ class Stage:
     def _left(self) -> str:
         """The time left, as far as the units done so far tell it."""
         elapsed_s = time.monotonic() - self._start_s
-        if not 0 < self.done < self.total or elapsed_s < LEFT_AFTER_S:
+        done = self.done - self._skipped
+        if done <= 0 or self.done >= self.total or elapsed_s < LEFT_AFTER_S:
             return ""
-        return f"about {lasting(elapsed_s * (self.total - self.done) / self.done)} left"
+        return f"about {lasting(elapsed_s * (self.total - self.done) / done)} left"
 
     def __str__(self) -> str:
         note = f", {self._note}" if self._note else ""

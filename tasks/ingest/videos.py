@@ -84,7 +84,7 @@ def extract_videos(
     with stage("faces", len(videos), "videos", counts_frames=True) as shown:
         results: dict[str, object] = {}
         results.update(_already_done(videos, tracks, hints, ingest, machine.store, device))
-        shown.advance(len(results))
+        shown.skip(len(results))
         left = {video_id: path for video_id, path in videos.items() if video_id not in results}
         job = _Job(
             ingest=ingest,

@@ -21,17 +21,18 @@ def test_a_line_says_how_far_a_stage_is_and_how_long_it_will_take(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("mtanet"), "propagate", True)
     caplog.set_level(logging.INFO)
-    stage = Stage("faces", 12, "videos")
+    stage = Stage("faces", 17, "videos")
+    stage.skip(5)
     clock[0] += LOG_EVERY_S
     stage.count(300)
     clock[0] += LOG_EVERY_S
     stage.advance(3)
     clock[0] += 10 * LOG_EVERY_S
-    stage.set(12)
+    stage.set(17)
     assert [record.getMessage() for record in caplog.records] == [
-        "faces: 0 of 12 videos, 300 frames, 20/s",
-        "faces: 3 of 12 videos, 300 frames, 20/s, about 2 min left",
-        "faces: 12 of 12 videos, 300 frames, 20/s",
+        "faces: 5 of 17 videos, 300 frames, 20/s",
+        "faces: 8 of 17 videos, 300 frames, 20/s, about 2 min left",
+        "faces: 17 of 17 videos, 300 frames, 20/s",
     ]
 
 

@@ -8,4 +8,5 @@
 - `dali`: decodes with DALI
 - `nvdec`: counts the decoders of a GPU
 - `pixels`: converts and resizes pixels where they are used
+- `shots`: finds where the picture cuts to another shot
 """

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from data.annotations.splits import SplitSettings
 from data.batches.augment import Augmentation
@@ -20,6 +20,7 @@ from data.extraction.settings import Search
 from data.labels import Edition
 from data.machine import DeviceChoice
 from data.settings import AnySettings, Settings
+from data.store.catalogue import check_name
 from model.architecture import Architecture
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.training.learning import Learning
@@ -65,7 +66,7 @@ class IngestConfig(SplitSettings, Search):
 
     root: Path | None = None
     """Folder with the videos and annotations of Aff-Wild2, at any depth. Not needed with a sample."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    name: Annotated[str, AfterValidator(check_name)] | None = None
     """Name of the data set in the store; by default the name of the root folder."""
     edition: Annotated[Edition, BeforeValidator(_as_text)] | None = None
     """Edition of the annotations; by default recognised from their folders and headers."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,6 +95,20 @@ def catalogue_path(store: Path, name: str) -> Path:
     return store / "datasets" / f"{name}.json"
 
 
+def check_name(name: str) -> str:
+    """The name of a data set, as it is.
+
+    Raises:
+        ValueError: It cannot be the name of a file.
+    """
+    if not re.fullmatch(r"\w[\w .+-]*", name):
+        raise ValueError(
+            f"'{name}' cannot name a data set: expected letters, digits, spaces, '.', '_', '+' and '-', "
+            "and a letter or digit first"
+        )
+    return name
+
+
 def choose_name(
     name: str | None, root: Path, store: Path, video_ids: Collection[str] = (), *, is_part: bool = False
 ) -> str:
@@ -111,25 +127,31 @@ def choose_name(
         ValueError: The store has a data set of that name with other videos, or another one with one of the videos.
     """
     whole = Path(os.path.abspath(root))  # noqa: PTH100  (a link keeps its own name)
-    name = name or (whole.stem if whole.is_file() else whole.name)
+    name = check_name(name or (whole.stem if whole.is_file() else whole.name))
     if catalogue_path(store, name).is_file():
-        _refuse_others(read_catalogue(store, name), root, store, video_ids if is_part else None)
+        _refuse_others(read_catalogue(store, name), root, store, video_ids, is_part=is_part)
     refuse_shared_videos([dataset for dataset in read_catalogues(store) if dataset.name != name], name, video_ids)
     return name
 
 
-def _refuse_others(known: Dataset, root: Path, store: Path, among: Collection[str] | None) -> None:
-    other, name = Path(known.root), known.name
+def _refuse_others(known: Dataset, root: Path, store: Path, video_ids: Collection[str], *, is_part: bool) -> None:
+    other, name, new = Path(known.root), known.name, shlex.quote(f"{known.name}-2")
     if other.resolve() != root.resolve() and not (_is_sample(other, store) and _is_sample(root, store)):
+        moved = f"If the file or folder has moved, delete {catalogue_path(store, name)} first"
+        shared = sorted(set(known.video_ids) & set(video_ids))
+        if shared:
+            raise ValueError(
+                f"video {shared[0]} of {root} has the name of a video in the data set {name}, which was made from "
+                f"{other}, so SQL could not tell their frames apart; rename the file. {moved}"
+            )
         raise ValueError(
             f"'{name}' is already the name of {other}; name the data set of {root} with --name, such as "
-            f"--name {name}-2 (train: --set ingest.name={name}-2). If the folder has moved, delete "
-            f"{catalogue_path(store, name)} first"
+            f"--name {new} (train: --set ingest.name={new}). {moved}"
         )
-    if among is not None and not set(known.video_ids) <= set(among):
+    if is_part and not set(known.video_ids) <= set(video_ids):
         raise ValueError(
             f"the data set {name} already has other videos of {root}, which these would replace; name the data set of "
-            f"these with --name, such as --name {name}-2, or give the folder {root}"
+            f"these with --name, such as --name {new}, or give the folder {root}"
         )
 
 

@@ -49,7 +49,9 @@ def open_video(path: Path) -> av.container.InputContainer:
     except OSError as error:
         raise OSError(f"{path}: opening it failed: {error.strerror}; check that its disk is still connected") from error
     except av.error.FFmpegError as error:
-        raise ValueError(f"{path}: expected a video, found {error.strerror}; copy it again or remove it") from error
+        raise ValueError(
+            f"{path}: expected a video, found none that FFmpeg can read ({error.strerror}); copy it again or remove it"
+        ) from error
     stream = container.streams.best("video")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic or _is_picture(container):
         kinds = sorted({"a picture" if stream.type == "video" else stream.type for stream in container.streams})

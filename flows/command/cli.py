@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data.store.catalogue import check_name, read_catalogue
 from flows.command import inspection, interrupt
 from flows.command.again import unless_finished
-from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of
+from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of, refuse_missing
 from flows.command.team import as_team
 from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
 
@@ -145,7 +146,8 @@ def ingest(
     """Turn videos and annotations into face shards, aligned labels and a quality report."""
     from tasks.config import IngestConfig, with_settings
 
-    config = with_settings(IngestConfig(root=root, name=name, track_hints=track_hints), set_ or [])
+    named = name if name is None else check_name(name)
+    config = with_settings(IngestConfig(root=root, name=named, track_hints=track_hints), set_ or [])
 
     def work() -> None:
         with prefect(store):
@@ -173,6 +175,8 @@ def evaluate(
 
     if split not in list(Split):
         raise ValueError(f"no split '{split}': expected one of {', '.join(Split)}")
+    refuse_missing(store)
+    read_catalogue(store, dataset)
 
     def work() -> None:
         with prefect(store):
@@ -195,6 +199,13 @@ def predict(
 ) -> None:
     """Predict every frame of every person in your own videos, for queries with SQL."""
     from flows.command.show import store_option
+
+    refuse_missing(store)
+    if name is not None:
+        check_name(name)
+    for path in videos:
+        if not path.exists():
+            raise ValueError(f"{path}: no such file or folder; give video files, or folders that hold them")
 
     def work() -> None:
         with prefect(store):

@@ -11,7 +11,7 @@ import typer
 
 from data.store.access import check_store
 from flows.command import interrupt
-from flows.command.options import STORE, Store
+from flows.command.options import STORE, Store, refuse_missing
 from flows.command.terminal import err, is_verbose, out
 from flows.servers.environment import MLFLOW_PORT, PREFECT_PORT, set_environment
 
@@ -28,7 +28,10 @@ class Format(StrEnum):
 @app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A SELECT over the views and macros of the warehouse.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="Format of the answer.")] = Format.TABLE,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="Format of the answer.", show_default="table, or the ending of --out"),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="Write the answer to this file, not to the terminal.")
     ] = None,
@@ -36,9 +39,15 @@ def sql(
     store: Store = STORE,
 ) -> None:
     """Query the warehouse with SQL: frames, labels, predictions, videos, runs. Without a query, open DuckDB's shell."""
-    from flows.command.show import VIEWS, open_shell, write_answer
+    from flows.command.show import VIEWS, open_shell, print_views, write_answer
 
     interrupt.say_instead("Interrupted: the query was stopped")
+    if format_ is None:
+        ending = to.suffix[1:] if to is not None else ""
+        format_ = Format(ending) if ending in list(Format) else Format.TABLE
+    if list_ and format_ is Format.TABLE and to is None:
+        print_views(store, out)
+        return
     if query is None and not list_:
         if not sys.stdin.isatty():
             raise ValueError('give a query, such as "SELECT * FROM runs", or --list to see the tables')
@@ -55,7 +64,7 @@ def report(
     store: Store = STORE,
 ) -> None:
     """Write the quality report of a data set: one page with counts, SQL, pictures and faces."""
-    _refuse_missing(store)
+    refuse_missing(store)
     check_store(store)
     with err.status("writing the report"):
         from tasks.quality.report import report_on
@@ -67,7 +76,7 @@ def report(
 @app.command()
 def rollback(store: Store = STORE) -> None:
     """Make the previous champion the champion again."""
-    _refuse_missing(store)
+    refuse_missing(store)
     check_store(store)
     set_environment(store, verbose=is_verbose())
     with err.status("reading MLflow's records"):
@@ -75,11 +84,6 @@ def rollback(store: Store = STORE) -> None:
 
         verdict = roll_back(store)
     out.print(verdict)
-
-
-def _refuse_missing(store: Path) -> None:
-    if not store.is_dir():
-        raise ValueError(f"{store}: no such store; give its folder with --store")
 
 
 @app.command()

@@ -29,3 +29,13 @@ def machine_of(store: Path, device: DeviceChoice, workers: int) -> MachineConfig
     from tasks.config import MachineConfig
 
     return MachineConfig(store=store, device=device, workers=workers)
+
+
+def refuse_missing(store: Path) -> None:
+    """For commands that need what is in a store.
+
+    Raises:
+        ValueError: There is no such folder.
+    """
+    if not store.is_dir():
+        raise ValueError(f"{store}: no such store; give its folder with --store")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from data.text import counted
@@ -41,6 +42,8 @@ def write_answer(store: Path, sql: str, style: Style, to: Path | None, console: 
     Raises:
         ValueError: The query is wrong, or Parquet would go to a terminal.
     """
+    if to is not None:
+        _check_place(to)
     carry_over(store)
     if style == "table":
         table = query(store, sql)
@@ -60,6 +63,21 @@ def write_answer(store: Path, sql: str, style: Style, to: Path | None, console: 
             sys.stdout.flush()
             with answer.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the name of a file with --out")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: no folder {path.parent}; make it, or give another file with --out")
+
+
+def print_views(store: Path, console: Console) -> None:
+    """Prints each view with all its columns."""
+    carry_over(store)
+    for row in query(store, VIEWS).to_pylist():
+        console.print(f"[bold]{escape(row['view'])}[/bold]")
+        console.print(Padding(escape(row["columns"]), (0, 0, 0, 2)), soft_wrap=False)
 
 
 def store_option(store: Path) -> str:

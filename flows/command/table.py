@@ -10,6 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from data.text import counted
+
 SHOWN_ROWS = 40
 MOST_BLOCKS = 5
 """Answers with at most this many rows become blocks if their columns do not fit beside each other."""
@@ -21,7 +23,9 @@ _NUMBERS = ("int", "uint", "float", "double", "decimal")
 
 def print_table(table: Any, console: Console) -> None:
     """Prints the first rows of an Arrow table, and names what is not shown: further rows, columns that do not fit."""
-    rows = [[cell(value) for value in row.values()] for row in table.slice(0, SHOWN_ROWS).to_pylist()]
+    # Column by column, because two columns may have the same name.
+    columns = [[cell(value) for value in column.to_pylist()] for column in table.slice(0, SHOWN_ROWS).columns]
+    rows = list(zip(*columns, strict=True))
     names = [_printable(name) for name in table.schema.names]
     widths = [max(cell_len(text) for text in column) for column in zip(names, *rows, strict=True)]
     num_fitting = _num_fitting(widths, console.width)
@@ -33,6 +37,8 @@ def print_table(table: Any, console: Console) -> None:
     _print_line(names[:num_shown], widths, is_number, console, style="bold")
     for row in rows:
         _print_line(row[:num_shown], widths, is_number, console)
+    if not len(table):
+        console.print("no rows")
     if len(table) > SHOWN_ROWS:
         console.print(f"... {len(table)} rows in all; use --format csv or parquet to get every one")
     if num_shown < len(names):
@@ -57,7 +63,9 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return "NaN" if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, bytes):
-        return f"{len(value) / 1000:.1f} kB" if len(value) >= 1000 else f"{len(value)} bytes"
+        return f"{len(value) / 1000:.1f} kB" if len(value) >= 1000 else counted(len(value), "bytes")
+    if hasattr(value, "nanoseconds") and isinstance(value, Sequence):  # an interval: months, days, nanoseconds
+        return f"{value[0]} months, {value[1]} days, {value[2] / 1e9:g} s"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name}: {_text(of)}' for name, of in value.items())}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -77,7 +77,10 @@ MAKE: dict[str, Callable[[Path, bytes], object]] = {
     "vanishing": lambda path, clip: path.write_bytes(clip + b"\0"),
 }
 SAID = {
-    "cut": "expected a video, found Invalid data found when processing input; copy it again or remove it",
+    "cut": (
+        "expected a video, found none that FFmpeg can read (Invalid data found when processing input); "
+        "copy it again or remove it"
+    ),
     "empty": "expected a video, found 0 bytes; copy or download it again",
     "sound": "expected a video stream, found audio; remove it",
     "black": "expected frames, found none that can be decoded; copy or download it again",

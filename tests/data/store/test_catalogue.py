@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data.store.catalogue import Dataset, choose_name, read_catalogue, write_catalogue
+from data.store.catalogue import Dataset, Video, check_name, choose_name, read_catalogue, write_catalogue
 
 
 def test_the_name_of_another_folders_data_set_is_refused(tmp_path: Path) -> None:
@@ -61,3 +61,23 @@ def test_a_new_sample_takes_the_name_of_the_old_one_but_not_of_a_folder(tmp_path
     write_catalogue(Dataset("own", str(tmp_path / "own"), ()), store)
     with pytest.raises(ValueError, match="already the name of"):
         choose_name("own", store / "sample" / "bbbb", store)
+
+
+def test_a_video_of_the_same_name_elsewhere_is_to_be_renamed(tmp_path: Path) -> None:
+    store, first, second = tmp_path / "store", tmp_path / "a" / "one clip.mp4", tmp_path / "b" / "one clip.mp4"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.touch()
+    write_catalogue(Dataset("one clip", str(first), (Video("one clip", "one clip.mp4", "f", "s", ()),)), store)
+    with pytest.raises(ValueError, match=r"video one clip of .*one clip\.mp4 has the name of a video in the data set"):
+        choose_name(None, second, store, ["one clip"])
+    (tmp_path / "other" / "one clip").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"such as --name 'one clip-2' \(train"):
+        choose_name(None, tmp_path / "other" / "one clip", store, ["107"])
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "-option", "a\nb", "a:b"])
+def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot name a data set: expected letters"):
+        check_name(name)
+    assert choose_name("Été 1 - b_c.d+e", tmp_path, tmp_path / "store") == "Été 1 - b_c.d+e"

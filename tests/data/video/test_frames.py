@@ -176,13 +176,13 @@ def nothing_that_decodes(path: Path) -> None:
     [
         (no_file, "expected a video, found none; put it back and run the command again"),
         (empty, "expected a video, found 0 bytes; copy or download it again"),
-        (text, "expected a video, found Invalid data found when processing input; copy it again or remove it"),
+        (text, r"expected a video, found none that FFmpeg can read \(Invalid data .*\); copy it again or remove it"),
         (sound, "expected a video stream, found audio; remove it"),
         (folder, "expected a video, found a folder; remove it"),
         (picture, "expected a video stream, found a picture; remove it"),
         (sound_with_a_cover, "expected a video stream, found a picture, audio; remove it"),
         (unknown_codec, "expected a video that can be decoded, found an unknown codec; convert it"),
-        (without_its_end, "expected a video, found Invalid data found when processing input; copy it .*"),
+        (without_its_end, r"expected a video, found none that FFmpeg can read \(Invalid data .*\); copy it .*"),
         (nothing_that_decodes, "expected frames, found none that can be decoded; copy or download it again"),
     ],
 )

@@ -143,3 +143,44 @@ def test_the_doctor_says_what_there_is(store: Path) -> None:
     said = CliRunner().invoke(app, ["doctor", "--store", str(store)]).output
     for word in ("Python 3.", "prefect 3.", "device", "cores", "frames", "GiB free", "mlflow"):
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "nope.mp4"], "error: nope.mp4: no such file or folder; give video files, or folders"),
+        (["predict", ".", "--name", "a/b"], "error: 'a/b' cannot name a data set: expected letters"),
+        (["ingest", ".", "--name", "a/b"], "error: 'a/b' cannot name a data set: expected letters"),
+        (["evaluate", "--dataset", "sampel"], "error: no data set 'sampel' in"),
+        (["sql", "SELECT 1", "--format", "csv", "--out", "no/a.csv"], "error: no/a.csv: no folder no; make it"),
+        (["sql", "SELECT 1", "--out", "/tmp"], "error: /tmp: is a folder; give the name of a file with --out"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr("flows.command.terminal.prefect_server", None)
+    code, _, err = run(monkeypatch, capsys, *arguments, "--store", str(store))
+    assert (code, err[: len(message)]) == (1, message)
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["predict", "."], ["report"], ["rollback"]])
+def test_a_store_that_is_missing_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    missing = tmp_path / "nope"
+    code, _, err = run(monkeypatch, capsys, *command, "--store", str(missing))
+    assert code == 1
+    assert f"{missing}: no such store" in err
+    assert not missing.exists()
+
+
+def test_the_ending_of_a_file_is_its_format(store: Path, tmp_path: Path) -> None:
+    for ending, start in (("parquet", b"PAR1"), ("csv", b"n\n1"), ("json", b"["), ("txt", b"n\n1")):
+        path = tmp_path / f"answer.{ending}"
+        CliRunner().invoke(app, ["sql", "SELECT 1 AS n", "--out", str(path), "--store", str(store)])
+        assert path.read_bytes().startswith(start)

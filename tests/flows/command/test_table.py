@@ -30,6 +30,8 @@ def wide(num_columns: int, num_rows: int) -> pa.Table:
         (True, "true"),
         (b"\0" * 3712, "3.7 kB"),
         (b"\0" * 12, "12 bytes"),
+        (b"\0", "1 byte"),
+        (pa.MonthDayNano([0, 3, 1_500_000_000]), "0 months, 3 days, 1.5 s"),
         ([0.5, None, float("nan")], "[0.5, NULL, NaN]"),
         ([], "[]"),
         ({"x": 1, "of": [b""]}, "{x: 1, of: [0 bytes]}"),
@@ -65,12 +67,17 @@ def test_few_rows_of_many_columns_become_blocks() -> None:
     assert printed(wide(3, 1), 8)[1:] == ["column_0  0", "column_1  1", "column_2  2"]
 
 
+def test_columns_of_the_same_name_are_both_shown() -> None:
+    table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+    assert printed(table, 40) == ["a  a", "1  2"]
+
+
 def test_one_column_is_shown_however_narrow_the_terminal() -> None:
     assert printed(wide(2, 9), 3)[0] == "column_0"
 
 
 def test_an_answer_without_rows_shows_its_columns() -> None:
-    assert printed(wide(2, 0), 40) == ["column_0  column_1"]
+    assert printed(wide(2, 0), 40) == ["column_0  column_1", "no rows"]
     assert printed(wide(9, 0), 20)[0] == "column_0  column_1"
 
 

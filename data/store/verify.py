@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,6 +34,8 @@ class Check:
     path: Path
     bytes: int
     run: Callable[[], None]
+    has_hash: bool = True
+    """Whether changed bytes would be noticed; weights of an earlier version have only a size."""
 
 
 def checks(store: Path) -> Iterator[Check]:
@@ -68,13 +71,18 @@ def void(_: object) -> None:
 
 def _folder_checks(folder: Path) -> Iterator[Check]:
     manifest = folder / MANIFEST
-    yield _check(manifest, read_json)
-    with suppress(DamagedError), names_damage(manifest):  # told by the check of the manifest
-        for name, facts in sorted(read_json(manifest)["files"].items()):
-            expected = str(facts["sha256"])
+    yield _check(manifest, _hashes_in)
+    with suppress(DamagedError):  # reported by the check of the manifest
+        for name, expected in _hashes_in(manifest).items():
             path = folder / name
             size = path.stat().st_size if path.is_file() else 0
-            yield Check(path, size, lambda path=path, expected=expected: _check_hash(path, expected))  # type: ignore[misc]
+            yield Check(path, size, partial(_check_hash, path, expected))
+
+
+def _hashes_in(manifest: Path) -> dict[str, str]:
+    """The hash of each file that a manifest lists."""
+    with names_damage(manifest):
+        return {name: str(facts["sha256"]) for name, facts in read_json(manifest)["files"].items()}
 
 
 def _check_hash(path: Path, expected: str, remedy: str | None = None) -> None:
@@ -90,9 +98,18 @@ def _model_checks(path: Path) -> Iterator[Check]:
     weights = path.with_suffix(".safetensors")
     yield _check(path, lambda path: read_json(path, remedy))
     with suppress(DamagedError):
-        expected = read_json(path, remedy).get("sha256")
-        if expected and weights.is_file():
-            yield _check(weights, lambda weights: _check_hash(weights, str(expected), remedy))
+        facts = read_json(path, remedy)
+        if not weights.is_file() or "bytes" not in facts:
+            return  # an epoch that is gone, or no JSON of weights
+        if "sha256" in facts:
+            yield _check(weights, partial(_check_hash, expected=str(facts["sha256"]), remedy=remedy))
+        else:
+            yield replace(_check(weights, partial(_check_size, expected=facts["bytes"], remedy=remedy)), has_hash=False)
+
+
+def _check_size(path: Path, expected: int, remedy: str) -> None:
+    if path.stat().st_size != expected:
+        raise DamagedError(path, f"expected {expected} bytes, found {path.stat().st_size}", remedy)
 
 
 def _check_scores(path: Path) -> None:
@@ -102,6 +119,21 @@ def _check_scores(path: Path) -> None:
 
 def _evaluate_again(path: Path) -> str:
     return f"delete {path.stem}.json and {path.stem}.parquet and run `mtanet evaluate` again"
+
+
+def name_damaged_shard(store: Path, remedies: Mapping[str, str]) -> None:
+    """Raises for the first damaged Parquet file that SQL reads. Of faces, which are large, only the footers are read.
+
+    Raises:
+        DamagedError: There is one.
+    """
+    for stage in ("faces", "labels", "predictions", "runs"):
+        for path in sorted((store / stage).rglob("*.parquet")):
+            with names_damage(path, remedies.get(stage), errors=(pa.ArrowException,)):
+                if stage == "faces":
+                    pq.read_metadata(path)
+                else:
+                    pq.read_table(path, partitioning=None, page_checksum_verification=True)
 
 
 def check_database(path: Path) -> None:

@@ -11,7 +11,9 @@ import duckdb
 import pyarrow as pa
 
 from data.store.shards import write_aside
+from data.store.verify import name_damaged_shard
 
+EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
 COPY_OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet"}
 
 
@@ -51,16 +53,23 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(set_store(store))
             yield connection
     except duckdb.IOException as error:
-        if "could not set lock" not in str(error).lower():
+        if "could not set lock" in str(error).lower():
             raise ValueError(
-                f"{path} or a shard cannot be read; run `mtanet ingest` to rebuild them. {error}"
+                f"{path} is locked: another program has it open for writing. Close that program, or open the file there "
+                f"with `duckdb -readonly {path}`. {error}"
             ) from error
+        name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
         raise ValueError(
-            f"{path} is locked: another program has it open for writing. Close that program, or open the file there "
-            f"with `duckdb -readonly {path}`. {error}"
+            f"{path} or a shard cannot be read; the commands that made them (ingest, train, predict, evaluate) make "
+            f"missing ones again, and `mtanet doctor --store {store}` names damaged ones. {error}"
         ) from error
-    except duckdb.Error as error:
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ValueError(f"the query is wrong: {error}") from error
+    except duckdb.Error as error:
+        name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
+        raise ValueError(
+            f"the query is wrong, or a shard is damaged (`mtanet doctor --store {store}`): {error}"
+        ) from error
 
 
 def set_store(store: Path) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.labels import ALL_EXPRESSIONS
 from data.schema import FACES, LABELS, PREDICTIONS, PREDICTIONS_VERSION
@@ -21,7 +20,8 @@ from data.store.access import hold, says_no_room
 from data.store.catalogue import Dataset, read_catalogues, refuse_shared_videos
 from data.store.damage import names_damage, read_json
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
-from data.warehouse.answers import literal, query, set_store, warehouse_path
+from data.store.verify import name_damaged_shard
+from data.warehouse.answers import EVALUATE_AGAIN, literal, query, set_store, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 
@@ -97,9 +97,6 @@ QUALITY = pa.schema(
 """A finding about a track or, without `track_id`, about a file. Kinds that were not found have no row."""
 
 
-EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
-
-
 def publish(store: Path) -> Path:
     """Rebuilds `store/warehouse.duckdb` from the data sets, predictions and runs in the store; returns its path.
 
@@ -112,17 +109,9 @@ def publish(store: Path) -> Path:
         try:
             _build(store, path)
         except duckdb.Error as error:
-            _name_damaged(store)
+            name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
             raise ValueError(f"{path} cannot be built: {error}") from error
     return path
-
-
-def _name_damaged(store: Path) -> None:
-    """Names the first file that DuckDB could not open; it opens the files of views, but reads little of them."""
-    for stage in ("faces", "labels", "predictions", "runs"):
-        for path in sorted((store / stage).rglob("*.parquet")):
-            with names_damage(path, EVALUATE_AGAIN if stage == "runs" else None):
-                pq.read_metadata(path)
 
 
 def _build(store: Path, path: Path) -> None:

@@ -78,6 +78,9 @@ def print_store_verdict(store: Path, console: Console, progress: Console) -> Non
             bar.advance(task, check.bytes)
     if num_damaged:
         raise RuntimeError(f"{num_damaged} of {counted(len(todo), 'files')} damaged; see above for what to do")
+    without = sum(not check.has_hash for check in todo)
+    if without:
+        console.print(f"{counted(without, 'files')} of an earlier version without a hash: only the size was checked")
     console.print(f"verdict: {counted(len(todo), 'files')} ({num_bytes / 1e9:.2f} GB), all intact")
 
 

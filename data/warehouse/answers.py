@@ -55,21 +55,20 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.IOException as error:
         if "could not set lock" in str(error).lower():
             raise ValueError(
-                f"{path} is locked: another program has it open for writing. Close that program, or open the file there "
-                f"with `duckdb -readonly {path}`. {error}"
+                f"{path} is locked: another program has it open for writing. Close that program, or open the file "
+                f"there with `duckdb -readonly {path}`. {error}"
             ) from error
         name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
         raise ValueError(
-            f"{path} or a shard cannot be read; the commands that made them (ingest, train, predict, evaluate) make "
-            f"missing ones again, and `mtanet doctor --store {store}` names damaged ones. {error}"
+            f"{path} or a shard cannot be read; `mtanet doctor --store {store}` names missing and damaged files and "
+            f"says what to do. {error}"
         ) from error
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ValueError(f"the query is wrong: {error}") from error
     except duckdb.Error as error:
         name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
-        raise ValueError(
-            f"the query is wrong, or a shard is damaged (`mtanet doctor --store {store}`): {error}"
-        ) from error
+        found = f"the query is wrong, or a shard is damaged (`mtanet doctor --store {store}`)"
+        raise ValueError(f"{found}: {error}") from error
 
 
 def set_store(store: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,29 @@ def test_a_damaged_face_is_not_shown_in_a_report(store: Path, tmp_path: Path) ->
     path = spoil(store, "faces/*/901-*.parquet", flipped)
     with pytest.raises(DamagedError, match=f"^{path}: damaged"):
         report_on(store, "sample", tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, flipped])
+@pytest.mark.parametrize("view", ["predictions", "labels"])
+def test_a_query_names_the_damaged_shard(store: Path, view: str, damage: Callable[[bytes], bytes]) -> None:
+    path = spoil(store, f"{view}/*/*.parquet", damage)
+    with pytest.raises(DamagedError, match=f"^{path}: damaged"):
+        query(store, f"SELECT sum(hash(r)) FROM {view} r")
+
+
+def test_a_manifest_without_its_files_is_damaged(store: Path) -> None:
+    path = sorted(store.glob("predictions/*/manifest.json"))[0]
+    path.write_text("{}")
+    (said,) = damaged(store)
+    assert said.startswith(f"{path}: damaged ('files')")
+
+
+def test_weights_of_an_earlier_version_have_their_size_checked(store: Path) -> None:
+    (path,) = store.glob("models/*/model.json")
+    facts = json.loads(path.read_text())
+    del facts["sha256"]
+    path.write_text(json.dumps(facts))
+    assert [check.path.name for check in checks(store) if not check.has_hash] == ["model.safetensors"]
+    weights = path.with_suffix(".safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert any(said.startswith(f"{weights}: damaged (expected") for said in damaged(store))

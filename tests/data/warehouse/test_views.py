@@ -131,7 +131,7 @@ def test_a_locked_and_a_damaged_warehouse_have_different_messages(store: Path) -
         assert query(store, "FROM frames").num_rows == 3
         holder.communicate("\n")
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(ValueError, match="cannot be read; `mtanet doctor --store .*` names"):
+    with pytest.raises(ValueError, match=r"cannot be read; `mtanet doctor --store .*` names"):
         query(store, "FROM frames")
 
 

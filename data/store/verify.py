@@ -33,7 +33,7 @@ class Check:
 
     path: Path
     bytes: int
-    run: Callable[[], None]
+    run: Callable[[], object]
     has_hash: bool = True
     """Whether changed bytes would be noticed; weights of an earlier version have only a size."""
 
@@ -62,11 +62,7 @@ def checks(store: Path) -> Iterator[Check]:
 
 
 def _check(path: Path, check: Callable[[Path], object]) -> Check:
-    return Check(path, path.stat().st_size, lambda: void(check(path)))
-
-
-def void(_: object) -> None:
-    """For a check whose result does not matter."""
+    return Check(path, path.stat().st_size, partial(check, path))
 
 
 def _folder_checks(folder: Path) -> Iterator[Check]:

@@ -15,13 +15,7 @@ from typing import Literal
 
 from data.annotations.editions import Evidence, FileKind, editions_of, first_line, folder_editions, plain, recognise
 from data.annotations.findings import refuse
-from data.annotations.listing import (
-    ListedTracks,
-    Listing,
-    list_folder,
-    read_test_lists,
-    video_of,
-)
+from data.annotations.listing import ListedTracks, Listing, list_folder, read_test_lists, video_of
 from data.annotations.mtl import split_of, tracks_in
 from data.annotations.videos import ContentOf, content_hash, find_videos, videos_of_crops
 from data.labels import Edition, Split, Task

@@ -95,10 +95,10 @@ def known_hashes(paths: Iterable[Path], store: Path) -> dict[Path, str]:
 def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
     """One sha256 over the names and contents of a folder's files, which can be too many to be listed individually."""
     paths = sorted(files)
-    known = known_folder_hash(folder, paths, store)
+    looks = _folder_looks(paths)
+    known = _noted_hash(folder, looks, store)
     if known is not None:
         return known
-    looks = _folder_looks(paths)
     sha256 = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
@@ -109,8 +109,12 @@ def folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str:
 
 def known_folder_hash(folder: Path, files: Iterable[Path], store: Path) -> str | None:
     """What `folder_hash` noted, if nothing seems to have changed since; no file is opened."""
+    return _noted_hash(folder, _folder_looks(sorted(files)), store)
+
+
+def _noted_hash(folder: Path, looks: str, store: Path) -> str | None:
     entry = read_notes(store, KNOWN_FILES).get(place_in(store, folder.resolve()))
-    return str(entry[1]) if entry and entry[0] == _folder_looks(sorted(files)) else None
+    return str(entry[1]) if entry and entry[0] == looks else None
 
 
 def read_notes(store: Path, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from data.store.shards import MANIFEST, file_sha256, whole_folders
 
 STAGES = ("sample", "detections", "faces", "labels", "quality", "predictions")
 _ANEW = "delete it: it is made anew"
+EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
 DATABASES = {
     "mlflow.db": (
         "restore it from a copy; without one, delete it and train again: finished networks in `models` are registered "
@@ -117,7 +118,7 @@ def _evaluate_again(path: Path) -> str:
     return f"delete {path.stem}.json and {path.stem}.parquet and run `mtanet evaluate` again"
 
 
-def name_damaged_shard(store: Path, remedies: Mapping[str, str]) -> None:
+def name_damaged_shard(store: Path) -> None:
     """Raises for the first damaged Parquet file that SQL reads. Of faces, which are large, only the footers are read.
 
     Raises:
@@ -125,7 +126,7 @@ def name_damaged_shard(store: Path, remedies: Mapping[str, str]) -> None:
     """
     for stage in ("faces", "labels", "predictions", "runs"):
         for path in sorted((store / stage).rglob("*.parquet")):
-            with names_damage(path, remedies.get(stage), errors=(pa.ArrowException,)):
+            with names_damage(path, EVALUATE_AGAIN if stage == "runs" else None, errors=(pa.ArrowException,)):
                 if stage == "faces":
                     pq.read_metadata(path)
                 else:

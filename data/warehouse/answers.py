@@ -13,7 +13,6 @@ import pyarrow as pa
 from data.store.shards import write_aside
 from data.store.verify import name_damaged_shard
 
-EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
 COPY_OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet"}
 
 
@@ -58,7 +57,7 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 f"{path} is locked: another program has it open for writing. Close that program, or open the file "
                 f"there with `duckdb -readonly {path}`. {error}"
             ) from error
-        name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
+        name_damaged_shard(store)
         raise ValueError(
             f"{path} or a shard cannot be read; `mtanet doctor --store {store}` names missing and damaged files and "
             f"says what to do. {error}"
@@ -66,7 +65,7 @@ def _reading(store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ValueError(f"the query is wrong: {error}") from error
     except duckdb.Error as error:
-        name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
+        name_damaged_shard(store)
         found = f"the query is wrong, or a shard is damaged (`mtanet doctor --store {store}`)"
         raise ValueError(f"{found}: {error}") from error
 

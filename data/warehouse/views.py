@@ -20,8 +20,8 @@ from data.store.access import hold, says_no_room
 from data.store.catalogue import Dataset, read_catalogues, refuse_shared_videos
 from data.store.damage import names_damage, read_json
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
-from data.store.verify import name_damaged_shard
-from data.warehouse.answers import EVALUATE_AGAIN, literal, query, set_store, warehouse_path
+from data.store.verify import EVALUATE_AGAIN, name_damaged_shard
+from data.warehouse.answers import literal, query, set_store, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 
@@ -109,7 +109,7 @@ def publish(store: Path) -> Path:
         try:
             _build(store, path)
         except duckdb.Error as error:
-            name_damaged_shard(store, {"runs": EVALUATE_AGAIN})
+            name_damaged_shard(store)
             raise ValueError(f"{path} cannot be built: {error}") from error
     return path
 

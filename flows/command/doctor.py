@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from data.store.damage import DamagedError
 from data.store.verify import checks
 from data.text import counted
+from flows.command.options import refuse_missing
 from flows.servers.environment import MLFLOW_PORT, answers, is_free, prefect_api
 
 PACKAGES = ("mtanet", "torch", "nvidia-dali-cuda120", "av", "prefect", "mlflow", "duckdb", "pyarrow", "anny")
@@ -61,8 +62,7 @@ def print_store_verdict(store: Path, console: Console, progress: Console) -> Non
         ValueError: There is no store.
         RuntimeError: Something is damaged.
     """
-    if not store.is_dir():
-        raise ValueError(f"{store}: no such store; give its folder with --store")
+    refuse_missing(store)
     todo = list(checks(store))
     num_bytes, num_damaged = sum(check.bytes for check in todo), 0
     with Progress(

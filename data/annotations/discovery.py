@@ -17,7 +17,7 @@ from data.annotations.editions import Evidence, FileKind, editions_of, first_lin
 from data.annotations.findings import refuse
 from data.annotations.listing import ListedTracks, Listing, list_folder, read_test_lists, video_of
 from data.annotations.mtl import split_of, tracks_in
-from data.annotations.videos import ContentOf, content_hash, find_videos, videos_of_crops
+from data.annotations.videos import ContentOf, content_hash, videos_of_crops, videos_of_folder
 from data.labels import Edition, Split, Task
 
 _SPLIT_FOLDERS = {"trainingset": Split.TRAIN, "trainset": Split.TRAIN, "validationset": Split.VALIDATION}
@@ -115,7 +115,7 @@ def discover(
     if are_crops:
         found, crops = videos_of_crops(listing, content_of)
     else:
-        found = find_videos([root], content_of)
+        found = videos_of_folder(listing, content_of)
     videos = found.files
     per_task, mtl, unused = _choose_annotations(listing, edition, annotations)
 

@@ -37,21 +37,47 @@ def find_videos(paths: Sequence[Path], content_of: ContentOf = content_hash) -> 
     Raises:
         ValueError: A path does not exist, a folder has no video, or two different videos have the same name.
     """
+    check_paths(paths)
     found: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         if path.is_file():
             found[path.stem].append(path)
             continue
-        if not path.is_dir():
-            raise ValueError(f"{path}: no such file or folder; give video files, or folders that hold them")
-        listing = list_folder(path)
-        if not listing.videos:
-            suffixes = ", ".join(VIDEO_SUFFIXES)
-            raise ValueError(f"{path}: no videos in this folder or below; expected files ending in {suffixes}")
-        for video_id, files in listing.videos.items():
+        for video_id, files in _listed(list_folder(path)).items():
             found[video_id] += files
+    return _once(found, str(paths[0]) if len(paths) == 1 else f"{paths[0]} and others", content_of)
+
+
+def check_paths(paths: Sequence[Path]) -> None:
+    """Refuses a path that does not exist.
+
+    Raises:
+        ValueError: A path does not exist.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"{path}: no such file or folder; give video files, or folders that hold them")
+
+
+def videos_of_folder(listing: Listing, content_of: ContentOf) -> Videos:
+    """The video files of a folder, at any depth.
+
+    Raises:
+        ValueError: It has no video, or two different videos have the same name.
+    """
+    return _once(_listed(listing), str(listing.root), content_of)
+
+
+def _listed(listing: Listing) -> Mapping[str, Sequence[Path]]:
+    if not listing.videos:
+        suffixes = ", ".join(VIDEO_SUFFIXES)
+        raise ValueError(f"{listing.root}: no videos in this folder or below; expected files ending in {suffixes}")
+    return listing.videos
+
+
+def _once(found: Mapping[str, Sequence[Path]], where: str, content_of: ContentOf) -> Videos:
     kept, copies, problems = _one_of_each(found, "videos named", content_of)
-    refuse(problems, str(paths[0]) if len(paths) == 1 else f"{paths[0]} and others")
+    refuse(problems, where)
     return Videos(kept, copies)
 
 

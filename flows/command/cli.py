@@ -198,14 +198,13 @@ def predict(
     workers: Workers = CORES,
 ) -> None:
     """Predict every frame of every person in your own videos, for queries with SQL."""
+    from data.annotations.videos import check_paths
     from flows.command.show import store_option
 
     refuse_missing(store)
     if name is not None:
         check_name(name)
-    for path in videos:
-        if not path.exists():
-            raise ValueError(f"{path}: no such file or folder; give video files, or folders that hold them")
+    check_paths(videos)
 
     def work() -> None:
         with prefect(store):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.clips import two_people
+from support.waiting import wait_until
 from support.zygote import PART_FRAMES, Zygote
 
 from data.store.shards import PARTIAL, file_sha256
@@ -53,11 +54,7 @@ def finish(store: Path) -> None:
 
 def kill_when(store: Path, reached: Callable[[], bool]) -> None:
     run = start(store)
-    end_s = time.monotonic() + 240
-    while not reached():
-        assert run.poll() is None, run.communicate()[0]
-        assert time.monotonic() < end_s
-        time.sleep(0.002)
+    wait_until(reached, run, lambda: run.communicate()[0])
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=60)
 

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
 import torch
+from support.waiting import wait_until
 
 from data.labels import Task
 from data.sample.film import film_clip
@@ -189,13 +189,6 @@ def test_a_killed_run_leaves_no_worker(tmp_path: Path) -> None:
     run.wait()
     assert len(workers) >= 2
     wait_until(lambda: not any(is_running(worker) for worker in workers))
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
 
 
 def is_running(process: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.waiting import wait_until
 
 from data.warehouse.views import publish
 from flows.servers.environment import free_port
@@ -84,14 +85,6 @@ def interrupt(process: subprocess.Popen[str], store: Path, number: signal.Signal
     assert text.rstrip().endswith("to resume"), text
 
 
-def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], store: Path) -> None:
-    end_s = time.monotonic() + 200
-    while not reached():
-        assert process.poll() is None, said(store)
-        assert time.monotonic() < end_s, said(store)
-        time.sleep(0.002)
-
-
 def a_moment_after(pattern: str, store: Path, delay_s: float) -> Callable[[], bool]:
     """Becomes true this long after a new file of that pattern appears in the store."""
     seen_s: list[float] = []
@@ -130,7 +123,7 @@ def test_interrupted_at_every_stage_a_training_ends_within_seconds_and_resumes(t
     train = ("train", "--experiment", str(experiment))
     for number, pattern in enumerate(STAGES.values()):
         with running(*train, store=store) as process:
-            wait_until(a_moment_after(pattern, store, 0.3 * (number % 3)), process, store)
+            wait_until(a_moment_after(pattern, store, 0.3 * (number % 3)), process, lambda: said(store))
             interrupt(process, store, signal.SIGTERM if number % 3 == 2 else signal.SIGINT)
     with running(*train, store=store) as process:
         assert process.wait(timeout=300) == 0, said(store)
@@ -141,7 +134,7 @@ def test_interrupted_at_every_stage_a_training_ends_within_seconds_and_resumes(t
 def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Path, delay_s: float) -> None:
     store = tmp_path / "store"
     with running("sample", store=store) as process:
-        wait_until(lambda: hears_signals(process), process, store)
+        wait_until(lambda: hears_signals(process), process, lambda: said(store))
         time.sleep(delay_s)
         interrupt(process, store)
 
@@ -160,7 +153,7 @@ def test_a_long_query_is_stopped_by_ctrl_c(tmp_path: Path) -> None:
     slow = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
     with running("sql", slow, store=store) as process:
         # After so much work it is at the query, however busy the machine is.
-        wait_until(lambda: psutil.Process(process.pid).cpu_times().user > 3, process, store)
+        wait_until(lambda: psutil.Process(process.pid).cpu_times().user > 3, process, lambda: said(store))
         start_s = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 130

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.trees import TINY_FILE
+from support.waiting import wait_until
 
 from data.store.access import hold
 from flows.train import Trained, train_mtanet
@@ -55,14 +56,6 @@ def torchrun(store: Path, experiment: str = str(TINY_FILE)) -> Iterator[subproce
 
 def said(store: Path) -> str:
     return (store / "torchrun.log").read_text()
-
-
-def wait_until(reached: Callable[[], bool], team: subprocess.Popen[str], store: Path) -> None:
-    end_s = time.monotonic() + 240
-    while not reached():
-        assert team.poll() is None, said(store)
-        assert time.monotonic() < end_s, said(store)
-        time.sleep(0.002)
 
 
 def processes_of(team: subprocess.Popen[str]) -> list[int]:
@@ -112,10 +105,10 @@ def test_a_training_of_two_waits_is_killed_and_goes_on_with_one(
     written_by_another.touch()
     with torchrun(store) as team:
         with hold(store, f"models-{digest}", what="this training"):
-            wait_until(lambda: "working on this training" in said(store), team, store)
+            wait_until(lambda: "working on this training" in said(store), team, lambda: said(store))
             time.sleep(3)
             assert written_by_another.exists(), "a process of the team did not wait for who is at work"
-        wait_until(lambda: (store / "models" / digest / "epoch-0001.json").is_file(), team, store)
+        wait_until(lambda: (store / "models" / digest / "epoch-0001.json").is_file(), team, lambda: said(store))
         os.kill(processes_of(team)[0], signal.SIGKILL)
         assert team.wait(timeout=60) == 1, said(store)
     assert not (store / "models" / digest / "model.json").exists()

@@ -35,6 +35,7 @@ from tasks.training.train import train_model
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 
 CLIPS, SECONDS, SEED = 20, 4.0, 7
+GUARDED = SplitSettings()
 NAMES = ("valence", "arousal", "expression", *action_unit_columns(Edition.ABAW_2020))
 Key = tuple[str, int]
 Columns = dict[str, NDArray[np.float64]]
@@ -57,10 +58,10 @@ def sample(tmp_path: Path) -> Path:
     return root
 
 
-def ingest(root: Path, store: Path, splits: str = "guarded") -> Dataset:
+def ingest(root: Path, store: Path, splits: SplitSettings = GUARDED) -> Dataset:
     """The labels of a root, in a data set without faces."""
     tree = discover(root)
-    labels = write_labels(tree, store, SplitSettings.model_validate({"splits": splits}))
+    labels = write_labels(tree, store, splits)
     videos = tuple(
         Video(video_id, f"{video_id}.mp4", "f", "ab", tuple(tree.tracks(video_id))) for video_id in tree.videos
     )
@@ -86,10 +87,10 @@ def test_the_guard_takes_a_planted_leak_out_of_training(sample: Path, tmp_path: 
 
 
 def test_a_leak_of_official_splits_is_reported(sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    clean = ingest(sample, tmp_path, "official")
+    clean = ingest(sample, tmp_path, SplitSettings(splits="official"))
     assert refuse_leaks(clean, tmp_path) == []
     video = plant_leak(sample)
-    leaks = refuse_leaks(ingest(sample, tmp_path, "official"), tmp_path)
+    leaks = refuse_leaks(ingest(sample, tmp_path, SplitSettings(splits="official")), tmp_path)
     assert [(leak.name, leak.trains, leak.split) for leak in leaks] == [(video, Task.EXPR, Split.VALIDATION)]
     assert (
         f"scores will be too good, because the official splits leak: {video} trains expr and is in the" in caplog.text
@@ -109,7 +110,7 @@ def corrupt(labels_file: Path) -> str:
 
 @pytest.mark.parametrize("rule", ["guarded", "subject_disjoint"])
 def test_a_leak_planted_in_the_labels_themselves_is_refused(rule: str, sample: Path, tmp_path: Path) -> None:
-    dataset = ingest(sample, tmp_path, rule)
+    dataset = ingest(sample, tmp_path, SplitSettings.model_validate({"splits": rule}))
     video = recording_of(corrupt(dataset.labels_file(tmp_path)))
     with pytest.raises(ValueError, match=f"though the splits are {rule}: {video} trains au and is in the validation"):
         refuse_leaks(dataset, tmp_path)

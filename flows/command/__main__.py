@@ -7,8 +7,8 @@ from flows.command import interrupt
 
 def main() -> None:
     """Runs the command; a signal ends it as `flows.command.interrupt` says."""
-    interrupt.listen()
     try:
+        interrupt.listen()
         from flows.command.cli import run_command  # takes a moment, in which Ctrl-C is already heard
 
         run_command()

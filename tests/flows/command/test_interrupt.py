@@ -139,6 +139,23 @@ def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Pat
         interrupt(process, store)
 
 
+def test_interrupted_as_soon_as_it_hears_a_command_ends_in_one_sentence() -> None:
+    """By a signal right after the last handler is set, wherever that leaves the command."""
+    code = (
+        "import os, signal\n"
+        "real = signal.signal\n"
+        "def set_and_send(number, handler):\n"
+        "    real(number, handler)\n"
+        "    if number == signal.SIGHUP: os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal = set_and_send\n"
+        "from flows.command.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "Interrupted: finished work is kept. Run the same command again to resume\n"
+
+
 def hears_signals(process: subprocess.Popen[str]) -> bool:
     """Whether the command has set its handlers; before, Python itself is starting."""
     status = Path(f"/proc/{process.pid}/status").read_text()

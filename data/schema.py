@@ -43,6 +43,9 @@ DETECTIONS = pa.schema(
 )
 """Every face found in a frame; one row without a face for a frame that has none or could not be decoded."""
 
+CHIP = pa.field("chip_jpeg", pa.binary())
+"""Follows the columns of detections if people are recognised: of few faces, the picture for that, 150 x 150."""
+
 FACES = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),

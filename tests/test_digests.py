@@ -28,6 +28,7 @@ DATASET = Dataset("made-up", "/data", (VIDEO,), Edition.ABAW_2020, "labels1")
 EXPECTED = {
     "sample": "9f24a231fd20618b",
     "detections": "d6c653ea3cee22e4",
+    "detections with identity": "4e93b03ac5d8dd18",
     "faces": "266f40f952dd5ebd",
     "labels": "160c14072c325be8",
     "data set": "55a7ae447c66df74",
@@ -40,12 +41,12 @@ EXPECTED = {
 
 
 def found(root: Path, store: Path) -> dict[str, str]:
-    search = Search()
     casting = Casting(track_ids=("video1",), hints={}, fill_gaps_s=0.0)
     version = Version(1, "run1", (), {runs.TRAINING_DIGEST: "training1"})
     return {
         "sample": sample_folder(SampleConfig(), STORE).name,
-        "detections": detections_digest("sha1", search, decoder="pyav", device="cpu"),
+        "detections": detections_digest("sha1", Search(identity=False), decoder="pyav", device="cpu"),
+        "detections with identity": detections_digest("sha1", Search(), decoder="pyav", device="cpu"),
         "faces": faces_digest("detections1", "video1", casting),
         "labels": write_labels(discover(root), store, SplitSettings()).name,
         "data set": DATASET.digest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.detections import window_frames
+from data.extraction.embeddings import embed
 from data.extraction.gaps import Filled, cut_gaps, fill_gap, find_gaps
 from data.extraction.settings import Casting
 from data.machine import Device
@@ -28,12 +30,10 @@ from data.store.shards import (
 )
 from data.tracks.assignment import Choice, assign_tracks, name_people
 from data.tracks.doubts import doubts
-from data.tracks.fragments import FrameFaces
+from data.tracks.fragments import ASSUMED_HZ, FrameFaces
 from data.tracks.hints import hinted_people
 from data.tracks.people import Person, find_people
 
-ASSUMED_HZ = 25.0
-"""Frame rate for following people where a file has no timestamps; it is not stored."""
 _DESCRIBED = 50
 """At most this many people are described in the manifest."""
 
@@ -49,7 +49,8 @@ def write_tracks(
         ValueError: A hint does not fit, or the video cannot be read again.
     """
     manifest, files = read_manifest(found), parquet_files(found)
-    people = find_people(_frames(files))
+    by_face = partial(embed, found) if manifest.get("identity") else None
+    people = find_people(_frames(files), manifest.get("cuts", ()), by_face)
     if casting.track_ids is None:
         choices = name_people(video.stem, people)
     else:
@@ -66,10 +67,10 @@ def write_tracks(
     )
     if jpegs:
         check()
-    with write_folder(folder) as partial:
+    with write_folder(folder) as written:
         counts = {
             track_id: _write_track(
-                partial, files, (track_id, video.stem), choice.person, _Patches(track_id, gaps[track_id], jpegs)
+                written, files, (track_id, video.stem), choice.person, _Patches(track_id, gaps[track_id], jpegs)
             )
             for track_id, choice in choices.items()
         }
@@ -84,7 +85,7 @@ def write_tracks(
             "choices": {track_id: _explain(choice, people) for track_id, choice in choices.items()},
             "doubts": doubts(people, choices),
         }
-        write_manifest(partial, {**facts, **about})
+        write_manifest(written, {**facts, **about})
 
 
 def _gaps(
@@ -160,17 +161,17 @@ def _rounded(number: float | None) -> float | None:
 def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:
     """The frames that have faces, one part in memory at a time."""
     for file in files:
-        table = read_table([file], ["frame_index", "time_s", "box", "appearance"])
+        table = read_table([file], ["frame_index", "time_s", "box", "appearance", "score"])
         table = table.filter(table["box"].is_valid())
         boxes_N4 = np.stack([table["box"].combine_chunks().field(name).to_numpy() for name in "xywh"], axis=1)
         looks_N = table["appearance"].combine_chunks()
         looks_NL = looks_N.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.empty((0, 1))
         start = 0
-        times_s = table["time_s"].to_pylist()
+        times_s, scores = table["time_s"].to_pylist(), table["score"].to_pylist()
         for frame_index, group in groupby(table["frame_index"].to_pylist()):
             end = start + len(list(group))
             time_s = frame_index / ASSUMED_HZ if times_s[start] is None else times_s[start]
-            yield FrameFaces(frame_index, time_s, boxes_N4[start:end], looks_NL[start:end])
+            yield FrameFaces(frame_index, time_s, boxes_N4[start:end], looks_NL[start:end], scores[start:end])
             start = end
 
 

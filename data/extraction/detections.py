@@ -21,19 +21,23 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from data.extraction.chips import cut_chips
 from data.extraction.search import Seen, search_frames
 from data.extraction.settings import Search
 from data.faces.crops import appearances, cut_faces, encode_jpegs
 from data.faces.detector import NO_FACES, FaceDetector, Faces
 from data.machine import Device, keep_freed_memory
 from data.pipelining import ahead, in_order
-from data.schema import DETECTIONS
+from data.schema import CHIP, DETECTIONS
 from data.store.shards import read_table, write_folder, write_manifest, write_parquet
 from data.video.frames import Chunk, Decoder, read_frames
+from data.video.shots import HEIGHT, WIDTH, Thumbnails, find_cuts, thumbnails
 
 VERSION = 9
 """Part of the digest: raised when the same video and settings give different detections than before."""
 PART_FRAMES = 1000
+_THUMBNAILS = ".thumbnails"
+"""Suffix of the files that hold the small pictures of a part's frames, until its cuts are known."""
 _WINDOW_BYTES = 70_000_000
 _LONGEST_WINDOW = 25
 _WINDOWS_IN_USE = 7
@@ -74,7 +78,8 @@ def write_detections(
     progress: Callable[[int], None],
     check: Callable[[], None],
 ) -> None:
-    """Fills the folder with parts; its manifest has `facts`, `num_frames` and `damaged_packets`.
+    """Fills the folder with parts; its manifest has `facts`, `num_frames` and `damaged_packets`, and, if people
+    are recognised, the `cuts`: first frames of further shots.
 
     Decoding, searching, cropping and writing run in parallel. `check` is called before a part is written, and raises if
     the video may have changed.
@@ -88,12 +93,12 @@ def write_detections(
         num_frames = PART_FRAMES * _num_whole_parts(partial_folder)
         damaged_packets = 0
         progress(num_frames)
-        pending: list[pa.Table] = []
+        pending: list[_Done] = []
         chunks = read_frames(video, device=device, decoder=decoder, chunk=window, skip=num_frames)
         tables = _tables(chunks, search, device=device, threads=threads)
         with closing(ahead(tables, num=1, name="search")) as tables_ahead:
             for done in tables_ahead:
-                pending.append(done.rows)
+                pending.append(done)
                 num_frames, damaged_packets = done.frame_indices.stop, done.damaged_packets
                 if num_frames % PART_FRAMES == 0:
                     check()
@@ -101,7 +106,8 @@ def write_detections(
                 progress(len(done.frame_indices))
         check()
         _write_part(pending, partial_folder, num_frames // PART_FRAMES)
-        write_manifest(partial_folder, {**facts, "num_frames": num_frames, "damaged_packets": damaged_packets})
+        found = {"cuts": _cuts(partial_folder)} if search.identity else {}
+        write_manifest(partial_folder, {**facts, "num_frames": num_frames, "damaged_packets": damaged_packets, **found})
 
 
 @dataclass(frozen=True)
@@ -111,20 +117,23 @@ class _Done:
     frame_indices: range
     damaged_packets: int
     rows: pa.Table
+    thumbnails: pa.Table | None
+    """Of each frame, null if it was not decoded; None if nobody is recognised."""
 
 
 def _tables(chunks: Generator[Chunk], search: Search, *, device: Device, threads: int) -> Generator[_Done]:
     detector = FaceDetector(device=device, min_score=search.min_score, detection_size=search.detection_size)
-    work = partial(_table, jpeg_quality=search.jpeg_quality, device=device)
+    work = partial(_table, search=search, device=device)
     with closing(chunks), _searchers(threads) as pool:
         seen = search_frames(chunks, detector, search, part_frames=PART_FRAMES, pool=pool)
         yield from in_order(pool, work, seen, num=1)
 
 
-def _table(found: tuple[Chunk, Sequence[Seen]], *, jpeg_quality: int, device: Device) -> _Done:
+def _table(found: tuple[Chunk, Sequence[Seen]], *, search: Search, device: Device) -> _Done:
     """A row for every face of the chunk, and one for every frame without any."""
     chunk, seen = found
-    faces = _face_columns(chunk, [of_frame.faces for of_frame in seen], jpeg_quality, device)
+    thumbnails_FHW = thumbnails(chunk.frames_HWC if search.identity else [])
+    faces = _face_columns(chunk, [of_frame.faces for of_frame in seen], thumbnails_FHW, search, device)
     num_faces_F = np.array([len(of_frame.faces.scores_F) for of_frame in seen], np.int64)
     frame_R = np.repeat(np.arange(len(seen)), np.maximum(num_faces_F, 1))
     has_face_R = num_faces_F[frame_R] > 0
@@ -137,10 +146,24 @@ def _table(found: tuple[Chunk, Sequence[Seen]], *, jpeg_quality: int, device: De
         }
     ).take(pa.array(frame_R))
     rows = [*frames.columns, *faces.take(face_R).columns]
-    return _Done(chunk.frame_indices, chunk.damaged_packets, pa.table(rows, schema=DETECTIONS))
+    schema = DETECTIONS.append(CHIP) if search.identity else DETECTIONS
+    pictures = _pictures(chunk, thumbnails_FHW) if search.identity else None
+    return _Done(chunk.frame_indices, chunk.damaged_packets, pa.table(rows, schema=schema), pictures)
 
 
-def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, device: Device) -> pa.Table:
+def _pictures(chunk: Chunk, thumbnails_FHW: Thumbnails) -> pa.Table:
+    decoded = [
+        None if index in chunk.undecoded else picture_HW.tobytes()
+        for index, picture_HW in zip(chunk.frame_indices, thumbnails_FHW, strict=True)
+    ]
+    return pa.table(
+        {"frame_index": pa.array(chunk.frame_indices, pa.int32()), "thumbnail": pa.array(decoded, pa.binary())}
+    )
+
+
+def _face_columns(
+    chunk: Chunk, faces: Sequence[Faces], thumbnails_FHW: Thumbnails, search: Search, device: Device
+) -> pa.Table:
     """The stored columns of each face, frame by frame."""
     owners = [number for number, of_frame in enumerate(faces) for _ in of_frame.scores_F]
     boxes_N4, landmarks_N52, scores_N = (
@@ -150,7 +173,7 @@ def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, devic
             strict=True,
         )
     )
-    jpegs = encode_jpegs(cut_faces(chunk.frames_HWC, owners, landmarks_N52, device=device), quality=jpeg_quality)
+    jpegs = encode_jpegs(cut_faces(chunk.frames_HWC, owners, landmarks_N52, device=device), quality=search.jpeg_quality)
     looks_NL = appearances(chunk.frames_HWC, owners, boxes_N4)
     columns = {
         "box": pa.StructArray.from_arrays([pa.array(of_N) for of_N in boxes_N4.T], names=list("xywh")),
@@ -159,6 +182,9 @@ def _face_columns(chunk: Chunk, faces: Sequence[Faces], jpeg_quality: int, devic
         "appearance": _lists(looks_NL),
         "face_jpeg": pa.array(jpegs, pa.binary()),
     }
+    if search.identity:
+        chips = cut_chips(chunk, faces, looks_NL, jpegs, thumbnails_FHW, device=device)
+        columns["chip_jpeg"] = pa.array(chips, pa.binary())
     return pa.table(columns)
 
 
@@ -167,12 +193,35 @@ def _lists(values_NK: np.ndarray) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(starts_N), pa.array(values_NK.ravel()))
 
 
-def _write_part(pending: list[pa.Table], folder: Path, number: int) -> None:
-    """Writes the pending rows, if any, and clears them."""
-    table = pa.concat_tables(pending, promote_options="none").combine_chunks() if pending else None
-    if table is not None and len(table):
-        write_parquet(table, folder / f"part-{number:05d}.parquet")
+def _write_part(pending: list[_Done], folder: Path, number: int) -> None:
+    """Writes the pending rows, if any, and clears them; thumbnails first, since a part is complete with its rows."""
+    for suffix, tables in (
+        (_THUMBNAILS, [done.thumbnails for done in pending if done.thumbnails is not None]),
+        (".parquet", [done.rows for done in pending]),
+    ):
+        table = pa.concat_tables(tables, promote_options="none").combine_chunks() if tables else None
+        if table is not None and len(table):
+            write_parquet(table, folder / f"part-{number:05d}{suffix}")
     pending.clear()
+
+
+def _cuts(folder: Path) -> list[int]:
+    """The first frames of further shots, from the thumbnails of all parts."""
+    files = sorted(folder.glob(f"*{_THUMBNAILS}"))
+    if not files:
+        return []
+    pictures = read_table(files)
+    decoded = pictures.filter(pictures["thumbnail"].is_valid())
+    levels = np.frombuffer(b"".join(decoded["thumbnail"].to_pylist()), np.uint8)
+    found = find_cuts(levels.reshape(-1, HEIGHT, WIDTH))
+    cuts: list[int] = decoded["frame_index"].take(pa.array(found, pa.int64())).to_pylist()
+    return cuts
+
+
+def drop_thumbnails(folder: Path) -> None:
+    """Deletes what only the cuts were found with; not before the folder is complete, since a resumed run needs it."""
+    for file in folder.glob(f"*{_THUMBNAILS}"):
+        file.unlink()
 
 
 def _num_whole_parts(folder: Path) -> int:

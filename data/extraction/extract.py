@@ -18,7 +18,7 @@ from typing import Any, Literal
 from data import schema
 from data.extraction import detections
 from data.extraction.assembly import write_tracks
-from data.extraction.detections import write_detections
+from data.extraction.detections import drop_thumbnails, write_detections
 from data.extraction.settings import Casting, Search
 from data.machine import Device
 from data.store.access import hold
@@ -130,6 +130,7 @@ class _Extraction:
             if not is_whole(found):
                 about = {"decoder": decoder, "decoder_reason": reason, "device": self.device}
                 self.detect(found, {**known.facts_for_manifest, **self.search.model_dump(), **about}, check)
+            drop_thumbnails(found)
             if not is_whole(folder):
                 write_tracks(self.video, found, folder, self.casting, device=self.device, check=check)
         return folder
@@ -154,7 +155,7 @@ class _Extraction:
 
 def detections_digest(sha256: str, search: Search, *, decoder: Decoder, device: Device) -> str:
     """Names the detections of a video with this content. The device counts: its operators round differently."""
-    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, search.model_dump())
+    return digest("detections", schema.VERSION, detections.VERSION, sha256, decoder, device, search.key)
 
 
 def faces_digest(detections_id: str, video_id: str, casting: Casting) -> str:

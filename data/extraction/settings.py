@@ -11,6 +11,9 @@ from pydantic import Field
 from data.settings import Settings
 from data.tracks.hints import Hint
 
+IDENTITY_VERSION = 1
+"""Part of the digest: raised when the same detections give other cuts, chips or people than before."""
+
 
 class Search(Settings):
     """Which faces are found in a video, and how their crops are stored."""
@@ -28,6 +31,15 @@ class Search(Settings):
     k frames in memory."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     """JPEG quality of the stored crops, on libjpeg's scale."""
+    identity: bool = True
+    """Recognises people by their faces, over cuts and absences; otherwise only by place and colours
+    (docs/people.md)."""
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that the detections depend on; without identity, as before there was any."""
+        settings = self.model_dump(exclude={"identity"})
+        return {**settings, "identity": IDENTITY_VERSION} if self.identity else settings
 
 
 @dataclass(frozen=True, kw_only=True)

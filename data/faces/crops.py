@@ -7,6 +7,7 @@ Shapes: N faces, H rows, W columns, C RGB.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -21,6 +22,15 @@ from data.video.pixels import resized
 TEMPLATE_52 = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
 """Positions of the five landmarks in a crop: the template of ArcFace, on which public face networks are trained."""
 
+
+class Target(NamedTuple):
+    """Where the landmarks are in a crop, and the crop's side."""
+
+    landmarks_52: np.ndarray
+    size_px: int
+
+
+CROP = Target(TEMPLATE_52, FACE_SIZE_PX)
 _REGION_PX = 192
 """The face is first shrunk to about this size with antialiasing, then turned; the turn alone would sample too sparsely.
 """
@@ -33,8 +43,8 @@ _BESIDE_24 = np.array([(-0.2, -0.3, 1.4, 1.2), (-0.5, 1.1, 2.0, 1.0)])
 APPEARANCE_LENGTH = len(_BESIDE_24) * _LEVELS**3
 
 
-def alignments(landmarks_N52: np.ndarray) -> np.ndarray:
-    """The matrices, `(N, 2, 3)`, of the similarities (turn, scale, shift) that take landmarks nearest to the template.
+def alignments(landmarks_N52: np.ndarray, target: Target = CROP) -> np.ndarray:
+    """The matrices, `(N, 2, 3)`, of the similarities (turn, scale, shift) that take landmarks nearest to the target.
 
     Least squares over all five points in closed form (Umeyama 1991): the same answer on every run, where a robust fit
     draws points at random, and never a mirrored face. With points as complex numbers it is a regression `a z + b`.
@@ -43,7 +53,7 @@ def alignments(landmarks_N52: np.ndarray) -> np.ndarray:
         ValueError: All landmarks of a face are the same point, or one is not finite.
     """
     frame_N5 = landmarks_N52[..., 0].astype(np.float64) + 1j * landmarks_N52[..., 1].astype(np.float64)
-    crop_5 = TEMPLATE_52[:, 0] + 1j * TEMPLATE_52[:, 1]
+    crop_5 = target.landmarks_52[:, 0] + 1j * target.landmarks_52[:, 1]
     mean_N1 = frame_N5.mean(1, keepdims=True)
     from_mean_N5 = frame_N5 - mean_N1
     spread_N = (from_mean_N5 * from_mean_N5.conj()).real.sum(1)
@@ -64,16 +74,22 @@ def alignment(landmarks_52: np.ndarray) -> np.ndarray:
 
 
 def cut_faces(
-    frames_HWC: Sequence[Frame], owners: Sequence[int], landmarks_N52: np.ndarray, *, device: Device
+    frames_HWC: Sequence[Frame],
+    owners: Sequence[int],
+    landmarks_N52: np.ndarray,
+    *,
+    device: Device,
+    target: Target = CROP,
 ) -> np.ndarray:
-    """The aligned faces, uint8 `(N, FACE_SIZE_PX, FACE_SIZE_PX, C)`; face n is cut from frame `owners[n]`.
+    """The aligned faces, uint8 `(N, target.size_px, target.size_px, C)`; face n is cut from frame `owners[n]`.
 
     Where a face extends beyond its frame, the frame's edge pixels repeat.
     """
     if not len(owners):
-        return np.empty((0, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
-    starts_N2, ends_N2, matrices_N23 = _regions(alignments(landmarks_N52), frames_HWC[0].shape[:2])
-    regions = ([frames_HWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23)
+        return np.empty((0, target.size_px, target.size_px, 3), np.uint8)
+    matrices_N23 = alignments(landmarks_N52, target)
+    starts_N2, ends_N2, matrices_N23 = _regions(matrices_N23, frames_HWC[0].shape[:2], target.size_px)
+    regions = ([frames_HWC[owner] for owner in owners], starts_N2, ends_N2, matrices_N23, target.size_px)
     faces = _cut_by_dali(*regions, device=device) if device == "gpu" else _cut_on_cpu(*regions)
     crops: np.ndarray = faces.torch().cpu().numpy()
     return crops
@@ -84,6 +100,7 @@ def _cut_by_dali(
     starts_N2: np.ndarray,
     ends_N2: np.ndarray,
     matrices_N23: np.ndarray,
+    size_px: int,
     *,
     device: Device,
 ) -> ndd.Batch:
@@ -96,14 +113,14 @@ def _cut_by_dali(
         antialias=True,
         device=device,
     )
-    size = (FACE_SIZE_PX, FACE_SIZE_PX)
+    size = (size_px, size_px)
     return ndd.warp_affine(
         regions, matrix=ndd.as_batch(list(matrices_N23)), size=size, inverse_map=False, device=device
     )
 
 
 def _cut_on_cpu(
-    frames_HWC: Sequence[Frame], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray
+    frames_HWC: Sequence[Frame], starts_N2: np.ndarray, ends_N2: np.ndarray, matrices_N23: np.ndarray, size_px: int
 ) -> ndd.Batch:
     """The same to a grey level or two, by the operators that are three times as fast on a CPU."""
     regions = []
@@ -114,7 +131,7 @@ def _cut_on_cpu(
     return ndd.experimental.warp_perspective(
         ndd.as_batch(regions, layout="HWC"),
         matrix=ndd.as_batch(list(np.concatenate([matrices_N23, last_row_N13], axis=1))),
-        size=(FACE_SIZE_PX, FACE_SIZE_PX),
+        size=(size_px, size_px),
         inverse_map=False,
         pixel_origin="corner",
         border_mode="replicate",
@@ -124,6 +141,12 @@ def _cut_on_cpu(
 
 def encode_jpegs(faces_NHWC: np.ndarray, *, quality: int) -> list[bytes]:
     return [simplejpeg.encode_jpeg(face_HWC, quality, "RGB", "420") for face_HWC in faces_NHWC]
+
+
+def decode_jpegs(jpegs: Sequence[bytes]) -> np.ndarray:
+    """Pictures of one size, NHWC."""
+    pictures: np.ndarray = np.stack([simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in jpegs])
+    return pictures
 
 
 def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np.ndarray) -> np.ndarray:
@@ -145,7 +168,9 @@ def appearances(frames_HWC: Sequence[Frame], owners: Sequence[int], boxes_N4: np
     return looks_NL
 
 
-def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _regions(
+    matrices_N23: np.ndarray, size_yx: Sequence[int], size_px: int = FACE_SIZE_PX
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The regions of frames around crops: starts and ends (y, x) in px, and the matrices from resized regions to crops.
 
     They end at the frame's edge, because DALI reads beyond a frame's memory when the region is larger; beyond the edge,
@@ -154,7 +179,7 @@ def _regions(matrices_N23: np.ndarray, size_yx: Sequence[int]) -> tuple[np.ndarr
     turns_N22 = matrices_N23[:, :, :2]
     # moves pixel centres from whole numbers to halves
     shifts_N2 = matrices_N23[:, :, 2] + 0.5 - 0.5 * turns_N22.sum(2)
-    corners_24 = np.array([[0, FACE_SIZE_PX, FACE_SIZE_PX, 0], [0, 0, FACE_SIZE_PX, FACE_SIZE_PX]])
+    corners_24 = np.array([[0, size_px, size_px, 0], [0, 0, size_px, size_px]])
     corners_N24 = np.linalg.solve(turns_N22, corners_24 - shifts_N2[:, :, None])
     first_N2, last_N2 = corners_N24.min(2), corners_N24.max(2)
     half_N1 = (last_N2 - first_N2).max(1, keepdims=True) / 2 * _REGION_MARGIN

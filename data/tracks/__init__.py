@@ -1,6 +1,7 @@
 """Faces to people to annotated tracks.
 
 - `fragments`: joins faces to stretches of one person
+- `identity`: what embeddings of faces say about stretches
 - `people`: joins stretches to people
 - `assignment`: assigns people to annotated tracks
 - `hints`: reads a user's assignment of tracks

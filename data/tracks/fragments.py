@@ -7,6 +7,7 @@ resolution does not matter. Shapes: F faces of a frame, L length of the colour d
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+ASSUMED_HZ = 25.0
+"""Frame rate for following people where a file has no timestamps; it is not stored."""
 _LONGEST_GAP_S = 2.0
 """For longer a face cannot be missed within a fragment."""
 _REACH, _REACH_PER_S = 1.0, 2.0
@@ -27,6 +30,7 @@ _SAME_LOOK_NEXT = 0.35
 """
 _MEMORY = 0.9
 """Weight of the remembered appearance when the next face is added to a fragment."""
+_BLOCK = 10
 _IMPOSSIBLE = 1e6
 
 
@@ -38,6 +42,8 @@ class FrameFaces(NamedTuple):
     boxes_F4: np.ndarray
     looks_FL: np.ndarray
     """Square roots of histograms, of length 1: see `data.faces.crops.appearances`."""
+    scores_F: Sequence[float | None] | None = None
+    """None where a face is interpolated, or not known."""
 
 
 class Face(NamedTuple):
@@ -50,6 +56,8 @@ class Face(NamedTuple):
     """Position of the middle of its box."""
     w_px: float
     h_px: float
+    score: float | None = None
+    """Of the detector; None if it is interpolated."""
 
     @property
     def size_px(self) -> float:
@@ -62,19 +70,35 @@ class Fragment:
 
     faces: list[Face]
     recent_look_L: np.ndarray
-    summed_look_L: np.ndarray
+    looks_L: list[np.ndarray]
+    """The sum of every `_BLOCK` faces' looks."""
+
+    def summed_look(self) -> np.ndarray:
+        look_L: np.ndarray = np.sum(self.looks_L, axis=0)
+        return look_L
+
+    def cut(self, number: int) -> tuple[Fragment, Fragment]:
+        """The parts before and from face `number` on; their looks are divided at the nearest block."""
+        block = round(number / _BLOCK)
+        before, after = self.looks_L[: max(block, 1)], self.looks_L[min(block, len(self.looks_L) - 1) :]
+        return (
+            Fragment(self.faces[:number], self.recent_look_L, before),
+            Fragment(self.faces[number:], self.recent_look_L, after),
+        )
 
 
-def link(frames: Iterable[FrameFaces]) -> list[Fragment]:
-    """The fragments of a video in the order of their first faces; every face belongs to one of them."""
+def link(frames: Iterable[FrameFaces], cuts: Sequence[int] = ()) -> list[Fragment]:
+    """The fragments of a video in the order of their first faces; every face belongs to one of them.
+
+    `cuts` are the first frames of further shots, in order; no fragment goes on in another shot.
+    """
     fragments: list[Fragment] = []
     recent: list[Fragment] = []
-    row = 0
+    row, shot = 0, 0
     for frame in frames:
-        faces = [
-            Face(row + number, frame.frame_index, frame.time_s, float(x + w / 2), float(y + h / 2), float(w), float(h))
-            for number, (x, y, w, h) in enumerate(frame.boxes_F4)
-        ]
+        if bisect_right(cuts, frame.frame_index) != shot:
+            shot, recent = bisect_right(cuts, frame.frame_index), []
+        faces = _faces(frame, row)
         row += len(faces)
         recent = [fragment for fragment in recent if frame.time_s - fragment.faces[-1].time_s <= _LONGEST_GAP_S]
         partners = _partners(recent, faces, frame.looks_FL)
@@ -82,14 +106,25 @@ def link(frames: Iterable[FrameFaces]) -> list[Fragment]:
             if number in partners:
                 _extend(recent[partners[number]], face, look_L)
             else:
-                fragments.append(Fragment([face], look_L.copy(), look_L.astype(np.float64)))
+                fragments.append(Fragment([face], look_L.copy(), [look_L.astype(np.float64)]))
                 recent.append(fragments[-1])
     return fragments
 
 
+def _faces(frame: FrameFaces, first_row: int) -> list[Face]:
+    faces = []
+    for number, (x, y, w, h) in enumerate(frame.boxes_F4):
+        place = float(x + w / 2), float(y + h / 2), float(w), float(h)
+        score = frame.scores_F[number] if frame.scores_F else None
+        faces.append(Face(first_row + number, frame.frame_index, frame.time_s, *place, score))
+    return faces
+
+
 def _extend(fragment: Fragment, face: Face, look_L: np.ndarray) -> None:
+    if len(fragment.faces) % _BLOCK == 0:
+        fragment.looks_L.append(np.zeros(len(look_L)))
     fragment.faces.append(face)
-    fragment.summed_look_L[:] += look_L
+    fragment.looks_L[-1] += look_L
     fragment.recent_look_L[:] = _MEMORY * fragment.recent_look_L + (1 - _MEMORY) * look_L
 
 

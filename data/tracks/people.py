@@ -7,14 +7,16 @@ leaves and comes back is the same person. Shapes: G groups of fragments.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from data.tracks import identity
 from data.tracks.fragments import Face, Fragment, FrameFaces, difference, link, moment
 
-_SAME_LOOK = 0.24
+_SAME_LOOK = identity.LIMIT
 """Largest difference of appearance and position between fragments of one person; measured: at most 0.11 within a
 person, and at least 0.31 between people whose faces are larger than 40 px.
 """
@@ -66,31 +68,48 @@ class _Group:
     summed_look_L: np.ndarray
     summed_place_3: np.ndarray
     """x, y and size."""
+    embeddings_E: list[np.ndarray]
+    shots: frozenset[int]
     join_margin: float = math.inf
     rival_margin: float = math.inf
 
 
-def find_people(frames: Iterable[FrameFaces]) -> list[Person]:
-    """The people of a video, the most prominent first; every face belongs to one of them."""
-    groups = {number: _group(fragment) for number, fragment in enumerate(link(frames))}
-    difference_GG = _merge(groups)
+Embed = Callable[[Sequence[Fragment]], identity.Embeddings]
+
+
+def find_people(frames: Iterable[FrameFaces], cuts: Sequence[int] = (), embed: Embed | None = None) -> list[Person]:
+    """The people of a video, the most prominent first; every face belongs to one of them.
+
+    Args:
+        frames: The frames that have faces.
+        cuts: The first frames of further shots.
+        embed: Gives embeddings of some faces of each fragment, by which people are recognised, and stretches that are
+            no face are left out. Without it, colours and places decide.
+    """
+    fragments = link(frames, cuts)
+    embeddings = embed(fragments) if embed else {}
+    if embed:
+        faces = [fragment for fragment in fragments if not identity.is_no_face(fragment, embeddings)]
+        fragments = [part for fragment in faces for part in identity.parted(fragment, embeddings)]
+    groups = {number: _group(fragment, embeddings, cuts) for number, fragment in enumerate(fragments)}
+    difference_GG = _merge(groups, by_face=embed is not None)
     people = {number: _person(group) for number, group in groups.items()}
     order = sorted(people, key=lambda number: (-people[number].prominence_px, number))
     return [_apart(people[number], difference_GG[number], order) for number in order]
 
 
-def _merge(groups: dict[int, _Group]) -> np.ndarray:
+def _merge(groups: dict[int, _Group], *, by_face: bool) -> np.ndarray:
     """Repeatedly joins the two most similar groups, until no two can be the same person.
 
     Returns the differences of the remaining groups, by index: infinite for groups that appear together.
     """
-    difference_GG = np.array([_differences(number, groups, len(groups)) for number in groups])
+    difference_GG = np.array([_differences(number, groups, len(groups), by_face=by_face) for number in groups])
     while groups and (least := difference_GG.min()) <= _SAME_LOOK:
         kept, gone = (int(numbers[0]) for numbers in np.nonzero(difference_GG == least))
         rival_margin = _least_rival(difference_GG[kept], difference_GG[gone], kept, gone) - float(least)
         groups[kept] = _united(groups[kept], groups.pop(gone), _SAME_LOOK - float(least), rival_margin)
         difference_GG[gone] = difference_GG[:, gone] = np.inf
-        difference_GG[kept] = difference_GG[:, kept] = _differences(kept, groups, len(difference_GG))
+        difference_GG[kept] = difference_GG[:, kept] = _differences(kept, groups, len(difference_GG), by_face=by_face)
     return difference_GG
 
 
@@ -102,7 +121,7 @@ def _least_rival(kept_G: np.ndarray, gone_G: np.ndarray, kept: int, gone: int) -
     return float(rivals.min(initial=np.inf))
 
 
-def _differences(number: int, groups: dict[int, _Group], size: int) -> np.ndarray:
+def _differences(number: int, groups: dict[int, _Group], size: int, *, by_face: bool) -> np.ndarray:
     """Difference of a group from each other one; infinite from itself and from those that appear together with it."""
     differences_G = np.full(size, np.inf)
     group = groups[number]
@@ -112,7 +131,11 @@ def _differences(number: int, groups: dict[int, _Group], size: int) -> np.ndarra
         places_G3 = np.stack([other.summed_place_3 / other.num_faces for other in others.values()])
         shift = np.hypot(*(places_G3 - place_3)[:, :2].T) / np.sqrt(place_3[2] * places_G3[:, 2])
         look = difference(group.summed_look_L[None], np.stack([other.summed_look_L for other in others.values()]))[0]
-        differences_G[list(others)] = look + _PLACE_WEIGHT * shift.clip(max=_LARGEST_PLACE)
+        colours = look + _PLACE_WEIGHT * shift.clip(max=_LARGEST_PLACE)
+        if by_face:
+            pairs = zip(colours.tolist(), look.tolist(), others.values(), strict=True)
+            colours = [_by_face(group, other, both, of_look) for both, of_look, other in pairs]
+        differences_G[list(others)] = colours
     return differences_G
 
 
@@ -124,9 +147,22 @@ def _seen_together(group: _Group, other: _Group) -> bool:
     )
 
 
-def _group(fragment: Fragment) -> _Group:
+def _by_face(group: _Group, other: _Group, colours: float, look: float) -> float:
+    in_one_shot = not group.shots.isdisjoint(other.shots)
+    return identity.difference(colours, look, _distance(group, other), in_one_shot=in_one_shot)
+
+
+def _distance(group: _Group, other: _Group) -> float | None:
+    if not group.embeddings_E or not other.embeddings_E:
+        return None
+    return float(np.linalg.norm(np.mean(group.embeddings_E, axis=0) - np.mean(other.embeddings_E, axis=0)))
+
+
+def _group(fragment: Fragment, embeddings: identity.Embeddings, cuts: Sequence[int]) -> _Group:
     place_3 = np.sum([moment(face)[1:] for face in fragment.faces], axis=0)
-    return _Group([fragment], len(fragment.faces), fragment.summed_look_L, place_3)
+    shots = frozenset({bisect_right(cuts, fragment.faces[0].frame_index)})
+    of_face = identity.of_fragment(fragment, embeddings)
+    return _Group([fragment], len(fragment.faces), fragment.summed_look(), place_3, of_face, shots)
 
 
 def _united(group: _Group, other: _Group, join_margin: float, rival_margin: float) -> _Group:
@@ -135,6 +171,8 @@ def _united(group: _Group, other: _Group, join_margin: float, rival_margin: floa
         group.num_faces + other.num_faces,
         group.summed_look_L + other.summed_look_L,
         group.summed_place_3 + other.summed_place_3,
+        group.embeddings_E + other.embeddings_E,
+        group.shots | other.shots,
         min(group.join_margin, other.join_margin, join_margin),
         min(group.rival_margin, other.rival_margin, rival_margin),
     )

@@ -57,6 +57,15 @@ def resized(pixels_NHWC: Tensor, height_px: int, width_px: int) -> Tensor:
     return functional.interpolate(pixels_NCHW, (height_px, width_px), mode="bilinear", antialias=True)
 
 
+def part_of(whole_HWC: Tensor, region: Region) -> Tensor:
+    """A part of a frame's pixels; a grid of them row by row, which takes a third of the time of point by point."""
+    match region:
+        case (np.ndarray() as rows, np.ndarray() as columns) if rows.shape[-1] == columns.shape[0] == 1:
+            wanted = [torch.from_numpy(indices.ravel()).to(whole_HWC.device) for indices in (rows, columns)]
+            return whole_HWC.index_select(0, wanted[0]).index_select(1, wanted[1])
+    return whole_HWC[region]
+
+
 class _LateFrame:
     """A frame of 4:2:0 that is converted on access. Thread-safe."""
 
@@ -70,7 +79,7 @@ class _LateFrame:
         frame = self._frame
         if frame is None:
             assert self._whole_HWC is not None
-            return self._whole_HWC[region]
+            return part_of(self._whole_HWC, region)
         match region:
             case (slice() as rows, slice() as columns):
                 return _part(frame, rows, columns)

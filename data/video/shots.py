@@ -9,13 +9,17 @@ Shapes: F frames, H rows and W columns of a thumbnail, P pairs of frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from data.video.media import Frame
+from data.video.pixels import part_of
 
 HEIGHT, WIDTH = 27, 48
 """Size of a thumbnail, in px."""
@@ -30,70 +34,93 @@ NEIGHBOURS = 4
 FLASH_FRAMES = 3
 """If one of this many frames after a change is like the frame before it, the change was a flash, not a cut."""
 _LEAST_UNLIKE = 0.02
-_POINTS = 3
-"""Points in a cell, in each direction, of which the mean is taken."""
-_FLAT = 1.5
-"""Standard deviation of levels below which a picture has nothing to compare."""
+_FLAT_ENERGY = 1.5 * math.sqrt(HEIGHT * WIDTH)
+"""A picture whose levels deviate by less than 1.5 has nothing to compare."""
+_BLOCK = 1000
+_REMEMBERED = 64
+"""Pairs that are compared at once, and spectra that are kept."""
 
 Thumbnails = NDArray[np.uint8]
 
 
 def thumbnails(frames_HWC: Sequence[Frame]) -> Thumbnails:
-    """Small grey pictures of frames of one size, on any device; FHW. Each px is the mean green of some points."""
+    """Small grey pictures of frames of one size, on any device; FHW. Each px is the mean green of four points."""
     if not frames_HWC:
         return np.empty((0, HEIGHT, WIDTH), np.uint8)
     height, width = frames_HWC[0].shape[:2]
-    rows_S1 = ((np.arange(HEIGHT * _POINTS) + 0.5) * height / (HEIGHT * _POINTS)).astype(int)[:, None]
-    columns_1S = ((np.arange(WIDTH * _POINTS) + 0.5) * width / (WIDTH * _POINTS)).astype(int)[None]
-    green_FSS = torch.stack([frame[rows_S1, columns_1S][..., 1] for frame in frames_HWC]).float()
-    cells_FHPWP = green_FSS.reshape(-1, HEIGHT, _POINTS, WIDTH, _POINTS)
-    small: Thumbnails = cells_FHPWP.mean(dim=(2, 4)).round().to(torch.uint8).cpu().numpy()
+    rows_S1 = ((np.arange(HEIGHT * 2) + 0.5) * height / (HEIGHT * 2)).astype(np.int64)[:, None]
+    columns_1S = ((np.arange(WIDTH * 2) + 0.5) * width / (WIDTH * 2)).astype(np.int64)[None]
+    points = [
+        part_of(frame, (rows_S1, columns_1S)) if isinstance(frame, Tensor) else frame[rows_S1, columns_1S]
+        for frame in frames_HWC
+    ]
+    green_FSS = torch.stack([of_frame[..., 1] for of_frame in points]).cpu().numpy().astype(np.uint16)
+    rows_FHS = green_FSS[:, 0::2] + green_FSS[:, 1::2]
+    small: Thumbnails = ((rows_FHS[..., 0::2] + rows_FHS[..., 1::2] + 2) // 4).astype(np.uint8)
     return small
 
 
 def find_cuts(thumbnails_FHW: Thumbnails) -> list[int]:
     """The first frame of every shot but the first, by hard cuts."""
-    num_frames = len(thumbnails_FHW)
-    if num_frames < 2:
-        return []
-    spectra, energies = _prepared(thumbnails_FHW)
-    unlike_P = 1 - _alike(spectra, energies, 1)
+    film = _Film(thumbnails_FHW)
     cuts = []
-    for pair in np.flatnonzero(unlike_P > LEAST_CHANGE):
-        before = unlike_P[max(pair - NEIGHBOURS, 0) : pair]
-        after = unlike_P[pair + 1 : pair + 1 + NEIGHBOURS]
-        usual = max(np.median(before) if len(before) else 0, np.median(after) if len(after) else 0, _LEAST_UNLIKE)
-        if unlike_P[pair] > OUTLIER * usual and not _returns(spectra, energies, int(pair), unlike_P[pair] / 2):
-            cuts.append(int(pair) + 1)
+    for pair in film.changes():
+        unlike = film.unlike(pair, pair + 1)
+        before = [film.unlike(one, one + 1) for one in range(max(pair - NEIGHBOURS, 0), pair)]
+        last = min(pair + 1 + NEIGHBOURS, len(thumbnails_FHW) - 1)
+        after = [film.unlike(one, one + 1) for one in range(pair + 1, last)]
+        usual = max(_LEAST_UNLIKE, *(float(np.median(pairs)) for pairs in (before, after) if pairs))
+        if unlike > OUTLIER * usual and not film.returns(pair, unlike / 2):
+            cuts.append(pair + 1)
     return cuts
 
 
-def _returns(spectra: NDArray[np.complex128], energies: NDArray[np.float64], frame: int, most: float) -> bool:
-    """Whether a frame soon after a change is at most so unlike one just before it."""
-    befores = range(max(frame - 1, 0), frame + 1)
-    afters = range(frame + 2, min(frame + 2 + FLASH_FRAMES, len(energies)))
-    return any(1 - _likeness(spectra, energies, before, after) <= most for before in befores for after in afters)
+def find_changes(thumbnails_FHW: Thumbnails) -> list[int]:
+    """The frames that differ from the one before: all cuts, and fast movements and flashes too."""
+    return [pair + 1 for pair in _Film(thumbnails_FHW).changes()]
 
 
-def _prepared(thumbnails_FHW: Thumbnails) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-    """The spectrum of every thumbnail without its mean, and its energy."""
-    pictures = thumbnails_FHW.astype(np.float64)
-    pictures -= pictures.mean(axis=(1, 2), keepdims=True)
-    energies = np.sqrt((pictures**2).sum(axis=(1, 2)))
-    return np.fft.rfft2(pictures, s=(2 * HEIGHT, 2 * WIDTH)), energies
+class _Film:
+    """The thumbnails of a video, and how unlike two of them are."""
 
+    def __init__(self, thumbnails_FHW: Thumbnails) -> None:
+        self._thumbnails_FHW = thumbnails_FHW
+        self._prepared = lru_cache(maxsize=_REMEMBERED)(self._prepare)
+        self.unlike = lru_cache(maxsize=_REMEMBERED)(self._unlike)
 
-def _alike(spectra: NDArray[np.complex128], energies: NDArray[np.float64], step: int) -> NDArray[np.float64]:
-    """The likeness of every frame and the one `step` frames later."""
-    return np.array([_likeness(spectra, energies, frame, frame + step) for frame in range(len(energies) - step)])
+    def changes(self) -> list[int]:
+        """The pairs of a frame and the next one that are unlike, by their first frames.
 
+        Most pairs are alike without a shift, which takes no correlation over shifts to see.
+        """
+        pairs: list[int] = []
+        for start in range(0, len(self._thumbnails_FHW) - 1, _BLOCK):
+            pictures = self._thumbnails_FHW[start : start + _BLOCK + 1].astype(np.float32).reshape(-1, HEIGHT * WIDTH)
+            pictures -= pictures.mean(axis=1, keepdims=True)
+            energies = np.linalg.norm(pictures, axis=1)
+            energies[energies < _FLAT_ENERGY] = np.inf  # compared with care below
+            alike_P = (pictures[:-1] * pictures[1:]).sum(axis=1) / (energies[:-1] * energies[1:])
+            pairs += [start + int(pair) for pair in np.flatnonzero(alike_P < 1 - LEAST_CHANGE)]
+        return [pair for pair in pairs if self.unlike(pair, pair + 1) > LEAST_CHANGE]
 
-def _likeness(spectra: NDArray[np.complex128], energies: NDArray[np.float64], one: int, other: int) -> float:
-    """The largest correlation of two thumbnails over small shifts, in [-1, 1]; flat pictures are alike."""
-    flat = _FLAT * np.sqrt(HEIGHT * WIDTH)
-    if energies[one] < flat or energies[other] < flat:
-        return 1.0 if energies[one] < flat and energies[other] < flat else 0.0
-    correlation = np.fft.irfft2(spectra[one] * spectra[other].conj(), s=(2 * HEIGHT, 2 * WIDTH))
-    down, right = int(HEIGHT * MOST_SHIFT), int(WIDTH * MOST_SHIFT)
-    near = np.roll(correlation, (down, right), axis=(0, 1))[: 2 * down + 1, : 2 * right + 1]
-    return float(near.max() / (energies[one] * energies[other]))
+    def returns(self, frame: int, most: float) -> bool:
+        """Whether a frame soon after a change is at most so unlike one just before it."""
+        befores = range(max(frame - 1, 0), frame + 1)
+        afters = range(frame + 2, min(frame + 2 + FLASH_FRAMES, len(self._thumbnails_FHW)))
+        return any(self.unlike(before, after) <= most for before in befores for after in afters)
+
+    def _unlike(self, one: int, other: int) -> float:
+        """1 less the largest correlation over small shifts; flat pictures are alike."""
+        (spectrum, energy), (other_spectrum, other_energy) = self._prepared(one), self._prepared(other)
+        if min(energy, other_energy) < _FLAT_ENERGY:
+            return 0.0 if max(energy, other_energy) < _FLAT_ENERGY else 1.0
+        correlation = np.fft.irfft2(spectrum * other_spectrum.conj(), s=(2 * HEIGHT, 2 * WIDTH))
+        down, right = int(HEIGHT * MOST_SHIFT), int(WIDTH * MOST_SHIFT)
+        near = np.roll(correlation, (down, right), axis=(0, 1))[: 2 * down + 1, : 2 * right + 1]
+        return 1 - float(near.max() / (energy * other_energy))
+
+    def _prepare(self, frame: int) -> tuple[NDArray[np.complex128], float]:
+        """The spectrum of a thumbnail without its mean, and its energy."""
+        picture = self._thumbnails_FHW[frame].astype(np.float64)
+        picture -= picture.mean()
+        return np.fft.rfft2(picture, s=(2 * HEIGHT, 2 * WIDTH)), float(np.linalg.norm(picture))

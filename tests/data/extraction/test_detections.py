@@ -15,7 +15,7 @@ from support.clips import one_person
 from data.extraction import detections
 from data.extraction.detections import PART_FRAMES, window_frames, write_detections
 from data.extraction.settings import Search
-from data.schema import DETECTIONS
+from data.schema import CHIP, DETECTIONS
 from data.store.shards import read_manifest
 from data.testing.numbered import write_clip
 
@@ -87,7 +87,7 @@ def test_rows_are_those_of_the_schema(clip: Path, tmp_path: Path) -> None:
     write(clip, tmp_path / "1", detect_every=5)
     parts = sorted((tmp_path / "1").glob("*.parquet"))
     assert [pq.read_metadata(part).num_rows for part in parts] == [16, 16, 8]
-    assert all(pq.read_schema(part).equals(DETECTIONS) for part in parts)
+    assert all(pq.read_schema(part).equals(DETECTIONS.append(CHIP)) for part in parts)
     (empty,) = (row for row in pq.read_table(parts[1]).to_pylist() if row["frame_index"] == 23)
     assert {name for name, value in empty.items() if value is None} == {
         "box",
@@ -95,6 +95,7 @@ def test_rows_are_those_of_the_schema(clip: Path, tmp_path: Path) -> None:
         "score",
         "appearance",
         "face_jpeg",
+        "chip_jpeg",
     }
 
 

@@ -342,7 +342,7 @@ def write_and_die(self, *arguments, **options):
     global written
     write_table(self, *arguments, **options)
     written += 1
-    if written == 5:  # three parts of detections, and two of three of the track
+    if written == 9:  # three parts of detections and of thumbnails, the embeddings, and two of three of the track
         os.kill(os.getpid(), signal.SIGKILL)
 
 pq.ParquetWriter.write_table = write_and_die

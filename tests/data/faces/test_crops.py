@@ -100,8 +100,8 @@ def test_the_operators_of_a_gpu_cut_the_same_faces() -> None:
     matrices_N23[:, :, 2] = 55.5 - matrices_N23[:, :, :2] @ (80, 48)
     starts_N2, ends_N2, from_regions_N23 = _regions(matrices_N23, SIZE)
     regions = (list(frames_FHWC), starts_N2, ends_N2, from_regions_N23)
-    by_gpu = _cut_by_dali(*regions, device="cpu").torch()
-    by_cpu = _cut_on_cpu(*regions).torch()
+    by_gpu = _cut_by_dali(*regions, FACE_SIZE_PX, device="cpu").torch()
+    by_cpu = _cut_on_cpu(*regions, FACE_SIZE_PX).torch()
     apart = (by_gpu.int() - by_cpu.int()).abs()
     assert by_gpu.shape == (12, FACE_SIZE_PX, FACE_SIZE_PX, 3)
     assert by_cpu.float().std() > 30

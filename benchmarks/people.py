@@ -91,6 +91,7 @@ def main() -> None:
     arguments.add_argument("--clips", type=int, default=30)
     arguments.add_argument("--seconds", type=float, default=6)
     arguments.add_argument("--seed", type=int, default=11)
+    arguments.add_argument("--without-identity", action="store_true")
     given = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
@@ -101,7 +102,7 @@ def main() -> None:
         folder = extract_video(
             sample / "videos" / "batch1" / f"{plan.video_id}.mp4",
             given.store,
-            Search(),
+            Search(identity=not given.without_identity),
             Casting(track_ids=plan.track_ids),
             device="cpu",
             decoder="auto",

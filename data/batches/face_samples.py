@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.schema import Status
-from data.store.damage import open_parquet
-from data.store.shards import read_table
+from data.store.damage import open_parquet, read_parquet
+from data.store.shards import is_whole, parquet_files, read_table
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,32 @@ def faces_at(faces_file: Path, frame_indices: list[int]) -> list[SampleFace]:
     frame_index_F = read_table([faces_file], ["frame_index"])["frame_index"].to_numpy()
     found = _read(faces_file, np.flatnonzero(np.isin(frame_index_F, frame_indices)))
     return [face for face in found if face.face_jpeg is not None]
+
+
+def faces_in(detections: Path, places: Sequence[Mapping[str, float]]) -> list[SampleFace]:
+    """The faces that are nearest to these places: `frame_index`, `x_px` and `y_px` of their middle.
+
+    None if the detections were deleted.
+    """
+    if not is_whole(detections):
+        return []
+    wanted = pc.field("frame_index").isin([int(place["frame_index"]) for place in places])
+    rows = [
+        row
+        for file in parquet_files(detections)
+        for row in read_parquet(file, ["frame_index", "box", "face_jpeg"], wanted).to_pylist()
+    ]
+    faces = []
+    for place in places:
+        there = [row for row in rows if row["frame_index"] == place["frame_index"] and row["box"]]
+        nearest = min(there, key=lambda row: _distance_px(row["box"], place), default=None)
+        if nearest is not None:
+            faces.append(SampleFace(nearest["frame_index"], nearest["face_jpeg"]))
+    return faces
+
+
+def _distance_px(box: Mapping[str, float], place: Mapping[str, float]) -> float:
+    return math.hypot(box["x"] + box["w"] / 2 - place["x_px"], box["y"] + box["h"] / 2 - place["y_px"])
 
 
 def _read(faces_file: Path, row_N: NDArray[np.int64]) -> list[SampleFace]:

@@ -50,12 +50,13 @@ def write_tracks(
     """
     manifest, files = read_manifest(found), parquet_files(found)
     by_face = partial(embed, found) if manifest.get("identity") else None
-    people = find_people(_frames(files), manifest.get("cuts", ()), by_face)
+    cuts = manifest.get("cuts", ())
+    people = find_people(_frames(files), cuts, by_face)
     if casting.track_ids is None:
         choices = name_people(video.stem, people)
     else:
         hinted = hinted_people(casting.own_hints, people)
-        choices = assign_tracks(sorted(casting.track_ids), people, manifest["width_px"], hinted)
+        choices = assign_tracks(sorted(casting.track_ids), people, manifest["width_px"], hinted, cuts)
     gaps = _gaps(files, people, choices, casting.fill_gaps_s)
     jpegs = cut_gaps(
         video,
@@ -75,6 +76,7 @@ def write_tracks(
             for track_id, choice in choices.items()
         }
         facts = {key: value for key, value in manifest.items() if key != "files"}
+        found_doubts = doubts(people, choices)
         about = {
             "video_id": video.stem,
             "file": video.name,
@@ -83,7 +85,8 @@ def write_tracks(
             "fill_gaps_s": casting.fill_gaps_s,
             "people": _describe(people, choices),
             "choices": {track_id: _explain(choice, people) for track_id, choice in choices.items()},
-            "doubts": doubts(people, choices),
+            "doubts": [doubt.text for doubt in found_doubts],
+            "doubt_faces": [[_place(person) for person in doubt.people] for doubt in found_doubts],
         }
         write_manifest(written, {**facts, **about})
 
@@ -122,7 +125,7 @@ def _describe(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[d
     return [
         {
             "number": number,
-            "track_id": owners.get(person.faces[0].row),
+            "track_id": next((owners[face.row] for face in person.faces if face.row in owners), None),
             "num_frames": len(person.faces),
             "first_frame": person.faces[0].frame_index,
             "last_frame": person.faces[-1].frame_index,
@@ -139,10 +142,16 @@ def _describe(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[d
     ]
 
 
+def _place(person: Person) -> dict[str, float]:
+    """The largest face of a person, as a hint would name it."""
+    face = max(person.faces, key=lambda face: face.size_px)
+    return {"frame_index": face.frame_index, "x_px": round(face.x_px, 1), "y_px": round(face.y_px, 1)}
+
+
 def _explain(choice: Choice, people: Sequence[Person]) -> dict[str, Any]:
     def numbers(person: Person | None) -> list[int]:
         rows = {face.row for face in person.faces} if person else set()
-        return [number for number, other in enumerate(people, start=1) if other.faces[0].row in rows]
+        return [number for number, other in enumerate(people, start=1) if any(face.row in rows for face in other.faces)]
 
     return {
         "people": numbers(choice.person),

@@ -1,7 +1,8 @@
 """A user's corrections of the people assigned to tracks.
 
 A TOML file with a table per track, which names people by their numbers in the manifest of the video's faces, or one
-person by a point in a frame that only their face covers:
+person by a point in a frame that only their face covers. Frames, from the first to the last of each stretch, take only
+a part of a person, where two people were taken for one:
 
     [video55_left]
     people = [2]
@@ -10,6 +11,10 @@ person by a point in a frame that only their face covers:
     frame_index = 120
     x_px = 411
     y_px = 93
+
+    [video56]
+    people = [1]
+    frames = [[0, 22], [83, 112]]
 """
 
 from __future__ import annotations
@@ -30,17 +35,22 @@ _POINT = ("frame_index", "x_px", "y_px")
 
 @dataclass(frozen=True)
 class Hint:
-    """Either the numbers of people, counted from 1, or a frame and x and y in px of it."""
+    """Either the numbers of people, counted from 1, or a frame and x and y in px of it; and which of their frames."""
 
     source: str = field(compare=False)
     """File and table, for messages."""
     people: tuple[int, ...] = ()
     point: tuple[int, float, float] | None = None
+    frames: tuple[tuple[int, int], ...] = ()
+    """First and last frame of each stretch; none if all frames count."""
 
     @property
     def key(self) -> list[Any]:
         """Everything that the result depends on."""
-        return [self.people, self.point]
+        return [self.people, self.point, *([self.frames] if self.frames else [])]
+
+    def takes(self, face: Face) -> bool:
+        return not self.frames or any(first <= face.frame_index <= last for first, last in self.frames)
 
 
 def read_hints(path: Path, track_ids: Sequence[str]) -> dict[str, Hint]:
@@ -63,11 +73,27 @@ def read_hints(path: Path, track_ids: Sequence[str]) -> dict[str, Hint]:
 
 def _hint(source: str, table: Any) -> Hint:
     names = set(table) if isinstance(table, dict) else set()
+    frames = tuple(map(tuple, table["frames"])) if "frames" in names and _are_stretches(table["frames"]) else ()
+    if not names.isdisjoint({"frames"}) and not frames:
+        raise ValueError(
+            f"{source}: expected frames = [[0, 22], [83, 112]], the first and last frame of each stretch; found"
+            f" {table['frames']}"
+        )
+    names -= {"frames"}
     if names == {"people"} and _are_numbers(table["people"]):
-        return Hint(source, people=tuple(sorted(set(table["people"]))))
+        return Hint(source, people=tuple(sorted(set(table["people"]))), frames=frames)
     if names == set(_POINT) and all(type(table[name]) in (int, float) for name in _POINT):
-        return Hint(source, point=(int(table["frame_index"]), float(table["x_px"]), float(table["y_px"])))
+        point = (int(table["frame_index"]), float(table["x_px"]), float(table["y_px"]))
+        return Hint(source, point=point, frames=frames)
     raise ValueError(f"{source}: expected people = [1] or frame_index, x_px and y_px, all numbers; found {table}")
+
+
+def _are_stretches(frames: Any) -> bool:
+    return (
+        isinstance(frames, list)
+        and bool(frames)
+        and all(_are_numbers(stretch) and len(stretch) == 2 and 0 <= stretch[0] <= stretch[1] for stretch in frames)
+    )
 
 
 def _are_numbers(people: Any) -> bool:
@@ -78,19 +104,22 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
     """The person of each hinted track; several people in one hint become one person.
 
     Raises:
-        ValueError: Nobody has that number or is at that point, the people of a hint appear in the same frame, or two
-            hints name the same person.
+        ValueError: Nobody has that number or is at that point, the people of a hint appear in the same frame or not in
+            its frames, or two hints take the same face.
     """
     numbers = {track_id: _numbers(hint, people) for track_id, hint in hints.items()}
-    for (one, ones), (other, others) in pairwise(numbers.items()):
-        for number in sorted(set(ones) & set(others)):
-            raise ValueError(
-                f"{hints[other].source}: person {number} already belongs to {one}; a person has only one track"
-            )
-    return {
+    found = {
         track_id: _as_one([people[number - 1] for number in numbers[track_id]], hint)
         for track_id, hint in hints.items()
     }
+    for (one, ones), (other, others) in pairwise(found.items()):
+        shared = {face.row for face in ones.faces} & {face.row for face in others.faces}
+        for number in sorted(set(numbers[one]) & set(numbers[other])) if shared else ():
+            raise ValueError(
+                f"{hints[other].source}: person {number} already belongs to {one}; a person has only one track, or"
+                " frames of each that do not overlap"
+            )
+    return found
 
 
 def _numbers(hint: Hint, people: Sequence[Person]) -> tuple[int, ...]:
@@ -121,9 +150,13 @@ def _face_in(person: Person, frame_index: int) -> Face | None:
 
 
 def _as_one(people: Sequence[Person], hint: Hint) -> Person:
-    if len(people) == 1:
+    if len(people) == 1 and not hint.frames:
         return people[0]
-    faces = sorted((face for person in people for face in person.faces), key=lambda face: face.frame_index)
+    faces = sorted(
+        (face for person in people for face in person.faces if hint.takes(face)), key=lambda face: face.frame_index
+    )
+    if not faces:
+        raise ValueError(f"{hint.source}: none of these people is seen in these frames")
     for one, other in pairwise(faces):
         if one.frame_index == other.frame_index:
             raise ValueError(f"{hint.source}: frame {one.frame_index} shows these people together; name only one")

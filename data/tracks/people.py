@@ -83,16 +83,18 @@ def find_people(frames: Iterable[FrameFaces], cuts: Sequence[int] = (), embed: E
     Args:
         frames: The frames that have faces.
         cuts: The first frames of further shots.
-        embed: Gives embeddings of some faces of each fragment, by which people are recognised, and stretches that are
-            no face are left out. Without it, colours and places decide.
+        embed: Gives embeddings of some faces of each fragment, by which people are recognised; stretches that are no
+            face and nobody's are left out. Without it, colours and places decide.
     """
     fragments = link(frames, cuts)
     embeddings = embed(fragments) if embed else {}
     if embed:
-        faces = [fragment for fragment in fragments if not identity.is_no_face(fragment, embeddings)]
-        fragments = [part for fragment in faces for part in identity.parted(fragment, embeddings)]
+        fragments = [part for fragment in fragments for part in identity.parted(fragment, embeddings)]
     groups = {number: _group(fragment, embeddings, cuts) for number, fragment in enumerate(fragments)}
     difference_GG = _merge(groups, by_face=embed is not None)
+    for number in [number for number, group in groups.items() if _is_nobody(group, embeddings)]:
+        del groups[number]
+        difference_GG[:, number] = np.inf
     people = {number: _person(group) for number, group in groups.items()}
     order = sorted(people, key=lambda number: (-people[number].prominence_px, number))
     return [_apart(people[number], difference_GG[number], order) for number in order]
@@ -176,6 +178,10 @@ def _united(group: _Group, other: _Group, join_margin: float, rival_margin: floa
         min(group.join_margin, other.join_margin, join_margin),
         min(group.rival_margin, other.rival_margin, rival_margin),
     )
+
+
+def _is_nobody(group: _Group, embeddings: identity.Embeddings) -> bool:
+    return all(identity.is_no_face(fragment, embeddings) for fragment in group.fragments)
 
 
 def _person(group: _Group) -> Person:

@@ -29,6 +29,8 @@ LEAST_CHANGE = 0.1
 """Frames that are less unlike than this are of one shot; 0 is the same picture, 1 nothing in common."""
 OUTLIER = 4.0
 """How many times as unlike as its neighbours a pair of frames at a cut is."""
+CLEAR, ALONE = 0.25, 1.25
+"""A pair less unlike than the first is a movement unless it is that many times as unlike as the pairs beside it."""
 NEIGHBOURS = 4
 """Pairs on each side that a pair is compared with."""
 FLASH_FRAMES = 3
@@ -70,7 +72,9 @@ def find_cuts(thumbnails_FHW: Thumbnails) -> list[int]:
         last = min(pair + 1 + NEIGHBOURS, len(thumbnails_FHW) - 1)
         after = [film.unlike(one, one + 1) for one in range(pair + 1, last)]
         usual = max(_LEAST_UNLIKE, *(float(np.median(pairs)) for pairs in (before, after) if pairs))
-        if unlike > OUTLIER * usual and not film.returns(pair, unlike / 2):
+        beside = max([0.0, *before[-1:], *after[:1]])
+        is_alone = unlike > CLEAR or unlike > ALONE * beside
+        if unlike > OUTLIER * usual and is_alone and not film.returns(pair, unlike / 2):
             cuts.append(pair + 1)
     return cuts
 

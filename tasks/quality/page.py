@@ -57,6 +57,8 @@ class PageFacts:
     """PNG, by title."""
     synthetic_models: Sequence[int] = ()
     """Versions that were trained on rendered heads only and answered for these videos, which are real."""
+    doubt_faces: Mapping[str, Sequence[SampleFace]] = field(default_factory=dict)
+    """The faces of the people that a doubt names, by its text."""
     num_not_shown: int = 0
     """Tracks without sample faces."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from data.annotations.alignment import read_overlap
 from data.annotations.counts import count_labels
-from data.batches.face_samples import sample_faces
+from data.batches.face_samples import SampleFace, faces_in, sample_faces
 from data.extraction.cropped import SOURCE
 from data.store.access import hold, place_in
 from data.store.catalogue import Dataset, read_catalogue
@@ -24,6 +24,7 @@ PAGE_VERSION = 1
 """Raised when the same findings give a different page. The template is part of the digest anyway."""
 SHOWN_TRACKS = 200
 SHOWN_FACES = 8
+SHOWN_DOUBTS = 200
 MARK_BYTES = 1000
 """The page's digest is within this many bytes from its start."""
 
@@ -100,8 +101,20 @@ def gather(dataset: Dataset, rows: Sequence[Row], store: Path, synthetic: Sequen
         overlaps=read_overlap(labels) if labels else (),
         pictures=_pictures(dataset, store),
         synthetic_models=synthetic,
+        doubt_faces=_doubt_faces(manifests, store),
         num_not_shown=max(0, len(tracks) - SHOWN_TRACKS),
     )
+
+
+def _doubt_faces(manifests: Sequence[Mapping[str, Any]], store: Path) -> dict[str, list[SampleFace]]:
+    """The faces to compare, by the text of the doubt; of the first `SHOWN_DOUBTS`."""
+    places = [
+        (doubt, store / "detections" / manifest["detections"], faces)
+        for manifest in manifests
+        for doubt, faces in zip(manifest.get("doubts", ()), manifest.get("doubt_faces", ()), strict=False)
+        if faces
+    ]
+    return {doubt: faces_in(found, faces) for doubt, found, faces in places[:SHOWN_DOUBTS]}
 
 
 def synthetic_models(dataset: Dataset, store: Path) -> list[int]:

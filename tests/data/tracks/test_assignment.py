@@ -219,3 +219,22 @@ def test_a_hint_stays_when_nobody_is_left_for_the_other_track() -> None:
 
 def test_the_only_person_of_a_track_has_no_rival() -> None:
     assert assign_tracks(["v"], [person(100)], 640)["v"].prominence_margin == 1
+
+
+def one(x_px: float, seen: range) -> Person:
+    return Person([Face(round(1000 * x_px) + index, index, index / 25, x_px, 50, 40, 40) for index in seen])
+
+
+def test_sides_are_judged_in_the_shots_that_show_both() -> None:
+    """The first two shots show one person each, and say nothing; in the third they take turns."""
+    first = Person(sorted([*one(400, range(20)).faces, *one(100, range(40, 50)).faces]))
+    second = Person(sorted([*one(20, range(20, 40)).faces, *one(300, range(50, 60)).faces]))
+    with_cuts = assign_tracks(["v_left", "v_right"], [first, second], 640, cuts=[20, 40])
+    assert (with_cuts["v_left"].person, with_cuts["v_left"].side_margin) == (first, 1.0)
+
+
+def test_sides_of_people_whom_no_shot_shows_both_are_doubtful() -> None:
+    people = [one(100, range(20)), one(400, range(20, 39))]
+    assert assign_tracks(["v_left", "v_right"], people, 640)["v_left"].side_margin == 1.0
+    choice = assign_tracks(["v_left", "v_right"], people, 640, cuts=[20])["v_left"]
+    assert (choice.person, choice.side_margin) == (people[0], 0.4)

@@ -96,3 +96,35 @@ def test_a_hinted_track_is_taken_as_said_and_the_other_is_the_most_prominent_lef
         "v_left": (TWO, Rule.HINT),
         "v_right": (ONE, Rule.MOST_PROMINENT),
     }
+
+
+def test_frames_take_a_person_apart(tmp_path: Path) -> None:
+    """One person was found where there are two: each track takes their frames of it, and what is left is free."""
+    text = "[v_left]\npeople = [1]\nframes = [[0, 4], [8, 9]]\n[v_right]\npeople = [1]\nframes = [[5, 7]]\n"
+    found = hinted_people(hints(tmp_path, text), PEOPLE)
+    assert [face.frame_index for face in found["v_left"].faces] == [0, 1, 2, 3, 4, 8, 9]
+    assert [face.frame_index for face in found["v_right"].faces] == [5, 6, 7]
+    text = "[v_left]\nframe_index = 3\nx_px = 100\ny_px = 50\nframes = [[0, 2]]\n"
+    found = hinted_people(hints(tmp_path, text), [ONE])
+    choices = assign_tracks(["v_left", "v"], [ONE], 640, found)
+    assert choices["v"].person is not None
+    assert [face.frame_index for face in choices["v"].person.faces] == list(range(3, 20))
+
+
+@pytest.mark.parametrize("frames", ["[]", "[[3]]", "[[5, 2]]", "[[-1, 2]]", "3", "[[0, 1.5]]"])
+def test_what_are_no_stretches_of_frames_is_refused(tmp_path: Path, frames: str) -> None:
+    with pytest.raises(ValueError, match=r"\[107\]: expected frames = \[\[0, 22\], \[83, 112\]\], the first and last"):
+        hints(tmp_path, f"[107]\npeople = [1]\nframes = {frames}\n")
+
+
+def test_frames_that_overlap_or_show_nobody_are_refused(tmp_path: Path) -> None:
+    text = "[v_left]\npeople = [1]\nframes = [[0, 9]]\n[v_right]\npeople = [1]\nframes = [[9, 12]]\n"
+    with pytest.raises(ValueError, match="person 1 already belongs to v_left; a person has only one track, or frames"):
+        hinted_people(hints(tmp_path, text), PEOPLE)
+    with pytest.raises(ValueError, match="none of these people is seen in these frames"):
+        hinted_people(hints(tmp_path, "[107]\npeople = [1]\nframes = [[30, 40]]\n"), PEOPLE)
+
+
+def test_a_hint_without_frames_has_the_key_that_it_always_had() -> None:
+    assert hint(1).key == [(1,), None]
+    assert Hint("h.toml [t]", (1,), frames=((0, 2),)).key == [(1,), None, ((0, 2),)]

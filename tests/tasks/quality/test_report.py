@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -25,7 +26,7 @@ from data.annotations.findings import Kind
 from data.annotations.splits import SplitSettings
 from data.batches.face_samples import sample_faces
 from data.labels import Edition, Task
-from data.schema import FACES, Status
+from data.schema import DETECTIONS, FACES, Status
 from data.store.catalogue import Dataset, FailedVideo, Video, read_catalogue, write_catalogue
 from data.store.shards import write_folder, write_manifest, write_parquet
 from data.warehouse.answers import query
@@ -133,11 +134,27 @@ def odd(make_tree: MakeTree, tmp_path: Path) -> tuple[Dataset, Path]:
         "damaged_packets": 2,
         "promised_frames": 12,
         "num_frames": 11,
+        "detections": "found1",
         "doubts": [doubt, "107: another"],
+        "doubt_faces": [
+            [{"frame_index": 2, "x_px": 110.4, "y_px": 50}, {"frame_index": 2, "x_px": 300, "y_px": 60}],
+            [],
+        ],
         "choices": {"107": {"rule": "most_prominent", "prominence_margin": 0.2, "side_margin": None}},
     }
     times_s = {"107": IRREGULAR_S}
+    with write_folder(tmp_path / "store" / "detections" / "found1") as partial:
+        write_parquet(detections_table(), partial / "part-00000.parquet")
+        write_manifest(partial, {})
     return make_data_set(discover(root), tmp_path / "store", TRACKS, times_s=times_s, about=about), tmp_path / "store"
+
+
+def detections_table() -> pa.Table:
+    """Nobody in frame 1, and two faces in frame 2."""
+    nobody = dict.fromkeys(DETECTIONS.names)
+    boxes = [dict(zip("xywh", (x, 30, 40, 40), strict=True)) for x in (90, 280)]
+    faces = [{**nobody, "frame_index": 2, "status": "ok", "box": box, "face_jpeg": b"%d" % box["x"]} for box in boxes]
+    return pa.Table.from_pylist([{**nobody, "frame_index": 1, "status": "no_face"}, *faces], schema=DETECTIONS)
 
 
 def assert_queries_give_the_counts(dataset: Dataset, store: Path, *, is_crops: bool = False) -> set[str]:
@@ -240,6 +257,17 @@ def test_publishing_only_reads_findings(odd: tuple[Dataset, Path]) -> None:
     assert quality_rows(dataset, store) == rows
     assert (folder / "manifest.json").stat().st_mtime_ns == written_ns
     assert kept_rows(replace(dataset, labels=None), store) == []
+
+
+def test_the_faces_of_the_people_that_a_doubt_names_stand_beside_it(odd: tuple[Dataset, Path]) -> None:
+    dataset, store = odd
+    ((doubt, faces),) = facts_of(dataset, store).doubt_faces.items()
+    assert "person 2 has no track" in doubt
+    assert [face.face_jpeg for face in faces] == [b"90", b"280"]
+    html = report_on(store, None).read_text()
+    assert html.count(base64.b64encode(b"90").decode()) == html.count(base64.b64encode(b"280").decode()) == 1
+    shutil.rmtree(store / "detections")
+    assert facts_of(dataset, store).doubt_faces == {doubt: []}
 
 
 def test_a_doubt_is_of_its_track_and_damage_of_its_video() -> None:

@@ -32,9 +32,11 @@ def ingest_aff_wild2(ingest: IngestConfig, machine: MachineConfig = MachineConfi
     check_store(machine.store)
     tree = discover(ingest, machine)
     name = choose_name(ingest.name, tree.root, machine.store, tree.videos)
-    labels = align_labels(tree, ingest, machine)
+    by_person = ingest.splits == "subject_disjoint" and ingest.identity
+    labels = None if by_person else align_labels(tree, ingest, machine)
     tracks = {video_id: tree.tracks(video_id) for video_id in tree.videos}
     faces = extract_videos(tree.videos, tracks, ingest, machine)
+    labels = labels or align_labels(tree, ingest, machine, faces)
     dataset = catalogue(name, tree.root, Videos(tree.videos, tree.copies), faces, machine, tree=tree, labels=labels)
     report_quality(dataset, machine)
     publish(machine)

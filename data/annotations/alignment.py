@@ -56,6 +56,7 @@ def write_labels(
     splitting: SplitSettings,
     *,
     mtl_conflicts: Conflicts = "error",
+    groups: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes all labels under a root into `store/labels/<digest>/labels.parquet`; returns the folder.
 
@@ -67,6 +68,7 @@ def write_labels(
         tree: The result of `discover`.
         store: The folder of all outputs.
         splitting: Which tracks train and which are held out.
+        groups: The group of each video with `subject_disjoint`, where it is not its recording.
         mtl_conflicts: Whether a frame with conflicting labels in multi-task files is an error or gets no labels.
 
     Raises:
@@ -78,11 +80,11 @@ def write_labels(
     official = [[track_id, task, split] for (track_id, task), split in sorted(tree.splits.items())]
     conflicts = mtl_conflicts if tree.mtl else None
     parts = (VERSION, STAGE_VERSION, tree.edition, splitting.key, hashes, video_ids, official, conflicts)
-    folder = store / "labels" / digest("labels", *parts)
+    folder = store / "labels" / digest("labels", *parts, *([groups] if groups else []))
     with hold(store, f"labels-{folder.name}", what="the labels"):
         if is_whole(folder):
             return folder
-        chosen = choose_splits(tree.splits, video_ids, splitting)
+        chosen = choose_splits(tree.splits, video_ids, splitting, groups)
         labels = read_labels(tree, mtl_conflicts)
         with write_folder(folder) as partial:
             with parquet_writer(partial / "labels.parquet", LABELS) as writer:
@@ -90,6 +92,7 @@ def write_labels(
                     writer.write_table(table, row_group_size=ROWS_PER_GROUP)
             made_of = {
                 "splits": splitting.key,
+                **({"groups": groups} if groups else {}),
                 "sources": hashes,
                 "overlap": [asdict(row) for row in overlap(tree.splits, video_ids)],
             }

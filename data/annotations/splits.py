@@ -6,13 +6,16 @@ import hashlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from data.labels import Split, Task
 from data.settings import Settings
@@ -63,19 +66,24 @@ class Overlap:
         return f"{videos}: {self.task} {self.split}, {self.other_task} {self.other_split}"
 
 
-def choose_splits(official: Splits, video_ids: Mapping[str, str], settings: SplitSettings) -> Splits:
+def choose_splits(
+    official: Splits, video_ids: Mapping[str, str], settings: SplitSettings, groups: Mapping[str, str] | None = None
+) -> Splits:
     """Applies the chosen rule to the official splits.
 
     Args:
         official: The official split of each track and task.
         video_ids: The video of every track.
+        groups: The group of every video, whose people are on one side; by default its recording.
         settings: `official` keeps them; for the other rules see `guarded` and `subject_disjoint`.
     """
     if settings.splits == "official":
         return dict(official)
     if settings.splits == "guarded":
         return guarded(official, video_ids)
-    return subject_disjoint(official, video_ids, seed=settings.split_seed, validation_share=settings.validation_share)
+    return subject_disjoint(
+        official, video_ids, groups, seed=settings.split_seed, validation_share=settings.validation_share
+    )
 
 
 def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
@@ -95,8 +103,15 @@ def guarded(official: Splits, video_ids: Mapping[str, str]) -> Splits:
     }
 
 
-def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: int, validation_share: float) -> Splits:
-    """New random splits in which all tracks and tasks of a recording are on the same side.
+def subject_disjoint(
+    official: Splits,
+    video_ids: Mapping[str, str],
+    groups: Mapping[str, str] | None = None,
+    *,
+    seed: int,
+    validation_share: float,
+) -> Splits:
+    """New random splits in which all tracks and tasks of a recording, or of recordings of one person, are on one side.
 
     Every combination of tasks is divided in about the same proportion. Recordings that a task has in its test set stay
     there and are `held_out` for the other tasks.
@@ -104,16 +119,18 @@ def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: in
     Args:
         official: The official split of each track and task.
         video_ids: The video of every track.
+        groups: The group of every video; by default its recording.
         seed: Different seeds give different splits.
         validation_share: Share of the recordings that validate, between 0 and 1; at least one validates and one trains.
 
     Raises:
         ValueError: There are fewer than two recordings.
     """
+    group_of = {track_id: (groups or {}).get(video, recording_of(video)) for track_id, video in video_ids.items()}
     tasks_of: dict[str, set[Task]] = defaultdict(set)
     for track_id, task in official:
-        tasks_of[recording_of(video_ids[track_id])].add(task)
-    tests = {recording_of(video_ids[track_id]) for (track_id, _), split in official.items() if split is Split.TEST}
+        tasks_of[group_of[track_id]].add(task)
+    tests = {group_of[track_id] for (track_id, _), split in official.items() if split is Split.TEST}
     drawn = sorted(tasks_of.keys() - tests, key=lambda name: (sorted(tasks_of[name]), _draw(seed, name)))
     if len(drawn) < 2:
         raise ValueError(f"subject_disjoint needs at least two recordings, found {len(drawn)}; use another split")
@@ -125,7 +142,7 @@ def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: in
     validate -= {by_chance[-1]} if len(validate) == len(drawn) else set()
 
     def side(track_id: str, split: Split) -> Split:
-        recording = recording_of(video_ids[track_id])
+        recording = group_of[track_id]
         if recording in tests:
             return Split.TEST if split is Split.TEST else Split.HELD_OUT
         return Split.VALIDATION if recording in validate else Split.TRAIN
@@ -136,6 +153,31 @@ def subject_disjoint(official: Splits, video_ids: Mapping[str, str], *, seed: in
 def recording_of(video_id: str) -> str:
     """The recording that a video belongs to: `video45_1` to `video45_7`, or `2-30-640x360-1` and `-2`, share people."""
     return re.sub(r"^(video\d+)_\d+$|^(\d+-\d+-\d+x\d+)-\d+$", r"\1\2", video_id)
+
+
+def groups_of(subjects: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Which videos belong together: those of one recording, or that share a subject, directly or through others.
+
+    Args:
+        subjects: The subjects in each video.
+
+    Returns:
+        For each video the name of the first recording of its group, by name.
+    """
+    videos = sorted(subjects)
+    number = {video: index for index, video in enumerate(videos)}
+    first: dict[tuple[str, str], int] = {}
+    links = []
+    for video in videos:
+        for key in [("recording", recording_of(video)), *(("subject", name) for name in subjects[video])]:
+            links.append((number[video], first.setdefault(key, number[video])))
+    rows, columns = zip(*links, strict=True) if links else ((), ())
+    shape = (len(videos), len(videos))
+    _, group_V = connected_components(coo_array((np.ones(len(links)), (rows, columns)), shape), directed=False)
+    names: dict[int, str] = {}
+    for video, group in zip(videos, group_V.tolist(), strict=True):
+        names[group] = min(names.get(group, recording_of(video)), recording_of(video))
+    return {video: names[group] for video, group in zip(videos, group_V.tolist(), strict=True)}
 
 
 def overlap(splits: Splits, video_ids: Mapping[str, str]) -> list[Overlap]:
@@ -178,15 +220,16 @@ def find_leaks(labels: Path, video_ids: Mapping[str, str]) -> list[Leak]:
     """
     manifest = read_manifest(labels)
     recordings = manifest["splits"]["rule"] == "subject_disjoint"
+    groups = manifest.get("groups", {})
     sides: dict[str, set[tuple[Task, Split]]] = defaultdict(set)
     columns = {task: f"split_{task}" for task in Task}
     table = read_table([labels / "labels.parquet"], ["video_id", *columns.values()])
     for row in table.group_by(table.column_names).aggregate([]).to_pylist():
-        name = recording_of(row["video_id"]) if recordings else row["video_id"]
+        name = groups.get(row["video_id"], recording_of(row["video_id"])) if recordings else row["video_id"]
         sides[name] |= {(task, Split(row[column])) for task, column in columns.items() if row[column] is not None}
     for track_id, tasks in manifest["split_of"].items():
         video_id = video_ids.get(track_id, track_id)
-        name = recording_of(video_id) if recordings else video_id
+        name = groups.get(video_id, recording_of(video_id)) if recordings else video_id
         sides[name] |= {(Task(task), Split.TEST) for task, of in tasks.items() if of["used"] == Split.TEST}
     return [leak for name, found in sorted(sides.items()) if (leak := _leak(name, found)) is not None]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.detections import window_frames
-from data.extraction.embeddings import embed
+from data.extraction.embeddings import embed, read_embeddings
 from data.extraction.gaps import Filled, cut_gaps, fill_gap, find_gaps
 from data.extraction.settings import Casting
 from data.machine import Device
@@ -29,13 +28,11 @@ from data.store.shards import (
     write_manifest,
 )
 from data.tracks.assignment import Choice, assign_tracks, name_people
+from data.tracks.description import describe, explain, place_of
 from data.tracks.doubts import doubts
 from data.tracks.fragments import ASSUMED_HZ, FrameFaces
 from data.tracks.hints import hinted_people
 from data.tracks.people import Person, find_people
-
-_DESCRIBED = 50
-"""At most this many people are described in the manifest."""
 
 
 def write_tracks(
@@ -76,6 +73,7 @@ def write_tracks(
             for track_id, choice in choices.items()
         }
         facts = {key: value for key, value in manifest.items() if key != "files"}
+        embedded = read_embeddings(found)
         found_doubts = doubts(people, choices)
         about = {
             "video_id": video.stem,
@@ -83,10 +81,15 @@ def write_tracks(
             "detections": found.name,
             "tracks": counts,
             "fill_gaps_s": casting.fill_gaps_s,
-            "people": _describe(people, choices),
-            "choices": {track_id: _explain(choice, people) for track_id, choice in choices.items()},
+            "people": describe(people, choices),
+            "choices": {track_id: explain(choice, people) for track_id, choice in choices.items()},
+            "embedded": {
+                track_id: [face.row for face in choice.person.faces if face.row in embedded]
+                for track_id, choice in choices.items()
+                if choice.person and embedded
+            },
             "doubts": [doubt.text for doubt in found_doubts],
-            "doubt_faces": [[_place(person) for person in doubt.people] for doubt in found_doubts],
+            "doubt_faces": [[place_of(person) for person in doubt.people] for doubt in found_doubts],
         }
         write_manifest(written, {**facts, **about})
 
@@ -117,54 +120,6 @@ def _gaps(
         }
         for track_id, of_track in pairs.items()
     }
-
-
-def _describe(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[dict[str, Any]]:
-    """The most prominent people, in plain numbers; hints name them by their `number`."""
-    owners = {face.row: name for name, choice in choices.items() if choice.person for face in choice.person.faces}
-    return [
-        {
-            "number": number,
-            "track_id": next((owners[face.row] for face in person.faces if face.row in owners), None),
-            "num_frames": len(person.faces),
-            "first_frame": person.faces[0].frame_index,
-            "last_frame": person.faces[-1].frame_index,
-            "x_px": round(person.x_px, 1),
-            "size_px": round(person.size_px, 1),
-            "prominence": _rounded(person.prominence_px / people[0].prominence_px),
-            "num_fragments": person.num_fragments,
-            "join_margin": _rounded(person.join_margin),
-            "rival_margin": _rounded(person.rival_margin),
-            "split_margin": _rounded(person.split_margin),
-            "most_similar": None if person.most_similar is None else person.most_similar + 1,
-        }
-        for number, person in enumerate(people[:_DESCRIBED], start=1)
-    ]
-
-
-def _place(person: Person) -> dict[str, float]:
-    """The largest face of a person, as a hint would name it."""
-    face = max(person.faces, key=lambda face: face.size_px)
-    return {"frame_index": face.frame_index, "x_px": round(face.x_px, 1), "y_px": round(face.y_px, 1)}
-
-
-def _explain(choice: Choice, people: Sequence[Person]) -> dict[str, Any]:
-    def numbers(person: Person | None) -> list[int]:
-        rows = {face.row for face in person.faces} if person else set()
-        return [number for number, other in enumerate(people, start=1) if any(face.row in rows for face in other.faces)]
-
-    return {
-        "people": numbers(choice.person),
-        "rule": choice.rule.value,
-        "runner_up": next(iter(numbers(choice.runner_up)), None),
-        "prominence_margin": _rounded(choice.prominence_margin),
-        "side_margin": _rounded(choice.side_margin),
-    }
-
-
-def _rounded(number: float | None) -> float | None:
-    """JSON has no infinity."""
-    return None if number is None or math.isinf(number) else round(number, 3)
 
 
 def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:

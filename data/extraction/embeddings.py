@@ -6,6 +6,7 @@ an embedding.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,17 @@ from data.extraction.chips import qualities
 from data.extraction.settings import IDENTITY_VERSION
 from data.faces.crops import decode_jpegs
 from data.faces.embedding import FaceEmbedder
-from data.store.shards import digest, is_whole, parquet_files, read_table, write_folder, write_manifest, write_parquet
+from data.store.shards import (
+    digest,
+    is_whole,
+    parquet_files,
+    read_manifest,
+    read_table,
+    whole_folders,
+    write_folder,
+    write_manifest,
+    write_parquet,
+)
 from data.tracks.fragments import Fragment
 
 MOST_CHIPS, MOST_ALONE = 5, 3
@@ -41,11 +52,27 @@ def embed(found: Path, fragments: Sequence[Fragment]) -> dict[int, np.ndarray]:
             columns = {"row": list(chips), "embedding": [list(embedding_E) for embedding_E in embedded]}
             write_parquet(pa.table(columns, schema=_SCHEMA), partial / "embeddings.parquet")
             write_manifest(partial, {"kind": KIND, "detections": found.name})
+    return read_embeddings(found)
+
+
+def read_embeddings(found: Path) -> dict[int, np.ndarray]:
+    """The same, if they were made and not deleted; otherwise none."""
+    folder = embeddings_folder(found)
+    if not is_whole(folder):
+        return {}
     table = read_table(parquet_files(folder))
     return {
         row: np.array(embedding_E, np.float32)
         for row, embedding_E in zip(table["row"].to_pylist(), table["embedding"].to_pylist(), strict=True)
     }
+
+
+def delete_embeddings(store: Path) -> int:
+    """Deletes all embeddings of a store; returns the number of videos that had any."""
+    folders = [folder for folder in whole_folders(store / "detections") if read_manifest(folder).get("kind") == KIND]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
 
 
 def _chosen(found: Path, fragments: Sequence[Fragment]) -> dict[int, bytes]:

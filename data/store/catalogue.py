@@ -31,6 +31,8 @@ class Video:
     tracks: tuple[str, ...]
     copies: tuple[str, ...] = ()
     """Other places with the same video, which were not read again."""
+    subjects: tuple[str | None, ...] = ()
+    """The person of each track, by the name of the first track that shows them; None where nobody was recognised."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Dataset:
     def digest(self) -> str:
         """Names the faces and labels, independent of the data set's name and folder."""
         return digest("dataset", sorted(video.faces for video in self.videos), self.labels)
+
+    @property
+    def subjects(self) -> dict[str, list[str]]:
+        """The people who were recognised in each video; empty if none was in any."""
+        known = {video.video_id: [name for name in video.subjects if name] for video in self.videos}
+        return known if any(known.values()) else {}
 
     @property
     def video_ids(self) -> list[str]:
@@ -209,6 +217,14 @@ def read_catalogue(store: Path, name: str) -> Dataset:
         )
 
 
+def only_name(store: Path, name: str | None) -> str:
+    """The given name, or that of the only data set; a ValueError if there are several."""
+    names = sorted(path.stem for path in (store / "datasets").glob("*.json"))
+    if name is None and len(names) > 1:
+        raise ValueError(f"several data sets: choose one with --dataset: {', '.join(names)}")
+    return name or next(iter(names), "")
+
+
 def read_catalogues(store: Path) -> list[Dataset]:
     """All data sets in the store, by name."""
     return [read_catalogue(store, path.stem) for path in sorted((store / "datasets").glob("*.json"))]
@@ -235,7 +251,7 @@ def _by_id(videos: Sequence[Video | FailedVideo]) -> dict[str, dict[str, Any]]:
 
 
 def _entries(of: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    lists = ("tracks", "copies")
+    lists = ("tracks", "copies", "subjects")
     return [
         {"video_id": video_id, **{name: tuple(value) if name in lists else value for name, value in entry.items()}}
         for video_id, entry in sorted(of.items())

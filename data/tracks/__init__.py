@@ -5,5 +5,6 @@
 - `people`: joins stretches to people
 - `assignment`: assigns people to annotated tracks
 - `hints`: reads a user's assignment of tracks
+- `description`: describes people and choices in plain numbers
 - `doubts`: describes what a user should check
 """

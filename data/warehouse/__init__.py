@@ -4,6 +4,7 @@
 - `answers`: runs queries and writes their answers
 - `macros`: the scores as SQL macros
 - `predictions`: writes predictions as Parquet
+- `subjects`: the same people in several videos
 - `quality`: compares labels with faces
 - `quality_rows`: computes the quality findings of a data set once
 """

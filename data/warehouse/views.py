@@ -24,6 +24,7 @@ from data.store.verify import EVALUATE_AGAIN, name_damaged_shard
 from data.warehouse.answers import literal, query, set_store, warehouse_path
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
+from data.warehouse.subjects import PEOPLE, people_rows
 
 VIDEOS = pa.schema(
     [
@@ -141,6 +142,7 @@ def _build(store: Path, path: Path) -> None:
         _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS, _origin_column(synthetic))
         _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
         _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
+        _create_table(connection, "people", people_rows(store, datasets), PEOPLE)
         _create_table(connection, "runs", _run_rows(store), RUNS)
         quality = [{**row, "dataset": dataset.name} for dataset in datasets for row in kept_rows(dataset, store)]
         _create_table(connection, "quality", quality, QUALITY)

@@ -74,6 +74,25 @@ def report(
 
 
 @app.command()
+def people(
+    dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Instead, delete the numbers by which people are recognised.")
+    ] = False,
+    store: Store = STORE,
+) -> None:
+    """List people who are seen in several videos of a data set, above all in training and validation videos."""
+    from flows.command.show import forget_people, print_people
+
+    refuse_missing(store)
+    if forget:
+        check_store(store)
+        forget_people(store, out)
+    else:
+        print_people(store, dataset, out)
+
+
+@app.command()
 def rollback(store: Store = STORE) -> None:
     """Make the previous champion the champion again."""
     refuse_missing(store)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from data.store.catalogue import only_name, read_catalogue
 from data.text import counted
 from data.warehouse.answers import query, save_answer, set_store, warehouse_path
 from data.warehouse.views import carry_over
@@ -120,6 +121,39 @@ def print_scores(evaluation: Evaluation, console: Console) -> None:
             ends = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "-"
             shown.add_row(title, f"{evaluation.scores[name]:.3f}", ends, f"{guess:z.3f}")
     console.print(shown)
+
+
+def print_people(store: Path, name: str | None, console: Console) -> None:
+    """Prints the tracks of different videos that show the same person, or perhaps do."""
+    from data.warehouse.subjects import find_pairs, track_embeddings
+
+    dataset = read_catalogue(store, only_name(store, name))
+    if not track_embeddings(dataset.faces_folders(store), store):
+        console.print(f"{dataset.name}: nobody was recognised; ingest or predict with identity = true")
+        return
+    pairs = find_pairs(dataset, store)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("track", "split", "other track", "split", "distance", "same person?", "leak?"):
+        shown.add_column(column, justify="right" if column == "distance" else "left")
+    for pair in pairs:
+        answer, leak = "yes" if pair.is_same else "perhaps", "LEAK" if pair.is_leak else ""
+        (one, split), (other, other_split) = zip((pair.track_id, pair.other_track_id), pair.splits, strict=True)
+        shown.add_row(one, split, other, other_split, f"{pair.distance:.2f}", answer, leak)
+    num_same, num_leaks = sum(pair.is_same for pair in pairs), sum(pair.is_same and pair.is_leak for pair in pairs)
+    if pairs:
+        console.print(shown)
+    console.print(
+        f"{dataset.name}: {counted(num_same, 'pairs')} of tracks of different videos show the same person, "
+        f"{counted(num_leaks, 'pairs')} of them across training and validation or test; "
+        f"{counted(len(pairs) - num_same, 'pairs')} perhaps do"
+    )
+
+
+def forget_people(store: Path, console: Console) -> None:
+    """Deletes all embeddings."""
+    from data.extraction.embeddings import delete_embeddings
+
+    console.print(f"deleted what recognises people in {counted(delete_embeddings(store), 'videos')}")
 
 
 def print_trained(trained: Trained, console: Console) -> None:

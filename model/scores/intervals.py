@@ -45,10 +45,13 @@ class Interval:
 
 
 def intervals(tallies: Tallies, *, num_draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval]:
-    """The interval of every score over some videos; none with fewer than two videos or for undefined scores."""
+    """The interval of every score over some videos; none with fewer than two videos or for undefined scores.
+
+    Videos of the same people are drawn together where that is known.
+    """
     value_1, value_R = _values(tallies, num_draws, seed)
     counted = [name for name in OFFICIAL.values() if _is_known(name, value_1)]
-    return _intervals(_with_sum(value_1, counted), _with_sum(value_R, counted), len(tallies.groups))
+    return _intervals(_with_sum(value_1, counted), _with_sum(value_R, counted), _units(tallies)[1])
 
 
 def paired_differences(
@@ -66,7 +69,7 @@ def paired_differences(
         {name: our[name] - their[name] for name in our if name in their}
         for our, their in ((our_1, their_1), (our_R, their_R))
     )
-    return _intervals(_with_sum(differences_1, counted), _with_sum(differences_R, counted), len(ours.groups))
+    return _intervals(_with_sum(differences_1, counted), _with_sum(differences_R, counted), _units(ours)[1])
 
 
 def official_sum(scores: Mapping[str, float]) -> float:
@@ -85,10 +88,18 @@ def labelled_videos(tallies: Tallies) -> dict[Task, int]:
 
 def _values(tallies: Tallies, num_draws: int, seed: int) -> tuple[Scores, Scores]:
     """Every score of all videos, and of each draw."""
-    num_videos = len(tallies.groups)
-    as_they_are_1V = np.ones((1, num_videos))
-    draws_RV = np.random.default_rng(seed).multinomial(num_videos, [1 / num_videos] * num_videos, size=num_draws)
-    return scores_of(tallies, as_they_are_1V), scores_of(tallies, draws_RV.astype(np.float64))
+    as_they_are_1V = np.ones((1, len(tallies.groups)))
+    unit_V, num_units = _units(tallies)
+    draws_RU = np.random.default_rng(seed).multinomial(num_units, [1 / num_units] * num_units, size=num_draws)
+    return scores_of(tallies, as_they_are_1V), scores_of(tallies, draws_RU[:, unit_V].astype(np.float64))
+
+
+def _units(tallies: Tallies) -> tuple[NDArray[np.int64], int]:
+    """What is drawn: the number of each video's people, or of the video itself; and how many there are."""
+    if not tallies.people:
+        return np.arange(len(tallies.groups)), len(tallies.groups)
+    names, unit_V = np.unique(np.array(tallies.people), return_inverse=True)
+    return unit_V, len(names)
 
 
 def _is_known(name: str, value_1: Scores) -> bool:
@@ -102,9 +113,9 @@ def _with_sum(scores: Scores, counted: Sequence[str]) -> Scores:
     return {**scores, OFFICIAL_SUM: np.sum([scores[name] for name in counted], axis=0)}
 
 
-def _intervals(value_1: Scores, value_R: Scores, num_videos: int) -> dict[str, Interval]:
+def _intervals(value_1: Scores, value_R: Scores, num_units: int) -> dict[str, Interval]:
     found: dict[str, Interval] = {}
-    if num_videos < 2:
+    if num_units < 2:
         return found
     for name, values_R in value_R.items():
         # In a draw without the only videos that have labels for it, a score is not defined.

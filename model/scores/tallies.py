@@ -92,6 +92,8 @@ class Tallies:
     """Statistics of `valence` and `arousal`."""
     expressions: Expressions | None = None
     units: Units | None = None
+    people: tuple[str, ...] = ()
+    """Whom each group shows, if known: groups of the same people are drawn together."""
 
 
 def tally(
@@ -101,6 +103,7 @@ def tally(
     *,
     group_N: Integers | None = None,
     groups: tuple[str, ...] = ("all",),
+    people: tuple[str, ...] = (),
     tasks: Collection[Task] = tuple(Task),
 ) -> Tallies:
     """The statistics that the scores of some tasks need.
@@ -110,7 +113,7 @@ def tally(
         truth: The labels; NaN is missing.
         edition: Determines expressions and units.
         group_N: The group of each frame, as an index into `groups`; by default one group for all.
-        groups: Names of the groups.
+        groups: Names of the groups; `people` are as in `Tallies`.
         tasks: Columns of other tasks are ignored.
     """
     num_groups = len(groups)
@@ -127,7 +130,7 @@ def tally(
     if Task.AU in tasks:
         names = tuple(name for name in action_unit_columns(edition) if name in predicted)
         units = Units(names, *np.stack([_unit(*both(name), num_groups) for name in names], axis=2))
-    return Tallies(edition, groups, moments, expressions, units)
+    return Tallies(edition, groups, moments, expressions, units, people)
 
 
 def scores_of(tallies: Tallies, weight_RG: Floats) -> Scores:

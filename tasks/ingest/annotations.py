@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from data.annotations import discovery
 from data.annotations.alignment import read_overlap, write_labels
 from data.annotations.findings import Kind
-from data.annotations.splits import SplitSettings
+from data.annotations.splits import SplitSettings, groups_of, recording_of
 from data.annotations.videos import ContentOf, Videos
 from data.extraction.cropped import list_crops
 from data.labels import Task
@@ -22,6 +22,7 @@ from data.store.hashes import file_hash, folder_hash
 from data.store.shards import parquet_files, read_manifest
 from data.text import counted
 from data.warehouse.quality_rows import Row
+from data.warehouse.subjects import find_subjects, track_embeddings
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
 from tasks.progress import log
@@ -79,12 +80,29 @@ def content_of(store: Path) -> ContentOf:
 
 
 @task(task_run_name="labels", cache_policy=NO_CACHE)
-def align_labels(tree: discovery.AffWild2, ingest: IngestConfig, machine: MachineConfig) -> Path:
-    """The labels folder of a root."""
-    folder = write_labels(tree, machine.store, ingest.part(SplitSettings), mtl_conflicts=ingest.mtl_conflicts)
+def align_labels(
+    tree: discovery.AffWild2, ingest: IngestConfig, machine: MachineConfig, faces: Extracted | None = None
+) -> Path:
+    """The labels folder of a root; with faces, videos that show the same person are on one side."""
+    groups = None
+    if faces is not None:
+        subject_of = _subjects(faces, machine.store)
+        found = {
+            video: [subject_of[name] for name in tree.tracks(video) if name in subject_of] for video in tree.videos
+        }
+        groups = {video: group for video, group in groups_of(found).items() if group != recording_of(video)}
+    splitting = ingest.part(SplitSettings)
+    folder = write_labels(tree, machine.store, splitting, mtl_conflicts=ingest.mtl_conflicts, groups=groups)
     for row in read_overlap(folder):
         log.info("tasks share %s%s", row, f" (a leak, unless guarded; splits = {ingest.splits})" if row.is_leak else "")
     return folder
+
+
+def _subjects(faces: Extracted, store: Path) -> dict[str, str]:
+    """The subject of each track in whose faces somebody was recognised."""
+    embeddings = track_embeddings(faces.folders.values(), store)
+    video_ids = {file.stem: video_id for video_id, folder in faces.folders.items() for file in parquet_files(folder)}
+    return find_subjects(embeddings, video_ids)
 
 
 @task(task_run_name="catalogue", cache_policy=NO_CACHE)
@@ -100,11 +118,13 @@ def catalogue(
 ) -> Dataset:
     """Writes the data set: its videos, labels and failed videos."""
     below = {video_id: _below(root, path) for video_id, path in videos.files.items()}
-    entries = []
+    entries, subject_of = [], _subjects(faces, machine.store)
     for video_id, folder in sorted(faces.folders.items()):
         tracks = tuple(file.stem for file in parquet_files(folder))
         copies = tuple(_below(root, path) for path in videos.copies.get(video_id, ()))
-        entries.append(Video(video_id, below[video_id], folder.name, read_manifest(folder)["sha256"], tracks, copies))
+        subjects = tuple(subject_of.get(track) for track in tracks)
+        sha256 = read_manifest(folder)["sha256"]
+        entries.append(Video(video_id, below[video_id], folder.name, sha256, tracks, copies, subjects))
     failed = [
         FailedVideo(video_id, below[video_id], reason, tuple(tree.tracks(video_id)) if tree else ())
         for video_id, reason in sorted(faces.reasons.items())

@@ -12,7 +12,7 @@ from data.annotations.counts import count_labels
 from data.batches.face_samples import SampleFace, faces_in, sample_faces
 from data.extraction.cropped import SOURCE
 from data.store.access import hold, place_in
-from data.store.catalogue import Dataset, read_catalogue
+from data.store.catalogue import Dataset, only_name, read_catalogue
 from data.store.shards import digest, read_manifest, whole_folders, write_file
 from data.warehouse.quality_rows import Row, quality_rows
 from data.warehouse.views import publish
@@ -58,10 +58,7 @@ def report_on(store: Path, name: str | None, out: Path | None = None) -> Path:
     Raises:
         ValueError: No data set has that name, or no name is given and there are several.
     """
-    names = sorted(path.stem for path in (store / "datasets").glob("*.json"))
-    if name is None and len(names) > 1:
-        raise ValueError(f"several data sets: choose one with --dataset: {', '.join(names)}")
-    dataset = read_catalogue(store, name or next(iter(names), ""))
+    dataset = read_catalogue(store, only_name(store, name))
     rows = quality_rows(dataset, store)
     publish(store)
     return write_report(dataset, rows, store, out)

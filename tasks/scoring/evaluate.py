@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data.annotations.splits import groups_of
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split
 from data.schema import PREDICTIONS_VERSION
@@ -121,6 +122,8 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     predicted, truth = answers(model, dataset, frames, store), frames.truth()
     video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
     videos, video_N = videos_of(frames, video_of)
+    group_of = groups_of(dataset.subjects)
+    people = tuple(group_of[video_id] for video_id in videos) if group_of else ()
     evaluation = Evaluation(
         model=model,
         dataset=dataset.name,
@@ -130,7 +133,7 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         scores=scores(predicted, truth, edition),
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
-        videos=tally(predicted, truth, edition, group_N=video_N, groups=videos),
+        videos=tally(predicted, truth, edition, group_N=video_N, groups=videos, people=people),
         leaking_videos=int(runs.run_tags(store, model.run_id).get("leaking_videos", "0")),
     )
     if write_down(evaluation, store):

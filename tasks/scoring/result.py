@@ -42,7 +42,9 @@ class Evaluation:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """The 95 % interval of each score, by bootstrap over videos; empty if there is only one video."""
+        """The 95 % interval of each score, by bootstrap over videos, or over people where they are known; empty if
+        there is only one.
+        """
         return intervals(self.videos)
 
     @cached_property
@@ -51,8 +53,14 @@ class Evaluation:
 
     @cached_property
     def by_subject(self) -> dict[str, Scores]:
-        """Scores by recording: all videos of the same people."""
-        return scores_by(self.videos, [recording_of(video_id) for video_id in self.videos.groups])
+        """Scores by recording, or group of recordings in which the same people were recognised."""
+        return scores_by(self.videos, [self.subject_of[video_id] for video_id in self.videos.groups])
+
+    @cached_property
+    def subject_of(self) -> dict[str, str]:
+        """The recording of each video, or the first recording of its group."""
+        videos = self.videos.groups
+        return dict(zip(videos, self.videos.people or map(recording_of, videos), strict=True))
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `data.warehouse.views.SCORES`, without the columns that identify the run."""
@@ -72,7 +80,7 @@ class Evaluation:
             of_kind = {"kind": kind, "scope": "all"}
             rows += [{**of_kind, "metric": name.removeprefix(f"{kind}_"), "value": found[name]} for name in found]
         for video_id, found in self.by_video.items():
-            of_video = {"kind": "pooled", "scope": "video", "video_id": video_id, "subject": recording_of(video_id)}
+            of_video = {"kind": "pooled", "scope": "video", "video_id": video_id, "subject": self.subject_of[video_id]}
             rows += [{**of_video, "metric": name, "value": value} for name, value in found.items()]
         for subject, found in self.by_subject.items():
             of_subject = {"kind": "pooled", "scope": "subject", "subject": subject}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from data.annotations.splits import recording_of
+from data.annotations.splits import groups_of, recording_of
 from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
 from data.store.catalogue import Dataset
@@ -46,5 +46,10 @@ def split_to_fit(
 ) -> dict[Task, TaskFrames]:
     """The frames to fit on in a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
     labelled = labelled_frames(dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition)
-    recordings = {track: recording_of(video.video_id) for video in dataset.videos for track in video.tracks}
+    group_of = groups_of(dataset.subjects)
+    recordings = {
+        track: group_of.get(video.video_id, recording_of(video.video_id))
+        for video in dataset.videos
+        for track in video.tracks
+    }
     return frames_to_fit(labelled, predicted_of, recordings)

@@ -151,7 +151,7 @@ def test_a_full_disk_ends_a_run_with_one_error_and_the_same_command_goes_on_from
     assert "(File too large; " in error
     assert " MB free on its disk); make room, or move the store" in error
     assert whole_folders(tmp_path / "detections") == []
-    assert [path.name for path in tmp_path.glob("detections/*/*")] == ["part-00000.parquet"]
+    assert [path.name for path in tmp_path.glob("detections/*/*.parquet")] == ["part-00000.parquet"]
     then = zygote.start(*clips, store=tmp_path)
     assert zygote.wait(then) == 0
     assert then.said().splitlines()[0] == f"{PART_FRAMES} frames"
@@ -259,7 +259,7 @@ def test_a_video_that_changes_while_it_is_read_is_named_and_nothing_of_it_kept(
     happened: list[bool] = []
     with pytest.raises(ValueError, match=rf"107\.mp4: {says} it was read.*run the command again"):
         extract(video, store, [video.stem], progress=progress)
-    assert [path.name for path in store.glob("detections/*/*")] == ["part-00000.parquet"]
+    assert [path.name for path in store.glob("detections/*/*.parquet")] == ["part-00000.parquet"]
     assert not list(store.glob("faces/*"))
     video.write_bytes(content)
     assert is_whole(extract(video, store, [video.stem]))

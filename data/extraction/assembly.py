@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.detections import window_frames
-from data.extraction.embeddings import embed, read_embeddings
+from data.extraction.embeddings import embed
 from data.extraction.gaps import Filled, cut_gaps, fill_gap, find_gaps
 from data.extraction.settings import Casting
 from data.machine import Device
 from data.schema import FACES, Status
+from data.store.embeddings import read_embeddings
 from data.store.shards import (
     ROWS_PER_GROUP,
     parquet_files,
@@ -73,7 +74,7 @@ def write_tracks(
             for track_id, choice in choices.items()
         }
         facts = {key: value for key, value in manifest.items() if key != "files"}
-        embedded = read_embeddings(found)
+        embedded = read_embeddings(found) or {}
         found_doubts = doubts(people, choices)
         about = {
             "video_id": video.stem,

@@ -1,12 +1,10 @@
-"""The embeddings of a video's people, from the chips of its detections. They stay beside the detections.
+"""Embeds the chips of a video's detections: of each stretch of a person's faces a few, the best of its parts of time.
 
-Of each stretch of a person's faces a few chips are embedded: the best ones, spread over its time. Shapes: E values of
-an embedding.
+Shapes: E values of an embedding.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,65 +12,26 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.chips import qualities
-from data.extraction.settings import IDENTITY_VERSION
 from data.faces.crops import decode_jpegs
 from data.faces.embedding import FaceEmbedder
-from data.store.shards import (
-    digest,
-    is_whole,
-    parquet_files,
-    read_manifest,
-    read_table,
-    whole_folders,
-    write_folder,
-    write_manifest,
-    write_parquet,
-)
+from data.store.embeddings import read_embeddings, write_embeddings
+from data.store.shards import parquet_files, read_table
 from data.tracks.fragments import Fragment
 
 MOST_CHIPS, MOST_ALONE = 5, 3
 """Chips that are embedded of each stretch, and of the only one of a video."""
-KIND = "embeddings"
-_SCHEMA = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("embedding", pa.list_(pa.float32()))])
-
-
-def embeddings_folder(found: Path) -> Path:
-    """The folder with the embeddings of a video, by that of its detections."""
-    return found.parent / digest(KIND, IDENTITY_VERSION, found.name)
 
 
 def embed(found: Path, fragments: Sequence[Fragment]) -> dict[int, np.ndarray]:
     """Embeddings, E, by the row of their face, from the folder of detections; made only once."""
-    folder = embeddings_folder(found)
-    if not is_whole(folder):
-        chips = _chosen(found, fragments)
-        embedder = FaceEmbedder() if chips else None
-        embedded = list(embedder(decode_jpegs([*chips.values()]))) if embedder else []
-        with write_folder(folder) as partial:
-            columns = {"row": list(chips), "embedding": [list(embedding_E) for embedding_E in embedded]}
-            write_parquet(pa.table(columns, schema=_SCHEMA), partial / "embeddings.parquet")
-            write_manifest(partial, {"kind": KIND, "detections": found.name})
-    return read_embeddings(found)
-
-
-def read_embeddings(found: Path) -> dict[int, np.ndarray]:
-    """The same, if they were made and not deleted; otherwise none."""
-    folder = embeddings_folder(found)
-    if not is_whole(folder):
-        return {}
-    table = read_table(parquet_files(folder))
-    return {
-        row: np.array(embedding_E, np.float32)
-        for row, embedding_E in zip(table["row"].to_pylist(), table["embedding"].to_pylist(), strict=True)
-    }
-
-
-def delete_embeddings(store: Path) -> int:
-    """Deletes all embeddings of a store; returns the number of videos that had any."""
-    folders = [folder for folder in whole_folders(store / "detections") if read_manifest(folder).get("kind") == KIND]
-    for folder in folders:
-        shutil.rmtree(folder)
-    return len(folders)
+    known = read_embeddings(found)
+    if known is not None:
+        return known
+    chips = _chosen(found, fragments)
+    embedded = FaceEmbedder()(decode_jpegs([*chips.values()])) if chips else ()
+    embeddings = dict(zip(chips, embedded, strict=True))
+    write_embeddings(found, embeddings)
+    return embeddings
 
 
 def _chosen(found: Path, fragments: Sequence[Fragment]) -> dict[int, bytes]:

@@ -74,8 +74,8 @@ class Dataset:
         return [*(video.video_id for video in self.videos), *(video.video_id for video in self.failed)]
 
     def is_synthetic(self, store: Path) -> bool:
-        """Whether it is a sample rendered into this store, with no real person's face."""
-        return _is_sample(Path(self.root), store)
+        """Whether it is a sample, with no real person's face."""
+        return is_sample(Path(self.root), store)
 
     def faces_folders(self, store: Path) -> list[Path]:
         return [store / "faces" / video.faces for video in self.videos]
@@ -144,7 +144,7 @@ def choose_name(
 
 def _refuse_others(known: Dataset, root: Path, store: Path, video_ids: Collection[str], *, is_part: bool) -> None:
     other, name, new = Path(known.root), known.name, shlex.quote(f"{known.name}-2")
-    if other.resolve() != root.resolve() and not (_is_sample(other, store) and _is_sample(root, store)):
+    if other.resolve() != root.resolve() and not (is_sample(other, store) and is_sample(root, store)):
         moved = f"If the file or folder has moved, delete {catalogue_path(store, name)} first"
         shared = sorted(set(known.video_ids) & set(video_ids))
         if shared:
@@ -242,7 +242,8 @@ def _root(store: Path, place: str) -> str:
     return str(store / path if is_inside else path)
 
 
-def _is_sample(root: Path, store: Path) -> bool:
+def is_sample(root: Path, store: Path) -> bool:
+    """Whether a folder is a sample rendered into this store."""
     return root.resolve().parent == (store / SAMPLES).resolve()
 
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
-from data.extraction.embeddings import read_embeddings
 from data.labels import Split
 from data.schema import Status
 from data.store.catalogue import Dataset
+from data.store.embeddings import read_embeddings
 from data.store.shards import read_manifest
 
 PEOPLE = pa.schema(
@@ -38,7 +38,7 @@ faces. NULL where nobody was recognised.
 SAME = 0.36
 """Tracks of different videos whose mean embeddings are at most so far apart show one person; groups of tracks count by
 their mean distance (docs/people.md)."""
-PERHAPS = 0.48
+PERHAPS = 0.45
 _HELD_OUT = {Split.VALIDATION, Split.TEST}
 _NEVER = 10.0
 """Distance of tracks of one video: they are different people."""
@@ -57,6 +57,10 @@ class Pair:
     is_leak: bool
     """Whether one of them trains, and the other one validates or tests."""
 
+    @property
+    def is_same_leak(self) -> bool:
+        return self.is_same and self.is_leak
+
 
 def track_embeddings(folders: Iterable[Path], store: Path) -> dict[str, np.ndarray]:
     """The mean embedding, E, of every track in folders of faces; of tracks without one, none."""
@@ -64,7 +68,7 @@ def track_embeddings(folders: Iterable[Path], store: Path) -> dict[str, np.ndarr
     for folder in folders:
         manifest = read_manifest(folder)
         rows_of = manifest.get("embedded", {})
-        known = read_embeddings(store / "detections" / manifest["detections"]) if rows_of else {}
+        known = (read_embeddings(store / "detections" / manifest["detections"]) if rows_of else None) or {}
         for track_id, rows in rows_of.items():
             if found := [known[row] for row in rows if row in known]:
                 means[track_id] = np.mean(found, axis=0)

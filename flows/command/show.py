@@ -30,6 +30,8 @@ VIEWS = (
     "SELECT table_name AS view, string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns "
     "FROM information_schema.columns GROUP BY 1 ORDER BY 1"
 )
+_SHOWN_PAIRS = 40
+"""Of pairs that are perhaps the same person."""
 DEMO_QUERY = """\
 SELECT p.track_id, count(*) AS frames, ccc(p.valence, l.valence) AS ccc_valence,
        ccc(p.arousal, l.arousal) AS ccc_arousal, f1_binary(l.au12, p.au12 > 0.5) AS f1_au12
@@ -128,6 +130,9 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
     from data.warehouse.subjects import find_pairs, track_embeddings
 
     dataset = read_catalogue(store, only_name(store, name))
+    if dataset.is_synthetic(store):
+        console.print(f"{dataset.name}: rendered heads are too alike to tell people apart over several videos")
+        return
     if not track_embeddings(dataset.faces_folders(store), store):
         console.print(f"{dataset.name}: nobody was recognised; ingest or predict with identity = true")
         return
@@ -135,23 +140,25 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("track", "split", "other track", "split", "distance", "same person?", "leak?"):
         shown.add_column(column, justify="right" if column == "distance" else "left")
-    for pair in pairs:
+    shown_pairs = [pair for pair in pairs if pair.is_same] + [pair for pair in pairs if not pair.is_same][:_SHOWN_PAIRS]
+    for pair in shown_pairs:
         answer, leak = "yes" if pair.is_same else "perhaps", "LEAK" if pair.is_leak else ""
         (one, split), (other, other_split) = zip((pair.track_id, pair.other_track_id), pair.splits, strict=True)
         shown.add_row(one, split, other, other_split, f"{pair.distance:.2f}", answer, leak)
-    num_same, num_leaks = sum(pair.is_same for pair in pairs), sum(pair.is_same and pair.is_leak for pair in pairs)
+    num_same, num_leaks = sum(pair.is_same for pair in pairs), sum(pair.is_same_leak for pair in pairs)
     if pairs:
         console.print(shown)
     console.print(
         f"{dataset.name}: {counted(num_same, 'pairs')} of tracks of different videos show the same person, "
         f"{counted(num_leaks, 'pairs')} of them across training and validation or test; "
         f"{counted(len(pairs) - num_same, 'pairs')} perhaps do"
+        + (f", of which the nearest {_SHOWN_PAIRS} are shown" if len(pairs) - num_same > _SHOWN_PAIRS else "")
     )
 
 
 def forget_people(store: Path, console: Console) -> None:
     """Deletes all embeddings."""
-    from data.extraction.embeddings import delete_embeddings
+    from data.store.embeddings import delete_embeddings
 
     console.print(f"deleted what recognises people in {counted(delete_embeddings(store), 'videos')}")
 

@@ -17,12 +17,12 @@ from data.annotations.splits import SplitSettings, groups_of, recording_of
 from data.annotations.videos import ContentOf, Videos
 from data.extraction.cropped import list_crops
 from data.labels import Task
-from data.store.catalogue import Dataset, FailedVideo, Video, write_catalogue
+from data.store.catalogue import Dataset, FailedVideo, Video, is_sample, write_catalogue
 from data.store.hashes import file_hash, folder_hash
 from data.store.shards import parquet_files, read_manifest
 from data.text import counted
 from data.warehouse.quality_rows import Row
-from data.warehouse.subjects import find_subjects, track_embeddings
+from data.warehouse.subjects import find_pairs, find_subjects, track_embeddings
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
 from tasks.progress import log
@@ -86,7 +86,7 @@ def align_labels(
     """The labels folder of a root; with faces, videos that show the same person are on one side."""
     groups = None
     if faces is not None:
-        subject_of = _subjects(faces, machine.store)
+        subject_of = _subjects(tree.root, faces, machine.store)
         found = {
             video: [subject_of[name] for name in tree.tracks(video) if name in subject_of] for video in tree.videos
         }
@@ -98,8 +98,10 @@ def align_labels(
     return folder
 
 
-def _subjects(faces: Extracted, store: Path) -> dict[str, str]:
-    """The subject of each track in whose faces somebody was recognised."""
+def _subjects(root: Path, faces: Extracted, store: Path) -> dict[str, str]:
+    """The subject of each track in whose faces somebody was recognised; none of rendered heads, which are too alike."""
+    if is_sample(root, store):
+        return {}
     embeddings = track_embeddings(faces.folders.values(), store)
     video_ids = {file.stem: video_id for video_id, folder in faces.folders.items() for file in parquet_files(folder)}
     return find_subjects(embeddings, video_ids)
@@ -118,7 +120,7 @@ def catalogue(
 ) -> Dataset:
     """Writes the data set: its videos, labels and failed videos."""
     below = {video_id: _below(root, path) for video_id, path in videos.files.items()}
-    entries, subject_of = [], _subjects(faces, machine.store)
+    entries, subject_of = [], _subjects(root, faces, machine.store)
     for video_id, folder in sorted(faces.folders.items()):
         tracks = tuple(file.stem for file in parquet_files(folder))
         copies = tuple(_below(root, path) for path in videos.copies.get(video_id, ()))
@@ -138,6 +140,14 @@ def catalogue(
         failed=tuple(failed),
     )
     write_catalogue(dataset, machine.store)
+    if leaks := [pair for pair in (find_pairs(dataset, machine.store) if subject_of else ()) if pair.is_same_leak]:
+        log.warning(
+            "%s of tracks of training and held-out videos show the same person, such as %s and %s: see `mtanet people`,"
+            " and splits = subject_disjoint",
+            counted(len(leaks), "pairs"),
+            leaks[0].track_id,
+            leaks[0].other_track_id,
+        )
     return dataset
 
 

@@ -12,6 +12,7 @@ from data.annotations.splits import (
     Splits,
     SplitSettings,
     choose_splits,
+    groups_of,
     guarded,
     overlap,
     recording_of,
@@ -85,6 +86,22 @@ def test_two_people_of_a_video_on_two_sides_are_a_leak_within_a_task() -> None:
 )
 def test_parts_of_a_recording_belong_together(video_id: str, recording: str) -> None:
     assert recording_of(video_id) == recording
+
+
+def test_videos_of_one_recording_or_one_person_are_one_group() -> None:
+    subjects = {"1": ["a"], "2": ["b"], "3": ["b", "c"], "4": ["c"], "video5_1": [], "video5_2": ["d"], "6": []}
+    groups = groups_of(subjects)
+    assert groups == {"1": "1", "2": "2", "3": "2", "4": "2", "video5_1": "video5", "video5_2": "video5", "6": "6"}
+    assert groups_of({}) == {}
+
+
+def test_drawn_splits_have_each_group_on_one_side() -> None:
+    official: Splits = {(str(number), Task.VA): TRAIN for number in range(40)}
+    groups = {str(number): f"group{number // 4}" for number in range(40)}
+    splits = choose_splits(official, videos_of(official), SplitSettings(splits="subject_disjoint"), groups)
+    sides = {(groups[track_id], split) for (track_id, _), split in splits.items()}
+    assert len(sides) == 10
+    assert sum(split is VALIDATION for _, split in sides) == 2
 
 
 tracks = st.sampled_from(

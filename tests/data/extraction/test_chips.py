@@ -12,8 +12,8 @@ from support.extraction import extract
 
 from data.extraction import detections
 from data.extraction.chips import qualities
-from data.extraction.embeddings import embeddings_folder
 from data.faces.crops import TEMPLATE_52, decode_jpegs
+from data.store.embeddings import embeddings_folder
 from data.testing.numbered import write_clip
 
 BOX = (0, 0, 60, 60)

@@ -96,6 +96,21 @@ def test_every_score_has_an_interval_around_it() -> None:
     assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
 
 
+def test_videos_of_the_same_people_are_drawn_together() -> None:
+    """Each video twice, under other names, is no more to draw from than each once."""
+    once, generator = example(), np.random.default_rng(5)
+    predicted, truth = frames_of(generator, 40 * 12, noise=0.3)
+    twice_N = np.tile(np.arange(40 * 12), 2)
+    predicted, truth = ({name: of[twice_N] for name, of in columns.items()} for columns in (predicted, truth))
+    video_N = np.repeat(np.arange(24), 40)
+    people = tuple(f"{number:02d}" for number in range(12)) * 2
+    twice = tally(predicted, truth, EDITION, group_N=video_N, groups=tuple(map(str, range(24))), people=people)
+    for name, interval in intervals(once).items():
+        found = intervals(twice)[name]
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-9), name
+    assert intervals(replace(twice, people=("one",) * 24)) == {}
+
+
 def test_one_video_has_no_interval() -> None:
     assert intervals(example(num_videos=1)) == {}
     assert paired_differences(example(num_videos=1), example(num_videos=1)) == {}

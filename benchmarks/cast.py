@@ -13,10 +13,15 @@ import argparse
 import logging
 import random
 import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 
@@ -24,15 +29,27 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from films import EFFECTS, Clip, Shot, compose, otherwise_lit, read_clips, write_film
 
+from data.extraction.assembly import frames_with_faces
 from data.extraction.extract import extract_video
 from data.extraction.settings import Casting, Search
+from data.store.embeddings import read_embeddings
 from data.store.shards import parquet_files, read_manifest
+from data.tracks import identity
+from data.tracks.fragments import difference, link
 
 log = logging.getLogger("cast")
 
 Place = tuple[float, float, float, float]
 People = Mapping[str, Mapping[int, Place]]
 """The box of each person in each frame: x, y, w, h."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    name: str
+    shot: int
+    embedding_E: np.ndarray
+    look_L: np.ndarray
 
 
 def extract(video: Path, store: Path, search: Search) -> Path:
@@ -77,6 +94,52 @@ def judge(shots: Sequence[Shot], folder: Path, people: Mapping[Path, People]) ->
     return counts, lines
 
 
+def stretches_of(shots: Sequence[Shot], folder: Path, store: Path, people: Mapping[Path, People]) -> list[Stretch]:
+    """Those of a film that have enough faces to tell who it is."""
+    where = [(shot, number) for shot in shots for number in range(len(shot.views))]
+    manifest = read_manifest(folder)
+    found = store / "detections" / manifest["detections"]
+    known = read_embeddings(found) or {}
+    stretches = []
+    for fragment in link(frames_with_faces(parquet_files(found)), manifest["cuts"]):
+        names: Counter[str] = Counter()
+        for face in fragment.faces:
+            shot, number = where[face.frame_index]
+            box = (face.x_px - face.w_px / 2, face.y_px - face.h_px / 2, face.w_px, face.h_px)
+            names[str(person_at(shot, number, box, people[shot.clip.path]))] += 1
+        if embeddings := identity.of_fragment(fragment, known):
+            at = bisect_right(manifest["cuts"], fragment.faces[0].frame_index)
+            stretches.append(Stretch(names.most_common(1)[0][0], at, np.mean(embeddings, 0), fragment.summed_look()))
+    return stretches
+
+
+def distances(stretches: Sequence[Stretch]) -> tuple[list[float], list[float]]:
+    """Of pairs of stretches of different shots: the same person, and different people."""
+    same: list[float] = []
+    different: list[float] = []
+    for one, other in combinations(stretches, 2):
+        if one.shot != other.shot and "None" not in (one.name, other.name):
+            look = float(difference(one.look_L[None], other.look_L[None])[0, 0])
+            distance = float(np.linalg.norm(one.embedding_E - other.embedding_E)) + identity.LOOK_WEIGHT * look
+            (same if one.name == other.name else different).append(distance)
+    return same, different
+
+
+def plot(path: Path, same: Sequence[float], different: Sequence[float]) -> None:
+    figure, axes = plt.subplots(figsize=(7, 3))
+    bins = np.linspace(0, 1.4, 57).tolist()
+    axes.hist(same, bins, alpha=0.7, density=True, label=f"same person ({len(same)} pairs)")
+    axes.hist(different, bins, alpha=0.7, density=True, label=f"different people ({len(different)} pairs)")
+    for limit, text in ((identity.SAME, "joined"), (identity.OTHER, "doubt")):
+        axes.axvline(limit, color="black", linewidth=1)
+        axes.text(limit - 0.01, axes.get_ylim()[1] * 0.95, text, ha="right", va="top", fontsize=9)
+    axes.set_xlabel("distance of mean embeddings + 0.3 x difference of colours, between stretches of different shots")
+    axes.set_yticks([])
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
 def known_people(clips: Sequence[Clip], store: Path, same: Sequence[str]) -> dict[Path, People]:
     one_name = {name: group.split(",")[0] for group in same for name in group.split(",")}
     people: dict[Path, People] = {}
@@ -95,7 +158,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--skip", nargs="*", default=[], help="clips that have cuts themselves")
     parser.add_argument("--same", nargs="*", default=[], help="tracks of one person, such as a_person1,b")
+    parser.add_argument("--plot", type=Path, help="picture of the distances to write")
     given = parser.parse_args()
+    same, different = list[float](), list[float]()
     torch.set_num_threads(1)
     clips = read_clips(given.clips, given.skip)
     people = known_people(clips, given.store, given.same)
@@ -106,13 +171,21 @@ def main() -> None:
         video.parent.mkdir(parents=True, exist_ok=True)
         if not video.exists():
             write_film(video, shots)
-        for identity, counts in total.items():
-            found, lines = judge(shots, extract(video, given.store, Search(identity=identity)), people)
+        for by_face, counts in total.items():
+            folder = extract(video, given.store, Search(identity=by_face))
+            found, lines = judge(shots, folder, people)
+            if by_face:
+                for pairs, of_film in zip(
+                    (same, different), distances(stretches_of(shots, folder, given.store, people)), strict=True
+                ):
+                    pairs += of_film
             counts.update(found)
             for line in lines:
-                log.info("  identity %s: %s", identity, line)
-    for identity, counts in total.items():
-        log.info("identity %s: %s", identity, dict(counts))
+                log.info("  identity %s: %s", by_face, line)
+    for by_face, counts in total.items():
+        log.info("identity %s: %s", by_face, dict(counts))
+    if given.plot:
+        plot(given.plot, same, different)
 
 
 if __name__ == "__main__":

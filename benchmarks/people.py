@@ -76,11 +76,11 @@ def total(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(*(sum(getattr(verdict, name) for verdict in verdicts) for name in columns))
 
 
-def make_hard_sample(store: Path, *, clips: int, seconds: float, seed: int) -> Path:
-    folder = store / "sample" / digest("people", clips, seconds, seed)
+def make_hard_sample(store: Path, cast: Cast, *, clips: int, seconds: float, seed: int) -> Path:
+    folder = store / "sample" / digest(cast, clips, seconds, seed)
     if not is_whole(folder):
         with write_folder(folder) as partial:
-            make_sample(partial, clips=clips, seconds=seconds, seed=seed, workers=2, cast=Cast.PEOPLE)
+            make_sample(partial, clips=clips, seconds=seconds, seed=seed, workers=2, cast=cast)
             write_manifest(partial, {"synthetic": True})
     return folder
 
@@ -91,14 +91,15 @@ def main() -> None:
     arguments.add_argument("--clips", type=int, default=30)
     arguments.add_argument("--seconds", type=float, default=6)
     arguments.add_argument("--seed", type=int, default=11)
+    arguments.add_argument("--cast", type=Cast, choices=[Cast.PEOPLE, Cast.UNIFORMS], default=Cast.PEOPLE)
     arguments.add_argument("--without-identity", action="store_true")
     given = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    sample = make_hard_sample(given.store, clips=given.clips, seconds=given.seconds, seed=given.seed)
+    sample = make_hard_sample(given.store, given.cast, clips=given.clips, seconds=given.seconds, seed=given.seed)
     verdicts = {}
     for index in range(given.clips):
-        plan = plan_clip(index, seconds=given.seconds, seed=given.seed, cast=Cast.PEOPLE)
+        plan = plan_clip(index, seconds=given.seconds, seed=given.seed, cast=given.cast)
         folder = extract_video(
             sample / "videos" / "batch1" / f"{plan.video_id}.mp4",
             given.store,

@@ -51,8 +51,9 @@ class SampleConfig(Settings):
     """Length of a video, in seconds."""
     seed: Annotated[int, Field(ge=0)] = 7
     """Same seed, same sample."""
-    cast: Literal["demo", "people"] = "demo"
-    """`people` has people who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders."""
+    cast: Literal["demo", "people", "uniforms"] = "demo"
+    """`people` has people who are hard to follow: they cross, leave, come back, turn to the side, or are bystanders;
+    `uniforms` has them in the same clothes, with the same hair."""
     missing_labels: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of training rows whose label is withheld, for each task."""
     imbalance: Annotated[float, Field(ge=1, le=10_000)] = 1.0

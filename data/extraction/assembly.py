@@ -49,7 +49,7 @@ def write_tracks(
     manifest, files = read_manifest(found), parquet_files(found)
     by_face = partial(embed, found) if manifest.get("identity") else None
     cuts = manifest.get("cuts", ())
-    people = find_people(_frames(files), cuts, by_face)
+    people = find_people(frames_with_faces(files), cuts, by_face)
     if casting.track_ids is None:
         choices = name_people(video.stem, people)
     else:
@@ -123,7 +123,7 @@ def _gaps(
     }
 
 
-def _frames(files: Sequence[Path]) -> Iterator[FrameFaces]:
+def frames_with_faces(files: Sequence[Path]) -> Iterator[FrameFaces]:
     """The frames that have faces, one part in memory at a time."""
     for file in files:
         table = read_table([file], ["frame_index", "time_s", "box", "appearance", "score"])

@@ -124,7 +124,7 @@ class _Done:
 def _tables(chunks: Generator[Chunk], search: Search, *, device: Device, threads: int) -> Generator[_Done]:
     detector = FaceDetector(device=device, min_score=search.min_score, detection_size=search.detection_size)
     work = partial(_table, search=search, device=device)
-    with closing(chunks), _searchers(threads) as pool:
+    with closing(chunks), searchers(threads) as pool:
         seen = search_frames(chunks, detector, search, part_frames=PART_FRAMES, pool=pool)
         yield from in_order(pool, work, seen, num=1)
 
@@ -235,7 +235,7 @@ def _is_whole(part: Path, number: int) -> bool:
 
 
 @contextmanager
-def _searchers(threads: int) -> Iterator[Executor]:
+def searchers(threads: int) -> Iterator[Executor]:
     """Threads that each use one core for PyTorch; threads that share a frame would wait for each other."""
     with _torch_lock:
         _torch_threads.append(_torch_threads[0] if _torch_threads else torch.get_num_threads())

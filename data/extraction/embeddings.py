@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.extraction.chips import qualities
+from data.extraction.detections import searchers
 from data.faces.crops import decode_jpegs
 from data.faces.embedding import FaceEmbedder
 from data.store.embeddings import read_embeddings, write_embeddings
@@ -28,8 +29,11 @@ def embed(found: Path, fragments: Sequence[Fragment]) -> dict[int, np.ndarray]:
     if known is not None:
         return known
     chips = _chosen(found, fragments)
-    embedded = FaceEmbedder()(decode_jpegs([*chips.values()])) if chips else ()
-    embeddings = dict(zip(chips, embedded, strict=True))
+    embeddings: dict[int, np.ndarray] = {}
+    if chips:
+        with searchers(1) as pool:  # on one core always, since sums over several differ in their last bits
+            embedded = pool.submit(FaceEmbedder(), decode_jpegs([*chips.values()])).result()
+        embeddings = dict(zip(chips, embedded, strict=True))
     write_embeddings(found, embeddings)
     return embeddings
 

@@ -16,7 +16,7 @@ from data.sample.curves import Floats, floats, smoothstep
 from data.sample.head import Head, Part
 from data.sample.raster import ambient_occlusion
 from data.sample.skin import paint_skin
-from data.sample.traits import Hair, Traits, hair_cover, sample_traits
+from data.sample.traits import Hair, Traits, hair_cover, in_uniform, sample_traits
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +39,13 @@ class Person:
     texture_1CSS: Tensor
 
 
-def make_person(head: Head, seed: tuple[int, ...]) -> Person:
-    """The person of a seed; the same seed gives the same person. Takes about half a second."""
+def make_person(head: Head, seed: tuple[int, ...], *, uniformed: bool = False) -> Person:
+    """The person of a seed; the same seed gives the same person. Takes about half a second.
+
+    People in uniform have the same clothes and hair.
+    """
     rng = np.random.default_rng(seed)
-    traits = sample_traits(rng)
+    traits = in_uniform(sample_traits(rng)) if uniformed else sample_traits(rng)
     hair_V = _hair(head, traits)
     vertices_V3 = _clothed(head, _normalised(head, _shape(head, traits, rng)))
     if traits.hair.over_ears:

@@ -11,10 +11,12 @@ from data.sample.moves import Move
 
 
 class Cast(StrEnum):
-    """`demo` has a bit of everything; `people` has people who are hard to tell apart or to follow."""
+    """`demo` has a bit of everything; `people` has people who are hard to tell apart or to follow; `uniforms` has them
+    with the same clothes and hair."""
 
     DEMO = "demo"
     PEOPLE = "people"
+    UNIFORMS = "uniforms"
 
 
 class Codec(StrEnum):
@@ -68,6 +70,8 @@ class ClipPlan:
     bystanders: tuple[Move, ...] = ()
     in_front: bool = False
     scarcity: Scarcity = PLENTY
+    uniforms: bool = False
+    """Whether everyone has the same clothes and hair."""
 
     @property
     def everyone(self) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ _HARD_ROLES = (
     _Role("{n}-30-640x360", Split.VALIDATION, moves=(Move.RETURNS,), bystanders=(Move.STAYS,)),
     _Role("{n}-30-640x360-2", moves=(Move.STAYS,), bystanders=(Move.PASSES,), in_front=True),
 )
-_ROLES_OF = {Cast.DEMO: _ROLES, Cast.PEOPLE: _HARD_ROLES}
+_ROLES_OF = {Cast.DEMO: _ROLES, Cast.PEOPLE: _HARD_ROLES, Cast.UNIFORMS: _HARD_ROLES}
 
 
 def plan_clip(
@@ -154,4 +158,5 @@ def plan_clip(
         bystanders=role.bystanders,
         in_front=role.in_front,
         scarcity=scarcity,
+        uniforms=cast is Cast.UNIFORMS,
     )

@@ -127,7 +127,7 @@ def _make_actor(head: Head, plan: ClipPlan, place: int) -> Actor:
     # Where the scale is small the person sits lower, so that the end of the bust stays out of the picture.
     y_px = max(0.44 * HEIGHT, HEIGHT - 3.3 * scale_px)
     return Actor(
-        person=make_person(head, (*seed, 0)),
+        person=make_person(head, (*seed, 0), uniformed=plan.uniforms),
         performance=perform(rng, plan.num_frames, fps),
         x_px_F=x_px_F,
         y_px_F=y_px + HEIGHT * sway(rng, time_s, 0.025, 5),

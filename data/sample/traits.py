@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -63,6 +63,7 @@ _GREY = _colours("96928e")[0]
 _DARK_IRISES = _colours("462d1c", "5e4024")
 _OTHER_IRISES = _colours("462d1c", "5e4024", "566846", "587694", "707c82")
 
+_UNIFORM_COLOUR = (0.1, 0.14, 0.3)
 _WOMENS_HAIR = {Hair.SHORT: 0.45, Hair.BOB: 0.4, Hair.AFRO: 0.15}
 _MENS_HAIR = {Hair.SHORT: 0.66, Hair.BOB: 0.06, Hair.AFRO: 0.1, Hair.BALD: 0.18}
 
@@ -88,6 +89,13 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         hair_colour=floats(rng.choice(hairs) * (1 - grey) + _GREY * grey),
         iris_colour=rng.choice(irises),
         shirt_colour=floats(shirt.mean() * 0.5 + shirt * 0.5),
+    )
+
+
+def in_uniform(traits: Traits) -> Traits:
+    """The same person with the hair and the shirt that all have in uniform."""
+    return replace(
+        traits, hair=Hair.SHORT, hairline=7.9, hair_colour=_DARK_HAIRS[0], shirt_colour=floats(_UNIFORM_COLOUR)
     )
 
 

@@ -81,7 +81,9 @@ def _of_person(track_id: str, choice: Choice) -> Iterator[Doubt]:
     person = choice.person
     if person is None or choice.rule is Rule.HINT:
         return
-    look = "check its faces from start to end; a lower min_score leaves fewer stretches to join"
+    look = (
+        f"check its faces from start to end; if they are two people's, name frames under [{track_id}] in --track-hints"
+    )
     if person.join_margin < _JOIN:
         yield Doubt(
             f"{track_id}: very different stretches were joined (margin {person.join_margin:.3f} of 0.24); {look}"
@@ -133,6 +135,7 @@ def _left_over(people: Sequence[Person], choices: Mapping[str, Choice]) -> Itera
                 and person.size_px >= _AS_LARGE * owner.size_px
                 and frames.isdisjoint(face.frame_index for face in owner.faces)
                 and not (owner.most_similar == number - 1 and _may_be_same(owner, people))
+                and number - 1 not in owner.surely_others
             ):
                 yield Doubt(
                     f"{track_id}: person {number} has no track and is seen only in {in_frames(person)}, where this "

@@ -16,15 +16,15 @@ Embeddings = Mapping[int, np.ndarray]
 
 LIMIT = 0.24
 """Largest difference, on the scale of margins, between stretches of one person."""
-_SAME, _OTHER = 0.40, 0.62
+SAME, OTHER = 0.40, 0.62
 """Distances of embeddings, with a share of the colours' difference, up to which two stretches are surely of one person,
 and from which they surely are not. Between, people of one shot are told apart by colours and place; over a cut they
 stay apart, with a doubt."""
-_DOUBTFUL = 0.04
+DOUBTFUL = 0.04
 """The scale of margins ends that far above its limit for what is between."""
 _UNKNOWN = 0.01
 """By so much and their colours stretches of two shots differ if one has no embedding."""
-_LOOK_WEIGHT = 0.3
+LOOK_WEIGHT = 0.3
 _NEVER_SAME = 0.65
 """Distance of embeddings from which colours and place do not count."""
 _ANOTHER = 0.6
@@ -49,14 +49,14 @@ def difference(colours: float, look: float, distance: float | None, *, in_one_sh
     """
     if distance is None:
         return colours if in_one_shot else LIMIT + _UNKNOWN + look
-    by_face = _scaled(distance + _LOOK_WEIGHT * look)
+    by_face = _scaled(distance + LOOK_WEIGHT * look)
     return min(by_face, colours) if in_one_shot and distance < _NEVER_SAME else by_face
 
 
 def _scaled(distance: float) -> float:
-    if distance <= _SAME:
-        return distance / _SAME * LIMIT
-    return LIMIT + (distance - _SAME) / (_OTHER - _SAME) * _DOUBTFUL
+    if distance <= SAME:
+        return distance / SAME * LIMIT
+    return LIMIT + (distance - SAME) / (OTHER - SAME) * DOUBTFUL
 
 
 def of_fragment(fragment: Fragment, embeddings: Embeddings) -> list[np.ndarray]:

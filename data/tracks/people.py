@@ -44,6 +44,8 @@ class Person:
     """By how much the most similar person who never appears beside this one exceeded the limit for joining."""
     most_similar: int | None = None
     """Index of that person in the list returned by `find_people`."""
+    surely_others: frozenset[int] = frozenset()
+    """Indices of the people whose faces are surely not this one's; empty if nobody was recognised."""
 
     @property
     def x_px(self) -> float:
@@ -97,7 +99,10 @@ def find_people(frames: Iterable[FrameFaces], cuts: Sequence[int] = (), embed: E
         difference_GG[:, number] = np.inf
     people = {number: _person(group) for number, group in groups.items()}
     order = sorted(people, key=lambda number: (-people[number].prominence_px, number))
-    return [_apart(people[number], difference_GG[number], order) for number in order]
+    apart = [_apart(people[number], difference_GG[number], order) for number in order]
+    if embed is None:
+        return apart
+    return [_recognised(person, difference_GG[number], order) for person, number in zip(apart, order, strict=True)]
 
 
 def _merge(groups: dict[int, _Group], *, by_face: bool) -> np.ndarray:
@@ -194,3 +199,8 @@ def _apart(person: Person, difference_G: np.ndarray, order: list[int]) -> Person
     if np.isinf(difference_G[nearest]):
         return person
     return replace(person, split_margin=float(difference_G[nearest]) - _SAME_LOOK, most_similar=order.index(nearest))
+
+
+def _recognised(person: Person, difference_G: np.ndarray, order: list[int]) -> Person:
+    others = np.flatnonzero(np.isfinite(difference_G) & (difference_G > identity.LIMIT + identity.DOUBTFUL))
+    return replace(person, surely_others=frozenset(order.index(int(number)) for number in others))

@@ -5,7 +5,7 @@ Shapes: T tracks, E values of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -18,7 +18,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from data.labels import Split
 from data.schema import Status
-from data.store.catalogue import Dataset
+from data.store.catalogue import Dataset, read_catalogues
 from data.store.embeddings import read_embeddings
 from data.store.shards import read_manifest
 
@@ -84,6 +84,21 @@ def find_subjects(embeddings: Mapping[str, np.ndarray], video_ids: Mapping[str, 
     cluster_T = fcluster(linkage(squareform(distance_TT, checks=False), "average"), SAME, "distance")
     first = dict(reversed([*zip(cluster_T.tolist(), track_ids, strict=True)]))
     return {track_id: first[cluster] for cluster, track_id in zip(cluster_T.tolist(), track_ids, strict=True)}
+
+
+def remembered_subjects(store: Path, faces: Collection[str]) -> dict[str, str]:
+    """The subjects that data sets in the store have for the tracks of these folders of faces.
+
+    They stay when the embeddings are deleted.
+    """
+    return {
+        track_id: subject
+        for dataset in read_catalogues(store)
+        for video in dataset.videos
+        if video.faces in faces
+        for track_id, subject in zip(video.tracks, video.subjects, strict=False)
+        if subject is not None
+    }
 
 
 def find_pairs(dataset: Dataset, store: Path) -> list[Pair]:

@@ -22,7 +22,7 @@ from data.store.hashes import file_hash, folder_hash
 from data.store.shards import parquet_files, read_manifest
 from data.text import counted
 from data.warehouse.quality_rows import Row
-from data.warehouse.subjects import find_pairs, find_subjects, track_embeddings
+from data.warehouse.subjects import find_pairs, find_subjects, remembered_subjects, track_embeddings
 from tasks.config import IngestConfig, MachineConfig
 from tasks.ingest.videos import Extracted
 from tasks.progress import log
@@ -104,7 +104,8 @@ def _subjects(root: Path, faces: Extracted, store: Path) -> dict[str, str]:
         return {}
     embeddings = track_embeddings(faces.folders.values(), store)
     video_ids = {file.stem: video_id for video_id, folder in faces.folders.items() for file in parquet_files(folder)}
-    return find_subjects(embeddings, video_ids)
+    remembered = remembered_subjects(store, {folder.name for folder in faces.folders.values()})
+    return {**remembered, **find_subjects(embeddings, video_ids)}
 
 
 @task(task_run_name="catalogue", cache_policy=NO_CACHE)

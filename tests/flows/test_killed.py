@@ -102,6 +102,7 @@ NUM_KILLS = 50
 def shards(store: Path) -> dict[str, bytes]:
     """Every file of detections and faces by its place in the store, in the folders that are in the making too."""
     files = [path for stage in ("detections", "faces") for path in (store / stage).rglob("*") if path.is_file()]
+    files = [path for path in files if path.suffix != ".thumbnails"]  # there only until the cuts are known
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
 
 

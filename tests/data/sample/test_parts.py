@@ -18,6 +18,7 @@ from data.sample.plan import Cast, ClipPlan, Codec, plan_clip
 from data.sample.raster import rasterize, vertex_normals
 from data.sample.render import Box, Light, Pose, render
 from data.sample.scenes import covered_share, visible_share
+from data.sample.traits import in_uniform, sample_traits
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -194,3 +195,12 @@ def test_people_of_different_seeds_differ_and_of_the_same_do_not() -> None:
     assert torch.equal(one.rest_V3, same.rest_V3)
     assert torch.equal(one.texture_1CSS, same.texture_1CSS)
     assert (one.rest_V3 - other.rest_V3).abs().max() > 0.05
+
+
+def test_in_uniform_only_clothes_and_hair_are_the_same() -> None:
+    one, other = (sample_traits(np.random.default_rng(seed)) for seed in (1, 2))
+    dressed = [in_uniform(traits) for traits in (one, other)]
+    for name in ("hair", "hairline", "hair_colour", "shirt_colour"):
+        assert np.all(getattr(dressed[0], name) == getattr(dressed[1], name)), name
+    assert np.all(dressed[0].skin_colour == one.skin_colour)
+    assert plan_clip(0, seconds=1, seed=7, cast=Cast.UNIFORMS).uniforms

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from data.tracks import identity
+from data.tracks.assignment import assign_tracks
+from data.tracks.doubts import doubts
 from data.tracks.fragments import Fragment, FrameFaces, link
 from data.tracks.people import Person, find_people
 
@@ -65,6 +67,9 @@ def test_a_person_is_the_same_after_another_shot_in_the_same_place() -> None:
     assert frames_of(anna) == {*FIRST, *THIRD}
     assert frames_of(bruno) == {*SECOND}
     assert anna.split_margin > 0.04
+    assert (set(anna.surely_others), set(bruno.surely_others)) == ({1}, {0})
+    said = doubts([anna, bruno], assign_tracks(["v"], [anna, bruno], 640))
+    assert not [doubt for doubt in said if "seen only in" in doubt.text]
 
 
 def test_without_embeddings_no_place_joins_over_a_cut() -> None:

@@ -27,8 +27,9 @@ _UNKNOWN = 0.01
 LOOK_WEIGHT = 0.3
 _NEVER_SAME = 0.65
 """Distance of embeddings from which colours and place do not count."""
-_ANOTHER = 0.6
-"""If the faces of a stretch before some moment are that far from those after it, another person took its place."""
+_ANOTHER, _ANOTHER_BY_ONE = 0.6, 0.7
+"""If the faces of a stretch before some moment are that far from those after it, another person took its place; the
+second if only one face of a side was embedded, which may be turned away or half hidden."""
 _OF_ONE = 0.45
 """Faces of one person are at most so far from their mean."""
 _FEWEST_FACES = 3
@@ -83,10 +84,11 @@ def parted(fragment: Fragment, embeddings: Embeddings) -> list[Fragment]:
     numbers = [number for number, face in enumerate(fragment.faces) if face.row in embeddings]
     faces_NE = np.array([embeddings[fragment.faces[number].row] for number in numbers])
     best, at = 0.0, None
-    for first in range(2, len(numbers) - 1):
+    for first in range(1, len(numbers)):
         before_NE, after_NE = faces_NE[:first], faces_NE[first:]
         apart = float(np.linalg.norm(before_NE.mean(0) - after_NE.mean(0)))
-        if apart > max(best, _ANOTHER) and _spread(before_NE) < _OF_ONE and _spread(after_NE) < _OF_ONE:
+        least = _ANOTHER_BY_ONE if 1 in (len(before_NE), len(after_NE)) else _ANOTHER
+        if apart > max(best, least) and _spread(before_NE) < _OF_ONE and _spread(after_NE) < _OF_ONE:
             best, at = apart, first
     if at is None:
         return [fragment]

@@ -27,7 +27,7 @@ MOST_SHIFT = 0.2
 """How far, in widths and heights of the picture, two frames may be shifted against each other."""
 LEAST_CHANGE = 0.1
 """Frames that are less unlike than this are of one shot; 0 is the same picture, 1 nothing in common."""
-OUTLIER = 4.0
+OUTLIER = 3.0
 """How many times as unlike as its neighbours a pair of frames at a cut is."""
 CLEAR, ALONE = 0.25, 1.25
 """A pair less unlike than the first is a movement unless it is that many times as unlike as the pairs beside it."""

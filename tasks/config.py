@@ -19,7 +19,7 @@ from data.batches.augment import Augmentation
 from data.extraction.settings import Search
 from data.labels import Edition
 from data.machine import DeviceChoice
-from data.settings import AnySettings, Settings
+from data.settings import AnySettings, Settings, read_toml
 from data.store.catalogue import check_name
 from model.architecture import Architecture
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
@@ -148,9 +148,7 @@ def load_experiment(name: str) -> Experiment:
         known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml")))
         raise ValueError(f"no experiment '{name}': expected one of {known}, or the path of a .toml file")
     try:
-        return Experiment.model_validate({"name": path.stem, **tomllib.loads(path.read_text())})
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not valid TOML: {error}") from error
+        return Experiment.model_validate({"name": path.stem, **read_toml(path)})
     except ValidationError as error:
         raise ValueError(f"{path}: {_problems(error, Experiment)}") from error
 

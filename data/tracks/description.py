@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.tracks.assignment import Choice
-from data.tracks.people import Person
+from data.tracks.people import Person, in_frames
 
 _DESCRIBED = 50
 """At most this many people are described."""
@@ -19,7 +19,7 @@ def describe(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[di
     return [
         {
             "number": number,
-            "track_id": next((owners[face.row] for face in person.faces if face.row in owners), None),
+            "track_id": ", ".join(sorted({owners[face.row] for face in person.faces if face.row in owners})) or None,
             "num_frames": len(person.faces),
             "first_frame": person.faces[0].frame_index,
             "last_frame": person.faces[-1].frame_index,
@@ -51,6 +51,7 @@ def explain(choice: Choice, people: Sequence[Person]) -> dict[str, Any]:
 
     return {
         "people": numbers(choice.person),
+        "frames": in_frames(choice.person) if choice.person else None,
         "rule": choice.rule.value,
         "runner_up": next(iter(numbers(choice.runner_up)), None),
         "prominence_margin": _rounded(choice.prominence_margin),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from data.tracks.assignment import Choice, Rule
-from data.tracks.people import Person
+from data.tracks.people import Person, in_frames
 
 _PROMINENCE = 0.5
 """People with more than this share of a chosen person's prominence might have been the right choice."""
@@ -18,7 +17,6 @@ _JOIN, _RIVAL, _SPLIT = 0.04, 0.04, 0.04
 _NOTABLE = 0.1
 """People with less than this share of the highest prominence are not mentioned."""
 _AS_LARGE = 0.7
-_LONG_ABSENCE, _SHOWN_STRETCHES = 12, 3
 
 
 class Doubt(NamedTuple):
@@ -38,16 +36,6 @@ def doubts(people: Sequence[Person], choices: Mapping[str, Choice]) -> list[Doub
         *_alike(people, choices, numbers),
         *_left_over(people, choices),
     ]
-
-
-def in_frames(person: Person) -> str:
-    """The stretches in which a person is seen."""
-    indices = [face.frame_index for face in person.faces]
-    ends = [number for number, (one, other) in enumerate(pairwise(indices)) if other - one > _LONG_ABSENCE]
-    bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(indices) - 1], strict=True)
-    stretches = [f"{indices[first]} to {indices[last]}" for first, last in bounds]
-    more = ["others"] if len(stretches) > _SHOWN_STRETCHES else []
-    return "frames " + " and ".join([*stretches[:_SHOWN_STRETCHES], *more])
 
 
 def _of_choice(track_id: str, choice: Choice, people: Sequence[Person], numbers: Mapping[int, int]) -> Iterator[Doubt]:

@@ -20,17 +20,21 @@ a part of a person, where two people were taken for one:
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from data.settings import read_toml
 from data.tracks.fragments import Face
-from data.tracks.people import Person
+from data.tracks.people import Person, in_frames
 
 _POINT = ("frame_index", "x_px", "y_px")
+
+
+class HintError(ValueError):
+    """A hint does not fit the people that were found: the file of hints is wrong, not the video."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,7 @@ def read_hints(path: Path, track_ids: Sequence[str]) -> dict[str, Hint]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected a file with track hints, found none")
-    try:
-        tables = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not valid TOML: {error}") from error
+    tables = read_toml(path)
     unknown = sorted(set(tables) - set(track_ids))
     if unknown:
         raise ValueError(f"{path}: no track {', '.join(unknown)}; there are {', '.join(sorted(track_ids)) or 'none'}")
@@ -82,10 +83,14 @@ def _hint(source: str, table: Any) -> Hint:
     names -= {"frames"}
     if names == {"people"} and _are_numbers(table["people"]):
         return Hint(source, people=tuple(sorted(set(table["people"]))), frames=frames)
-    if names == set(_POINT) and all(type(table[name]) in (int, float) for name in _POINT):
+    if names == set(_POINT) and type(table["frame_index"]) is int and all(map(_is_number, map(table.get, _POINT))):
         point = (int(table["frame_index"]), float(table["x_px"]), float(table["y_px"]))
         return Hint(source, point=point, frames=frames)
     raise ValueError(f"{source}: expected people = [1] or frame_index, x_px and y_px, all numbers; found {table}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _are_stretches(frames: Any) -> bool:
@@ -104,7 +109,7 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
     """The person of each hinted track; several people in one hint become one person.
 
     Raises:
-        ValueError: Nobody has that number or is at that point, the people of a hint appear in the same frame or not in
+        HintError: Nobody has that number or is at that point, the people of a hint appear in the same frame or not in
             its frames, or two hints take the same face.
     """
     numbers = {track_id: _numbers(hint, people) for track_id, hint in hints.items()}
@@ -115,7 +120,7 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
     for (one, ones), (other, others) in pairwise(found.items()):
         shared = {face.row for face in ones.faces} & {face.row for face in others.faces}
         for number in sorted(set(numbers[one]) & set(numbers[other])) if shared else ():
-            raise ValueError(
+            raise HintError(
                 f"{hints[other].source}: person {number} already belongs to {one}; a person has only one track, or"
                 " frames of each that do not overlap"
             )
@@ -125,7 +130,7 @@ def hinted_people(hints: Mapping[str, Hint], people: Sequence[Person]) -> dict[s
 def _numbers(hint: Hint, people: Sequence[Person]) -> tuple[int, ...]:
     absent = [number for number in hint.people if not 1 <= number <= len(people)]
     if absent:
-        raise ValueError(f"{hint.source}: no person {absent[0]}; found {_listed(people)}")
+        raise HintError(f"{hint.source}: no person {absent[0]}; found {_listed(people)}")
     return hint.people if hint.point is None else (_at(hint, hint.point, people),)
 
 
@@ -139,7 +144,7 @@ def _at(hint: Hint, point: tuple[int, float, float], people: Sequence[Person]) -
     }
     if not distances:
         there = "; ".join(f"person {number} at x {face.x_px:.0f}, y {face.y_px:.0f}" for number, face in faces.items())
-        raise ValueError(
+        raise HintError(
             f"{hint.source}: no face at x {x_px:g}, y {y_px:g} of frame {frame_index}; there is {there or 'none'}"
         )
     return distances[min(distances)]
@@ -156,10 +161,12 @@ def _as_one(people: Sequence[Person], hint: Hint) -> Person:
         (face for person in people for face in person.faces if hint.takes(face)), key=lambda face: face.frame_index
     )
     if not faces:
-        raise ValueError(f"{hint.source}: none of these people is seen in these frames")
+        asked = " and ".join(f"{first} to {last}" for first, last in hint.frames)
+        seen = "; ".join(f"one is seen in {in_frames(person)}" for person in people)
+        raise HintError(f"{hint.source}: none of these people is seen in frames {asked}; {seen}")
     for one, other in pairwise(faces):
         if one.frame_index == other.frame_index:
-            raise ValueError(f"{hint.source}: frame {one.frame_index} shows these people together; name only one")
+            raise HintError(f"{hint.source}: frame {one.frame_index} shows these people together; name only one")
     return Person(faces, sum(person.num_fragments for person in people))
 
 

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,7 @@ _SAME_LOOK = identity.LIMIT
 """Largest difference of appearance and position between fragments of one person; measured: at most 0.11 within a
 person, and at least 0.31 between people whose faces are larger than 40 px.
 """
+_LONG_ABSENCE, _SHOWN_STRETCHES = 12, 3
 _PLACE_WEIGHT, _LARGEST_PLACE = 0.04, 3.0
 """Difference that each face size of distance between fragments adds, and the distance up to which it counts."""
 
@@ -103,6 +105,16 @@ def find_people(frames: Iterable[FrameFaces], cuts: Sequence[int] = (), embed: E
     if embed is None:
         return apart
     return [_recognised(person, difference_GG[number], order) for person, number in zip(apart, order, strict=True)]
+
+
+def in_frames(person: Person) -> str:
+    """The stretches in which a person is seen."""
+    indices = [face.frame_index for face in person.faces]
+    ends = [number for number, (one, other) in enumerate(pairwise(indices)) if other - one > _LONG_ABSENCE]
+    bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(indices) - 1], strict=True)
+    stretches = [f"{indices[first]} to {indices[last]}" for first, last in bounds]
+    more = ["others"] if len(stretches) > _SHOWN_STRETCHES else []
+    return "frames " + " and ".join([*stretches[:_SHOWN_STRETCHES], *more])
 
 
 def _merge(groups: dict[int, _Group], *, by_face: bool) -> np.ndarray:

@@ -133,9 +133,14 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
     if dataset.is_synthetic(store):
         console.print(f"{dataset.name}: rendered heads are too alike to tell people apart over several videos")
         return
-    if not track_embeddings(dataset.faces_folders(store), store):
-        console.print(f"{dataset.name}: nobody was recognised; ingest or predict with identity = true")
-        return
+    num_tracks = sum(len(video.tracks) for video in dataset.videos)
+    num_left_out = num_tracks - len(track_embeddings(dataset.faces_folders(store), store))
+    if num_left_out:
+        console.print(
+            f"{num_left_out} of {counted(num_tracks, 'tracks')} cannot be compared: they show nobody, were made with "
+            "identity = false, or what recognises people was deleted; to make that again, delete the folder "
+            f"{store / 'faces'} and run the same ingest or predict again, which decodes no video"
+        )
     pairs = find_pairs(dataset, store)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("track", "split", "other track", "split", "distance", "same person?", "leak?"):

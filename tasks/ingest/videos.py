@@ -24,7 +24,7 @@ from data.extraction.settings import Casting, Search
 from data.machine import Device, free_memory_bytes, num_cores
 from data.store.access import NoRoomError, StoreError, check_store
 from data.store.shards import read_manifest
-from data.tracks.hints import Hint, read_hints
+from data.tracks.hints import Hint, HintError, read_hints
 from data.video.frames import resolve_device
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.ingest.concurrency import Places, videos_at_once
@@ -74,7 +74,7 @@ def extract_videos(
         machine: Store, device and workers.
 
     Raises:
-        ValueError: All videos failed, or the track hints are invalid or name unknown tracks.
+        ValueError: All videos failed, or the track hints are invalid, name unknown tracks or do not fit.
         NoRoomError: The disk is full; videos not yet started are skipped.
         StoreError: The store cannot be written to; videos not yet started are skipped.
     """
@@ -149,6 +149,10 @@ def _sorted_out(videos: Mapping[str, Path], results: Mapping[str, object]) -> Ex
     for error in errors.values():
         if isinstance(error, NoRoomError | StoreError):
             raise error  # the store is at fault, not a video
+    if wrong_hints := [str(error) for error in errors.values() if isinstance(error, HintError)]:
+        raise ValueError(
+            f"{'; '.join(wrong_hints)}. Correct the hints, then run the command again: the data set is as it was"
+        )
     reasons = {video_id: reason_of(videos[video_id], error) for video_id, error in errors.items()}
     by_path = {str(videos[video_id]): reason for video_id, reason in reasons.items()}
     if reasons and not folders:

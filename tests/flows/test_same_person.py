@@ -64,10 +64,20 @@ def test_the_leak_is_told_and_closed_by_disjoint_subjects(root: Path, tmp_path: 
     assert query(store, "SELECT DISTINCT subject FROM people WHERE subject IS NOT NULL").to_pylist() == [
         {"subject": "107"}
     ]
-    assert "nobody was recognised" in CliRunner().invoke(app, ["people", "--store", str(store)]).output
+    assert "3 of 3 tracks cannot be compared" in CliRunner().invoke(app, ["people", "--store", str(store)]).output
 
 
 @pytest.mark.usefixtures("prefect_api")
 def test_without_identity_nobody_is_recognised(root: Path, tmp_path: Path) -> None:
     people = ingest(root, tmp_path / "store", identity=False)
     assert {person["subject"] for person in people} == {None}
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_hints_that_do_not_fit_change_nothing(root: Path, tmp_path: Path) -> None:
+    store, hints = tmp_path / "store", tmp_path / "hints.toml"
+    people = ingest(root, store)
+    hints.write_text("[107]\npeople = [1]\nframes = [[200, 300]]\n")
+    with pytest.raises(ValueError, match=r"hints\.toml \[107\]: none of these .* 200 to 300; .* Correct the hints"):
+        ingest(root, store, track_hints=hints)
+    assert query(store, "SELECT track_id, subject FROM people ORDER BY 1").to_pylist() == people

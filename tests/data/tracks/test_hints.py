@@ -33,12 +33,20 @@ def test_people_are_named_by_number_or_by_a_point(tmp_path: Path) -> None:
         ("[107]\npeople = []\n", r"hints\.toml \[107\]: expected people = \[1\] or frame_index, x_px and y_px"),
         ("[107]\npeople = [1.5]\n", r"found \{'people': \[1\.5\]\}"),
         ("[107]\nframe_index = 3\n", r"expected people = \[1\] or"),
+        ("[107]\nframe_index = 3\nx_px = nan\ny_px = 2\n", r"expected people = \[1\] or"),
+        ("[107]\nframe_index = 3.5\nx_px = 1\ny_px = 2\n", r"expected people = \[1\] or"),
         ("107 = 2\n", r"\[107\]: expected people = \[1\] or .* found 2"),
     ],
 )
 def test_what_is_not_a_hint_is_refused_with_file_and_table(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         hints(tmp_path, text)
+
+
+def test_a_file_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "hints.toml").write_bytes("# L\xe9a\n[107]\npeople = [1]\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"hints\.toml: not text in UTF-8, which TOML is; save it as UTF-8"):
+        read_hints(tmp_path / "hints.toml", TRACKS)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -121,7 +129,7 @@ def test_frames_that_overlap_or_show_nobody_are_refused(tmp_path: Path) -> None:
     text = "[v_left]\npeople = [1]\nframes = [[0, 9]]\n[v_right]\npeople = [1]\nframes = [[9, 12]]\n"
     with pytest.raises(ValueError, match="person 1 already belongs to v_left; a person has only one track, or frames"):
         hinted_people(hints(tmp_path, text), PEOPLE)
-    with pytest.raises(ValueError, match="none of these people is seen in these frames"):
+    with pytest.raises(ValueError, match="in frames 30 to 40; one is seen in frames 0 to 19"):
         hinted_people(hints(tmp_path, "[107]\npeople = [1]\nframes = [[30, 40]]\n"), PEOPLE)
 
 

@@ -52,7 +52,7 @@ class Stage:
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.frames = self._skipped = 0
+        self.done = self.frames = self.skipped = 0
         self._note = ""
         self._lock = threading.Lock()
         self._start_s = self._logged_s = self._sent_s = time.monotonic()
@@ -65,7 +65,7 @@ class Stage:
 
     def skip(self, done: int) -> None:
         """Adds units that were done before, which say nothing about the time that the others take."""
-        self._skipped += done
+        self.skipped += done
         self.advance(done)
 
     def set(self, done: int, total: int | None = None, *, note: str | None = None) -> None:
@@ -113,7 +113,7 @@ class Stage:
     def _left(self) -> str:
         """The time left, as far as the units done so far tell it."""
         elapsed_s = time.monotonic() - self._start_s
-        done = self.done - self._skipped
+        done = self.done - self.skipped
         if done <= 0 or self.done >= self.total or elapsed_s < LEFT_AFTER_S:
             return ""
         return f"about {lasting(elapsed_s * (self.total - self.done) / done)} left"
@@ -139,7 +139,9 @@ def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> I
         yield shown
     finally:
         shown.close()
-    if counts_frames and shown.frames == 0:
+    if counts_frames and shown.frames == 0 and shown.skipped < shown.done:
+        log.info("%s: %s made anew from what was found before", name, counted(shown.done - shown.skipped, unit))
+    elif counts_frames and shown.frames == 0:
         log.info("%s: nothing new, %s already done", name, counted(shown.done, unit))
     else:
         log.info("%s", shown)

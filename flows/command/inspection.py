@@ -77,7 +77,7 @@ def report(
 def people(
     dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Instead, delete the numbers by which people are recognised.")
+        bool, typer.Option("--forget", help="Instead, delete what recognises people in all data sets.")
     ] = False,
     store: Store = STORE,
 ) -> None:
@@ -86,6 +86,8 @@ def people(
 
     refuse_missing(store)
     if forget:
+        if dataset is not None:
+            raise ValueError("--forget deletes what recognises people in all data sets; leave out --dataset")
         check_store(store)
         forget_people(store, out)
     else:

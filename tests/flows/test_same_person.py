@@ -58,6 +58,8 @@ def test_the_leak_is_told_and_closed_by_disjoint_subjects(root: Path, tmp_path: 
     assert len(sides) == 1
     said = CliRunner().invoke(app, ["people", "--store", str(store)]).output
     assert "1 pair of tracks of different videos show the same person, 0 pairs of them across" in said
+    named = CliRunner().invoke(app, ["people", "--forget", "--dataset", "few", "--store", str(store)])
+    assert "leave out --dataset" in str(named.exception)
     assert "in 2 videos" in CliRunner().invoke(app, ["people", "--forget", "--store", str(store)]).output
     assert len(ingest(root, store, splits="subject_disjoint", validation_share=0.5)) == 3
     assert len(query(store, "SELECT DISTINCT split_va FROM labels WHERE track_id != '9'")) == 1

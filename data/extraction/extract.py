@@ -20,6 +20,7 @@ from data.extraction import detections
 from data.extraction.assembly import write_tracks
 from data.extraction.detections import drop_thumbnails, write_detections
 from data.extraction.settings import Casting, Search
+from data.faces.embedding import weights_file
 from data.machine import Device
 from data.store.access import hold
 from data.store.hashes import add_notes, check_unchanged, file_hash, known_hashes, look_at, read_notes
@@ -136,6 +137,8 @@ class _Extraction:
         return folder
 
     def detect(self, found: Path, facts: dict[str, Any], check: Callable[[], None]) -> None:
+        if self.search.identity:
+            weights_file()  # needed only at the end, and missed better now
         try:
             write_detections(
                 self.video,

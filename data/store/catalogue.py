@@ -218,11 +218,12 @@ def read_catalogue(store: Path, name: str) -> Dataset:
 
 
 def only_name(store: Path, name: str | None) -> str:
-    """The given name, or that of the only data set; a ValueError if there are several."""
+    """The given name, or that of the only data set; a ValueError if there is none, or several."""
     names = sorted(path.stem for path in (store / "datasets").glob("*.json"))
-    if name is None and len(names) > 1:
-        raise ValueError(f"several data sets: choose one with --dataset: {', '.join(names)}")
-    return name or next(iter(names), "")
+    if name is None and len(names) != 1:
+        several = f"several data sets: choose one with --dataset: {', '.join(names)}"
+        raise ValueError(several if names else f"no data set in {store} yet; create one with `mtanet ingest`")
+    return name or names[0]
 
 
 def read_catalogues(store: Path) -> list[Dataset]:

@@ -79,10 +79,13 @@ def people(
     forget: Annotated[
         bool, typer.Option("--forget", help="Instead, delete what recognises people in all data sets.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="First make again, without decoding, what --forget deleted.")
+    ] = False,
     store: Store = STORE,
 ) -> None:
     """List people who are seen in several videos of a data set, above all in training and validation videos."""
-    from flows.command.show import forget_people, print_people
+    from flows.command.show import forget_people, print_people, recognise_again
 
     refuse_missing(store)
     if forget:
@@ -90,8 +93,11 @@ def people(
             raise ValueError("--forget deletes what recognises people in all data sets; leave out --dataset")
         check_store(store)
         forget_people(store, out)
-    else:
-        print_people(store, dataset, out)
+        return
+    if again:
+        check_store(store)
+        recognise_again(store, dataset, out)
+    print_people(store, dataset, out)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from data.store.catalogue import only_name, read_catalogue
+from data.store.shards import read_manifest
 from data.text import counted
 from data.warehouse.answers import query, save_answer, set_store, warehouse_path
 from data.warehouse.views import carry_over
@@ -138,8 +139,8 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
     if left_out:
         console.print(
             f"{len(left_out)} of {counted(len(seen), 'tracks')} cannot be compared: they were made with "
-            "identity = false, or what recognises people was deleted; to make that again, delete the folder "
-            f"{store / 'faces'} and run the same ingest or predict again, which decodes no video"
+            "identity = false, none of their faces was looked at, or what recognises people was deleted; to make that "
+            "again, run `mtanet people --again`, then the same ingest or predict"
         )
     pairs = find_pairs(dataset, store)
     shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -159,6 +160,16 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
         f"{counted(len(pairs) - num_same, 'pairs')} perhaps do"
         + (f", of which the nearest {_SHOWN_PAIRS} are shown" if len(pairs) - num_same > _SHOWN_PAIRS else "")
     )
+
+
+def recognise_again(store: Path, name: str | None, console: Console) -> None:
+    """Makes the embeddings of a data set again from what its detections keep."""
+    from data.extraction.assembly import embed_again
+
+    dataset = read_catalogue(store, only_name(store, name))
+    manifests = [read_manifest(folder) for folder in dataset.faces_folders(store)]
+    made = [embed_again(store / "detections" / of["detections"]) for of in manifests if of.get("identity")]
+    console.print(f"{dataset.name}: {counted(sum(made), 'videos')} of {len(dataset.videos)} can be compared")
 
 
 def forget_people(store: Path, console: Console) -> None:

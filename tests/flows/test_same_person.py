@@ -66,7 +66,11 @@ def test_the_leak_is_told_and_closed_by_disjoint_subjects(root: Path, tmp_path: 
     assert query(store, "SELECT DISTINCT subject FROM people WHERE subject IS NOT NULL").to_pylist() == [
         {"subject": "107"}
     ]
-    assert "2 of 2 tracks cannot be compared" in CliRunner().invoke(app, ["people", "--store", str(store)]).output
+    forgotten = CliRunner().invoke(app, ["people", "--store", str(store)]).output
+    assert "2 of 2 tracks cannot be compared" in forgotten
+    said = CliRunner().invoke(app, ["people", "--again", "--store", str(store)]).output
+    assert "few: 3 videos of 3 can be compared" in said
+    assert "1 pair of tracks of different videos show the same person, 0 pairs of them across" in said
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -413,7 +413,7 @@ def test_an_unknown_data_set_is_refused(odd: tuple[Dataset, Path], tmp_path: Pat
     dataset, store = odd
     with pytest.raises(ValueError, match=r"no data set 'nope' in .*: expected one of set-a"):
         report_on(store, "nope")
-    with pytest.raises(ValueError, match=r"no data set '' in .*: expected one of none yet"):
+    with pytest.raises(ValueError, match=r"no data set in .* yet; create one with `mtanet ingest`"):
         report_on(tmp_path / "empty", None)
     write_catalogue(Dataset("set-b", "videos", ()), store)
     with pytest.raises(ValueError, match=r"several data sets: choose one with --dataset: set-a, set-b"):

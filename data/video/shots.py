@@ -25,7 +25,7 @@ HEIGHT, WIDTH = 27, 48
 """Size of a thumbnail, in px."""
 MOST_SHIFT = 0.2
 """How far, in widths and heights of the picture, two frames may be shifted against each other."""
-LEAST_CHANGE = 0.1
+LEAST_CHANGE = 0.06
 """Frames that are less unlike than this are of one shot; 0 is the same picture, 1 nothing in common."""
 OUTLIER = 3.0
 """How many times as unlike as its neighbours a pair of frames at a cut is."""

@@ -221,15 +221,19 @@ def find_leaks(labels: Path, video_ids: Mapping[str, str]) -> list[Leak]:
     manifest = read_manifest(labels)
     recordings = manifest["splits"]["rule"] == "subject_disjoint"
     groups = manifest.get("groups", {})
+
+    def name_of(video_id: str) -> str:
+        return groups.get(video_id, recording_of(video_id)) if recordings else video_id
+
     sides: dict[str, set[tuple[Task, Split]]] = defaultdict(set)
     columns = {task: f"split_{task}" for task in Task}
     table = read_table([labels / "labels.parquet"], ["video_id", *columns.values()])
     for row in table.group_by(table.column_names).aggregate([]).to_pylist():
-        name = groups.get(row["video_id"], recording_of(row["video_id"])) if recordings else row["video_id"]
-        sides[name] |= {(task, Split(row[column])) for task, column in columns.items() if row[column] is not None}
+        sides[name_of(row["video_id"])] |= {
+            (task, Split(row[column])) for task, column in columns.items() if row[column] is not None
+        }
     for track_id, tasks in manifest["split_of"].items():
-        video_id = video_ids.get(track_id, track_id)
-        name = groups.get(video_id, recording_of(video_id)) if recordings else video_id
+        name = name_of(video_ids.get(track_id, track_id))
         sides[name] |= {(Task(task), Split.TEST) for task, of in tasks.items() if of["used"] == Split.TEST}
     return [leak for name, found in sorted(sides.items()) if (leak := _leak(name, found)) is not None]
 

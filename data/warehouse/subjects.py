@@ -101,10 +101,12 @@ def remembered_subjects(store: Path, faces: Collection[str]) -> dict[str, str]:
     }
 
 
-def find_pairs(dataset: Dataset, store: Path) -> list[Pair]:
-    """Pairs of tracks of different videos that show one person, or perhaps do; the nearest first."""
+def find_pairs(dataset: Dataset, embeddings: Mapping[str, np.ndarray], store: Path) -> list[Pair]:
+    """Pairs of tracks of different videos that show one person, or perhaps do; the nearest first.
+
+    `embeddings` are those of `track_embeddings`.
+    """
     video_ids = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
-    embeddings = track_embeddings(dataset.faces_folders(store), store)
     track_ids = sorted(embeddings.keys() & video_ids.keys())
     if len(track_ids) < 2:
         return []

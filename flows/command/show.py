@@ -135,14 +135,15 @@ def print_people(store: Path, name: str | None, console: Console) -> None:
         console.print(f"{dataset.name}: rendered heads are too alike to tell people apart over several videos")
         return
     seen = {row["track_id"] for row in people_rows(store, [dataset]) if row["num_faces"]}
-    left_out = seen - track_embeddings(dataset.faces_folders(store), store).keys()
+    embeddings = track_embeddings(dataset.faces_folders(store), store)
+    left_out = seen - embeddings.keys()
     if left_out:
         console.print(
             f"{len(left_out)} of {counted(len(seen), 'tracks')} cannot be compared: they were made with "
             "identity = false, none of their faces was looked at, or what recognises people was deleted; to make that "
             "again, run `mtanet people --again`, then the same ingest or predict"
         )
-    pairs = find_pairs(dataset, store)
+    pairs = find_pairs(dataset, embeddings, store)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("track", "split", "other track", "split", "distance", "same person?", "leak?"):
         shown.add_column(column, justify="right" if column == "distance" else "left")

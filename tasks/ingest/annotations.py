@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -86,7 +87,7 @@ def align_labels(
     """The labels folder of a root; with faces, videos that show the same person are on one side."""
     groups = None
     if faces is not None:
-        subject_of = _subjects(tree.root, faces, machine.store)
+        subject_of = _subjects(_embeddings(tree.root, faces, machine.store), faces, machine.store)
         found = {
             video: [subject_of[name] for name in tree.tracks(video) if name in subject_of] for video in tree.videos
         }
@@ -98,11 +99,13 @@ def align_labels(
     return folder
 
 
-def _subjects(root: Path, faces: Extracted, store: Path) -> dict[str, str]:
-    """The subject of each track in whose faces somebody was recognised; none of rendered heads, which are too alike."""
-    if is_sample(root, store):
-        return {}
-    embeddings = track_embeddings(faces.folders.values(), store)
+def _embeddings(root: Path, faces: Extracted, store: Path) -> dict[str, np.ndarray]:
+    """The mean embedding of each track in which somebody was recognised; none of rendered heads: they are too alike."""
+    return {} if is_sample(root, store) else track_embeddings(faces.folders.values(), store)
+
+
+def _subjects(embeddings: Mapping[str, np.ndarray], faces: Extracted, store: Path) -> dict[str, str]:
+    """The subject of each track in whose faces somebody was recognised, now or before."""
     video_ids = {file.stem: video_id for video_id, folder in faces.folders.items() for file in parquet_files(folder)}
     remembered = remembered_subjects(store, {folder.name for folder in faces.folders.values()})
     if embeddings and (deleted := remembered.keys() - embeddings.keys()):
@@ -127,7 +130,8 @@ def catalogue(
 ) -> Dataset:
     """Writes the data set: its videos, labels and failed videos."""
     below = {video_id: _below(root, path) for video_id, path in videos.files.items()}
-    entries, subject_of = [], _subjects(root, faces, machine.store)
+    embeddings = _embeddings(root, faces, machine.store)
+    entries, subject_of = [], _subjects(embeddings, faces, machine.store)
     for video_id, folder in sorted(faces.folders.items()):
         tracks = tuple(file.stem for file in parquet_files(folder))
         copies = tuple(_below(root, path) for path in videos.copies.get(video_id, ()))
@@ -147,7 +151,7 @@ def catalogue(
         failed=tuple(failed),
     )
     write_catalogue(dataset, machine.store)
-    if leaks := [pair for pair in (find_pairs(dataset, machine.store) if subject_of else ()) if pair.is_same_leak]:
+    if leaks := [pair for pair in find_pairs(dataset, embeddings, machine.store) if pair.is_same_leak]:
         log.warning(
             "%s of tracks of training and held-out videos show the same person, such as %s and %s: see `mtanet people`,"
             " and splits = subject_disjoint",

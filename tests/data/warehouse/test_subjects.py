@@ -10,7 +10,7 @@ from data.store.catalogue import Dataset, Video
 from data.store.embeddings import delete_embeddings, embeddings_folder, read_embeddings, write_embeddings
 from data.store.shards import write_folder, write_manifest
 from data.warehouse.answers import query
-from data.warehouse.subjects import find_pairs, find_subjects, people_rows, track_embeddings
+from data.warehouse.subjects import Pair, find_pairs, find_subjects, people_rows, track_embeddings
 from data.warehouse.views import publish
 
 VIDEOS = {"1": ("1",), "2": ("2_left", "2_right"), "3": ("3",), "4": ("4",)}
@@ -61,8 +61,12 @@ def make_data_set(store: Path, places: Mapping[str, float]) -> Dataset:
     return Dataset("made", str(store), videos, labels="labels1")
 
 
+def pairs_of(dataset: Dataset, store: Path) -> list[Pair]:
+    return find_pairs(dataset, track_embeddings(dataset.faces_folders(store), store), store)
+
+
 def test_pairs_of_the_same_person_and_leaks_between_splits(tmp_path: Path) -> None:
-    pairs = find_pairs(make_data_set(tmp_path, PLACES), tmp_path)
+    pairs = pairs_of(make_data_set(tmp_path, PLACES), tmp_path)
     assert [(pair.track_id, pair.other_track_id, pair.is_same, pair.is_leak) for pair in pairs] == [
         ("1", "2_right", True, False),
         ("1", "2_left", False, True),
@@ -82,7 +86,7 @@ def test_deleted_embeddings_are_gone_and_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "detections").iterdir()] == ["found1"]
     assert read_embeddings(tmp_path / "detections" / "found1") is None
     assert not embeddings_folder(tmp_path / "detections" / "found1").exists()
-    assert find_pairs(dataset, tmp_path) == []
+    assert pairs_of(dataset, tmp_path) == []
     assert delete_embeddings(tmp_path) == 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import multiprocessing
 import os
 import struct
 import subprocess
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -35,13 +38,14 @@ from clip import repeat
 from train_step import make_batch
 
 from data.batches.augment import Augmentation
-from data.batches.batch import Batch
 from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
 from data.extraction.extract import extract_video
 from data.extraction.settings import Casting, Search
+from data.faces import retinaface
 from data.faces.crops import TEMPLATE_52, appearances, cut_faces, encode_jpegs
 from data.faces.detector import FaceDetector
+from data.faces.embedding import weights_file
 from data.faces.retinaface import RetinaFace, read_weights
 from data.labels import Edition
 from data.machine import Device
@@ -55,7 +59,8 @@ from model.inference import place
 from model.network import build_network
 from model.training.learning import Learning
 from model.training.losses import Emphasis
-from model.training.step import Run, make_optimiser, memory_format, step
+from model.training.step import Run, make_optimiser, memory_format, record_passes, step
+from tasks.ingest.processes import Processes
 
 log = logging.getLogger("benchmark")
 
@@ -63,7 +68,7 @@ GPU = torch.cuda.is_available()
 DEVICE: Device = "gpu" if GPU else "cpu"
 TORCH_DEVICE = "cuda" if GPU else "cpu"
 CORES = len(os.sched_getaffinity(0))
-READERS = (1, 2, 4, 7, 8)
+READERS = (1, 7)
 
 Result = dict[str, Any]
 Trial = Callable[[Path, Path], Iterator[Result]]
@@ -92,8 +97,8 @@ def seconds_of(work: Callable[[], object], *, at_least_s: float = 1.0, warm_up: 
 
 @contextmanager
 def watched(result: Result) -> Iterator[None]:
-    """Notes how busy the card was within the block, in percent: its multiprocessors and its decoders."""
-    samples: list[tuple[int, int]] = []
+    """Notes how busy the card was within the block, in percent, and the most memory in use, in GB."""
+    samples: list[tuple[float, ...]] = []
     over = threading.Event()
 
     def watch() -> None:
@@ -103,7 +108,12 @@ def watched(result: Result) -> Iterator[None]:
         card = pynvml.nvmlDeviceGetHandleByIndex(0)
         while not over.wait(0.2):
             samples.append(
-                (pynvml.nvmlDeviceGetUtilizationRates(card).gpu, pynvml.nvmlDeviceGetDecoderUtilization(card)[0])
+                (
+                    pynvml.nvmlDeviceGetUtilizationRates(card).gpu,
+                    pynvml.nvmlDeviceGetDecoderUtilization(card)[0],
+                    pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e9,
+                    host_memory_in_use_gb(),
+                )
             )
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -114,9 +124,19 @@ def watched(result: Result) -> Iterator[None]:
     finally:
         over.set()
         if samples:
-            result["gpu_percent"], result["nvdec_percent"] = (
-                round(float(np.mean(of))) for of in zip(*samples, strict=True)
-            )
+            gpu, nvdec, gpu_gb, host_gb = zip(*samples, strict=True)
+            result |= {
+                "gpu_percent": round(float(np.mean(gpu))),
+                "nvdec_percent": round(float(np.mean(nvdec))),
+                "gpu_gb": max(gpu_gb),
+                "host_gb": max(host_gb),
+            }
+
+
+def host_memory_in_use_gb() -> float:
+    kilobytes = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (int(kilobytes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    return (total - free) / 1e6
 
 
 def card(_clips: Path, _folder: Path) -> Iterator[Result]:
@@ -185,20 +205,55 @@ def in_threads(jobs: Sequence[Callable[[], int]]) -> tuple[int, float]:
     return sum(counts), time.perf_counter() - start_s
 
 
+def in_processes(work: Callable[..., int], warm_up: Sequence[Any], jobs: Sequence[Sequence[Any]]) -> tuple[int, float]:
+    """The same for jobs in a process each; their start and `work(*warm_up)` are not timed."""
+    spawn = multiprocessing.get_context("spawn")
+    ready, counts = spawn.Barrier(len(jobs) + 1), spawn.Queue()
+    processes = [
+        spawn.Process(target=_in_process, args=(work, (*warm_up, number), job, ready, counts), daemon=True)
+        for number, job in enumerate(jobs)
+    ]
+    for process in processes:
+        process.start()
+    ready.wait(60)
+    start_s = time.perf_counter()
+    num_frames = sum(counts.get(timeout=60) for _ in jobs)
+    s = time.perf_counter() - start_s
+    for process in processes:
+        process.kill()
+    return num_frames, s
+
+
+def _in_process(work: Callable[..., int], warm_up: Sequence[Any], job: Sequence[Any], ready: Any, counts: Any) -> None:
+    try:
+        work(*warm_up)
+        ready.wait(60)
+        counts.put(work(*job))
+        synchronise()
+    except BaseException:
+        ready.abort()
+        raise
+
+
 def decoding(clips: Path, folder: Path) -> Iterator[Result]:
-    """Through the project's own reader, one thread a video."""
+    """Through the project's own reader, one thread or one process a video."""
     _count(clips / "720p.mp4")
     for height in (720, 1080):
-        files = long_clips(clips / f"{height}p.mp4", folder, max(READERS), 90 if GPU else 1)
+        clip = clips / f"{height}p.mp4"
+        files = long_clips(clip, folder, 14, 60 if GPU else 1)
         for readers in READERS:
-            jobs = [partial(_count, file) for file in files[:readers]]
             result: Result = {"what": f"decode {height}p", "readers": readers}
             with watched(result):
-                frames, s = in_threads(jobs)
+                frames, s = in_threads([partial(_count, file) for file in files[:readers]])
+            yield result | {"frames": frames, "frames_s": frames / s}
+        for readers in (7, 14) if GPU else (2,):
+            result = {"what": f"decode {height}p in processes", "readers": readers}
+            with watched(result):
+                frames, s = in_processes(_count, [clip], [[file] for file in files[:readers]])
             yield result | {"frames": frames, "frames_s": frames / s}
 
 
-def _count(file: Path) -> int:
+def _count(file: Path, _number: int = 0) -> int:
     return sum(len(chunk.frames_HWC) for chunk in read_frames(file, device=DEVICE, decoder=_decoder(), chunk=20))
 
 
@@ -237,29 +292,112 @@ def dali_alone(clips: Path, folder: Path) -> Iterator[Result]:
                     yield result | {"error": str(error)[:300]}
 
 
-def extraction(clips: Path, folder: Path, detect_every: int = 1) -> Iterator[Result]:
-    """Whole extraction, as `mtanet ingest` does it."""
+def extraction(clips: Path, folder: Path, detect_every: int = 1, readers: Sequence[int] = READERS) -> Iterator[Result]:
+    """Whole extraction, as `mtanet ingest` does it, of one video a thread and one video a process."""
     for height in (720, 1080):
-        files = long_clips(clips / f"{height}p.mp4", folder, max(READERS), 30 if GPU else 1)
-        for readers in READERS:
-            done = [0] * readers
-
-            def work(number: int, store: Path, file: Path, done: list[int] = done, readers: int = readers) -> int:
-                def count(num_frames: int) -> None:
-                    done[number] += num_frames
-
-                extract_video(
-                    file, store, Search(detect_every=detect_every), Casting(), device=DEVICE, decoder="auto",
-                    threads=max(1, CORES // readers), progress=count,
-                )  # fmt: skip
-                return done[number]
-
-            result: Result = {"what": f"extract {height}p, every {detect_every}", "readers": readers}
+        clip = clips / f"{height}p.mp4"
+        files = long_clips(clip, folder, 14, 30 if GPU else 1)
+        for number in readers:
+            result: Result = {"what": f"extract {height}p, every {detect_every}", "readers": number}
             store = Path(tempfile.mkdtemp(dir=folder))
-            jobs = [partial(work, number, store, file) for number, file in enumerate(files[:readers])]
+            jobs = [partial(_extract, detect_every, max(1, CORES // number), store, file) for file in files[:number]]
             with watched(result):
                 frames, s = in_threads(jobs)
             yield result | {"frames": frames, "frames_s": frames / s}
+        for number, threads in ((1, 4), (7, 2)) if GPU else ((2, 1),):
+            result = {"what": f"extract {height}p, every {detect_every}, in processes", "readers": number,
+                      "threads": threads}  # fmt: skip
+            store = Path(tempfile.mkdtemp(dir=folder))
+            with Processes() as processes:
+                work = partial(_extract, detect_every, threads, extract=processes.extract)
+                in_threads([partial(work, store / f"warm-{part}", clip) for part in range(number)])
+                with watched(result):
+                    frames, s = in_threads([partial(work, store, file) for file in files[:number]])
+            yield result | {"frames": frames, "frames_s": frames / s}
+
+
+def where(clips: Path, folder: Path) -> Iterator[Result]:
+    """Where the threads of an extraction are, of one and of seven videos: samples of their innermost functions."""
+    for height, number in ((720, 1), (720, 7)):
+        files = long_clips(clips / f"{height}p.mp4", folder, number, 20 if GPU else 1)
+        _extract(1, 2, folder / "warm", clips / f"{height}p.mp4")
+        jobs = [partial(_extract, 1, max(1, CORES // number), folder / f"at-once-{number}", file) for file in files]
+        counts: Counter[str] = Counter()
+        over = threading.Event()
+        sampler = threading.Thread(target=_sample, args=(counts, over), daemon=True)
+        sampler.start()
+        frames, s = in_threads(jobs)
+        over.set()
+        sampler.join()
+        yield {"what": f"where {height}p", "readers": number, "frames_s": frames / s}
+        for line, share in counts.most_common(40):
+            yield {"at": line, "samples": share}
+
+
+def _sample(counts: Counter[str], over: threading.Event) -> None:
+    """Counts, a hundred times a second, where each thread is: the innermost line of the project, and what it calls."""
+    while not over.wait(0.01):
+        names = {thread.ident: thread.name.split("_")[0].split("-")[0] for thread in threading.enumerate()}
+        for ident, frame in sys._current_frames().items():
+            inner = at = frame
+            while at.f_back is not None and str(Path(__file__).parent.parent) not in at.f_code.co_filename:
+                at = at.f_back
+            place = f"{Path(at.f_code.co_filename).name}:{at.f_lineno} {at.f_code.co_name}"
+            counts[f"{names.get(ident)} | {place} | {inner.f_code.co_name}"] += 1
+
+
+def sample_videos(_clips: Path, folder: Path) -> Iterator[Result]:
+    """The thirty short videos of the sample (`/tmp/st/store/sample`), with the start of the processes."""
+    videos = sorted(Path("/tmp/st/store/sample").rglob("*.mp4"))
+    ways: tuple[tuple[str, Device, int], ...] = (
+        ("processes", DEVICE, 7),
+        ("threads", DEVICE, 7),
+        ("threads", "cpu", 7),
+    )
+    for way, device, number in ways:
+        store = Path(tempfile.mkdtemp(dir=folder))
+        start_s = time.perf_counter()
+        with Processes() as processes, ThreadPoolExecutor(number) as pool:
+            extract = processes.extract if way == "processes" else extract_video
+            work = partial(_extract, 1, max(1, CORES // number), store, device=device, extract=extract)
+            frames = sum(pool.map(work, videos))
+        s = time.perf_counter() - start_s
+        yield {"what": f"sample on {device}, {way}", "videos_at_once": number, "frames_s": frames / s, "s": s}
+
+
+def _extract(
+    detect_every: int, threads: int, store: Path, file: Path, device: Device = DEVICE, extract: Any = extract_video
+) -> int:
+    """Frames of a video."""
+    done: list[int] = []
+    search = Search(detect_every=detect_every, identity=_can_recognise())
+    extract(file, store, search, Casting(), device=device, decoder="auto", threads=threads, progress=done.append)
+    return sum(done)
+
+
+def _can_recognise() -> bool:
+    try:
+        return weights_file().is_file()
+    except ModuleNotFoundError:
+        return False
+
+
+def layouts(_clips: Path, _folder: Path) -> Iterator[Result]:
+    """The detector's network in either layout: its first call for each size of batch, and later calls."""
+    for layout in (torch.contiguous_format, torch.channels_last):
+        retinaface.GPU_LAYOUT = layout
+        network = RetinaFace(read_weights()).to(TORCH_DEVICE, memory_format=layout)  # type: ignore[call-overload]
+        for width in (640, 384):
+            for number in (1, 8, 32, 64) if GPU else (1, 2):
+                x = torch.rand(number, 3, width * 9 // 16, width, device=TORCH_DEVICE) * 255
+                start_s = time.perf_counter()
+                with torch.inference_mode():
+                    network(x)
+                    synchronise()
+                    first_s = time.perf_counter() - start_s
+                    s = seconds_of(partial(network, x), at_least_s=0.2)
+                yield {"what": f"detector, {layout}", "width": width, "frames_at_once": number, "first_s": first_s,
+                       "frames_s": number / s}  # fmt: skip
 
 
 def detector(_clips: Path, _folder: Path) -> Iterator[Result]:
@@ -348,36 +486,40 @@ def training(_clips: Path, _folder: Path) -> Iterator[Result]:
     """Steps of the paper's network on batches that are on the device."""
     layers = Architecture() if GPU else Architecture(layers=(1, 1, 1, 1), width=16, neck=64)
     peak = peak_tflops()
-    for size in (80, 256, 1024) if GPU else (8,):
-        for precision in ("float32", "bfloat16"):
-            for channels_last in (False, True):
-                for compiled in (False, True):
-                    if compiled and (not channels_last or size == 1024):
-                        continue
-                    result = {
-                        "what": "train step",
-                        "batch": size,
-                        "precision": precision,
-                        "channels_last": channels_last,
-                        "compiled": compiled,
-                    }
-                    try:
-                        yield result | _train(layers, size, precision, channels_last, compiled, peak)
-                    except Exception as error:
-                        yield result | {"error": str(error)[:300]}
+    for size in (256, 80, 1024) if GPU else (8,):
+        for precision in ("bfloat16", "float32"):
+            for way in ("recorded", "recorded, tuned cuDNN", "not recorded"):
+                result = {"what": "train step", "batch": size, "precision": precision, "way": way}
+                try:
+                    yield result | _train(layers, size, precision, way, peak)
+                except Exception as error:
+                    yield result | {"error": str(error)[:300]}
 
 
-def _train(layers: Architecture, size: int, precision: Any, channels_last: bool, compiled: bool, peak: float) -> Result:
-    learning = Learning(precision=precision, channels_last=channels_last)
+def compiled(_clips: Path, _folder: Path) -> Iterator[Result]:
+    """The step with `torch.compile`, which takes a minute to compile."""
+    layers = Architecture() if GPU else Architecture(layers=(1, 1, 1, 1), width=16, neck=64)
+    size = 256 if GPU else 8
+    yield {"what": "train step", "batch": size, "precision": "bfloat16", "way": "compiled"} | _train(
+        layers, size, "bfloat16", "compiled", peak_tflops()
+    )
+
+
+def _train(layers: Architecture, size: int, precision: Any, way: str, peak: float) -> Result:
+    learning = Learning(precision=precision, batch_size=size)
+    torch.backends.cudnn.benchmark = "tuned" in way
     if GPU:
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     network = place(build_network(Edition.ABAW_2020, layers), DEVICE).train()
     network.to(memory_format=memory_format(learning))  # type: ignore[call-overload]
     run = Run(network, make_optimiser(network, learning))
-    if compiled:
+    if way == "compiled":
         network.compile()
+    if way.startswith("recorded"):
+        record_passes(run, learning)
     batch = make_batch(size, DEVICE)
-    s = seconds_of(lambda: step(run, batch, learning, Emphasis(), rate=1e-3, steps=0), at_least_s=2, warm_up=4)
+    s = seconds_of(lambda: step(run, batch, learning, Emphasis(), rate=1e-3, steps=0), at_least_s=1.5, warm_up=4)
     memory = torch.cuda.max_memory_allocated() / 1e9 if GPU else 0.0
     return {"images_s": size / s, "ms": 1000 * s, "of_peak": FLOPS_A_FACE * size / s / 1e12 / peak, "gb": memory}
 
@@ -392,73 +534,23 @@ def prediction(_clips: Path, _folder: Path) -> Iterator[Result]:
             yield {"what": "predict", "batch": size, "precision": precision, "images_s": size / s}
 
 
-def graphs(_clips: Path, _folder: Path) -> Iterator[Result]:
-    """The network's forward and backward passes as CUDA graphs."""
-    from torch import nn
-
-    from model.network import Outputs
-    from model.training.losses import task_losses, total_loss
-
-    class Tuples(nn.Module):
-        def __init__(self, network: nn.Module) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            out = self.network(x)
-            return out.valence_arousal_B2, out.action_units_BU, out.expression_BE
-
-    for size in (80, 256, 1024):
-        for fused in (False, True):
-            network = place(build_network(Edition.ABAW_2020, Architecture()), DEVICE).train()
-            batch = make_batch(size, DEVICE)
-            faces = batch.faces_BCHW.contiguous(memory_format=torch.channels_last)
-            optimiser = torch.optim.SGD(
-                network.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=fused
-            )
-            try:
-                with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-                    graphed = torch.cuda.make_graphed_callables(Tuples(network), (faces,), allow_unused_input=True)
-
-                def learn(
-                    graphed: Any = graphed,
-                    network: Any = network,
-                    faces: Any = faces,
-                    batch: Batch = batch,
-                    optimiser: Any = optimiser,
-                ) -> None:
-                    va, au, ex = graphed(faces)
-                    loss = total_loss(
-                        task_losses(Outputs(va.float(), au.float(), ex.float()), batch), network.log_sigma_T, "learned"
-                    )
-                    optimiser.zero_grad()
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    loss.item()
-
-                s = seconds_of(learn, at_least_s=1)
-                yield {"what": "graphed step", "batch": size, "fused": fused, "ms": 1000 * s, "images_s": size / s}
-                x = seconds_of(lambda: graphed(faces), at_least_s=0.5)  # noqa: B023 (called at once)
-                y = seconds_of(lambda: optimiser.step(), at_least_s=0.5)  # noqa: B023 (called at once)
-                yield {"what": "forward graph, optimiser ms", "forward": 1000 * x, "optimiser": 1000 * y}
-            except Exception as error:
-                yield {"what": "graphed step", "batch": size, "error": str(error)[:300]}
-
-
 TRIALS: dict[str, tuple[Trial, int]] = {
     "card": (card, 30),
     "opening": (opening, 30),
     "agreement": (agreement, 90),
-    "decoding": (decoding, 60),
-    "extraction": (extraction, 80),
+    "decoding": (decoding, 80),
+    "extraction": (extraction, 120),
+    "layouts": (layouts, 40),
+    "where": (where, 60),
+    "sample_videos": (sample_videos, 90),
     "training": (training, 100),
-    "graphs": (graphs, 60),
+    "compiled": (compiled, 120),
     "dali_alone": (dali_alone, 60),
     "detector": (detector, 45),
     "crops": (crops, 30),
     "loader": (loader, 110),
     "prediction": (prediction, 30),
-    "extraction_5": (partial(extraction, detect_every=5), 60),
+    "extraction_5": (partial(extraction, detect_every=5, readers=()), 60),
 }
 """The trials, most important first, with their time limits in seconds."""
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data.faces.look_queue import LookQueue
-from data.faces.retinaface import RetinaFace, read_weights
+from data.faces.retinaface import GPU_LAYOUT, RetinaFace, read_weights
 from data.machine import Device
 from data.video.frames import Frame
 from data.video.pixels import resized
@@ -114,7 +114,10 @@ def look_together(frames_HWC: Sequence[Tensor], look: Look) -> list[Faces]:
 @cache
 def _network(device: Device) -> RetinaFace:
     """One network for all detectors of the process; it has no state."""
-    return RetinaFace(read_weights()).to("cuda" if device == "gpu" else "cpu")
+    network = RetinaFace(read_weights())
+    if device == "gpu":
+        network.to("cuda", memory_format=GPU_LAYOUT)  # type: ignore[call-overload]
+    return network
 
 
 @cache

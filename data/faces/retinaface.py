@@ -24,6 +24,9 @@ _RGB_MEAN = (123.0, 117.0, 104.0)
 _DEPTHS = (10, 22, 26)
 """The layers of the backbone that output the three feature maps."""
 
+GPU_LAYOUT = torch.contiguous_format
+"""Layout of the maps on a GPU. For `channels_last`, cuDNN computes the depthwise convolutions, and spends seconds on
+planning them for each new size of frames and batches."""
 Weights = tuple[Tensor, Tensor]
 """The kernel and the bias of a convolution."""
 
@@ -58,7 +61,7 @@ class RetinaFace(nn.Module):
         rows_NHX = frames_NCHW.permute(0, 2, 3, 1).float().reshape(num_frames, height, -1)
         # by rows: three numbers at a time take four times as long
         centred_NHX = rows_NHX - self.mean_C.repeat(width)
-        x = centred_NHX.view(num_frames, height, width, -1).permute(0, 3, 1, 2)
+        x = _dense(centred_NHX.view(num_frames, height, width, -1).permute(0, 3, 1, 2))
         depths = []
         for index, layer in enumerate(self.body):
             x = _leaky(layer(x))
@@ -136,7 +139,7 @@ def _leaky(x: Tensor) -> Tensor:
 
 
 def _dense(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=GPU_LAYOUT if x.is_cuda else torch.channels_last)
 
 
 def _enlarged(x: Tensor, like: Tensor) -> Tensor:

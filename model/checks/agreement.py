@@ -24,7 +24,7 @@ from model.inference import place
 from model.network import MTANet, Outputs
 from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, total_loss
-from model.training.step import Run, make_optimiser, start_average, step
+from model.training.step import Run, make_optimiser, record_passes, start_average, step
 
 _LOSS = 1e-2
 """Relative: a GPU convolves with TF32."""
@@ -35,6 +35,7 @@ has no effect here, because AdamW ignores the length of a gradient.
 """
 _CHANGES = Augmentation(flip=0.5, crop=1, colour=1, blur=0.2, erase=0.25)
 _STRONG = Learning(
+    batch_size=12,
     optimiser="adamw",
     learning_rate=5e-4,
     weight_decay=1e-2,
@@ -42,7 +43,7 @@ _STRONG = Learning(
     gradient_clip=1.0,
     precision="bfloat16",
 )
-"""The settings of `flows/experiments/strong.toml`."""
+"""The settings of `flows/experiments/strong.toml`, for the twelve faces."""
 _NUM_STEPS = 3
 
 
@@ -117,6 +118,7 @@ def _run_strong(device: Device, batch: Batch) -> dict[str, float]:
     """Some steps on one batch: the losses of the last one, and how far the average of the weights has moved."""
     network = _small_network(device)
     run = Run(network, make_optimiser(network, _STRONG), start_average(network))
+    record_passes(run, _STRONG)
     smoothed = Emphasis(smoothing=0.05)
     for steps in range(_NUM_STEPS):
         numbers = step(run, batch, _STRONG, smoothed, rate=_STRONG.learning_rate, steps=steps)

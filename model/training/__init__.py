@@ -2,6 +2,7 @@
 
 - `loop`: epochs, validation, resuming
 - `step`: one step of training
+- `graphs`: forward and backward passes as CUDA graphs
 - `learning`: learning settings and the learning-rate schedule
 - `recipe`: sampling rates and label weights, computed from the settings and the labels
 - `losses`: masked losses and learned task weights

@@ -43,7 +43,7 @@ from model.training.distributed import (
 from model.training.learning import Learning, TaskWeights, learning_rate
 from model.training.recipe import Recipe, recipe_for
 from model.training.resume import Plan, finished, has_stalled, save, start
-from model.training.step import Record, Run, memory_format, step
+from model.training.step import Record, Run, memory_format, record_passes, step
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
 
@@ -129,6 +129,7 @@ def _train_epoch(
     seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(rank(),) if rank() else ())
     torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
+    record_passes(run, learning)
     num_batches = max(len(training) // learning.batch_size, 1)
     numbers = defaultdict[str, list[float]](list)
     rate, num_images, start_s = 0.0, 0, time.perf_counter()

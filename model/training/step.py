@@ -14,8 +14,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from data.batches.batch import Batch
+from data.schema import FACE_SIZE_PX
 from model.network import MTANet, Outputs
-from model.training.distributed import all_gather_outputs, average_gradients
+from model.training.distributed import all_gather_outputs, average_gradients, world_size
+from model.training.graphs import Passes
 from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, weighted_losses
 from model.training.surgery import backward_with_surgery
@@ -31,11 +33,27 @@ class Run:
     optimiser: Optimizer
     average: MTANet | None = None
     records: list[Record] = field(default_factory=list)
+    passes: Passes | None = None
+    """The recorded passes of the network, on a GPU."""
 
     @property
     def scored(self) -> MTANet:
         """The network that is validated and becomes the model."""
         return self.average or self.network
+
+
+def record_passes(run: Run, learning: Learning) -> None:
+    """Records the passes on a GPU, unless it is done. To be called before a loader starts, which uses the GPU too.
+
+    Several processes communicate within the passes, and surgery needs several backward passes: both go without.
+    """
+    if not run.network.log_sigma_T.is_cuda or world_size() > 1 or learning.gradient_surgery:
+        return
+    if run.passes is None or not run.passes.are_of(run.network):
+        run.passes = None  # its memory is freed before more is taken
+        faces_BCHW = torch.zeros(learning.batch_size, 3, FACE_SIZE_PX, FACE_SIZE_PX, device="cuda")
+        with _precision(learning, "cuda", cache_enabled=False):
+            run.passes = Passes(run.network, faces_BCHW.contiguous(memory_format=memory_format(learning)))
 
 
 def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate: float, steps: int) -> Record:
@@ -45,7 +63,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     """
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-    losses = task_losses(all_gather_outputs(_forward(run.network, batch, learning)), batch, emphasis)
+    losses = task_losses(all_gather_outputs(_forward(run, batch, learning)), batch, emphasis)
     weighted = list(weighted_losses(losses, run.network.log_sigma_T, learning.task_weights).values())
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()
@@ -86,11 +104,18 @@ def memory_format(learning: Learning) -> torch.memory_format:
     return torch.channels_last if learning.channels_last else torch.contiguous_format
 
 
-def _forward(network: MTANet, batch: Batch, learning: Learning) -> Outputs:
+def _precision(learning: Learning, device: str, *, cache_enabled: bool = True) -> torch.autocast:
+    return torch.autocast(device, torch.bfloat16, enabled=learning.precision == "bfloat16", cache_enabled=cache_enabled)
+
+
+def _forward(run: Run, batch: Batch, learning: Learning) -> Outputs:
     """The outputs in float32, whatever the precision of the convolutions."""
     faces_BCHW = batch.faces_BCHW.contiguous(memory_format=memory_format(learning))
-    with torch.autocast(faces_BCHW.device.type, torch.bfloat16, enabled=learning.precision == "bfloat16"):
-        outputs: Outputs = network(faces_BCHW)
+    if run.passes is not None and run.passes.fit(faces_BCHW):
+        outputs = run.passes(faces_BCHW)
+    else:
+        with _precision(learning, faces_BCHW.device.type):
+            outputs = run.network(faces_BCHW)
     return Outputs(outputs.valence_arousal_B2.float(), outputs.action_units_BU.float(), outputs.expression_BE.float())
 
 

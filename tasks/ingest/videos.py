@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -29,6 +29,7 @@ from data.video.frames import resolve_device
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.ingest.concurrency import Places, videos_at_once
 from tasks.ingest.failures import failures, reason_of
+from tasks.ingest.processes import Processes
 from tasks.progress import Stage, log, stage
 
 _DOUBTS_SHOWN = 20
@@ -55,6 +56,8 @@ class _Job:
     is_over: Event
     """Set when nothing can be written to the store any more."""
     shown: Stage
+    extract: Callable[..., Path]
+    """`extract_video`, on a GPU in a process."""
 
 
 def extract_videos(
@@ -81,7 +84,7 @@ def extract_videos(
     known_tracks = [track_id for of_video in (tracks or {}).values() for track_id in of_video]
     hints = read_hints(ingest.track_hints, known_tracks) if ingest.track_hints else {}
     device = resolve_device(machine.device)
-    with stage("faces", len(videos), "videos", counts_frames=True) as shown:
+    with stage("faces", len(videos), "videos", counts_frames=True) as shown, ExitStack() as started:
         results: dict[str, object] = {}
         results.update(_already_done(videos, tracks, hints, ingest, machine.store, device))
         shown.skip(len(results))
@@ -95,6 +98,7 @@ def extract_videos(
             has_decode_limit=bool(left) and _decode_limit_exists(),
             is_over=Event(),
             shown=shown,
+            extract=started.enter_context(Processes()).extract if device == "gpu" else extract_video,
         )
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
             max_workers=videos_at_once(machine.workers, len(left), device, ingest.decoder)
@@ -204,7 +208,7 @@ def _extract_from_video(path: Path, track_ids: Sequence[str] | None, job: _Job) 
         job.places.place(path.name, num_bytes) as threads,
         concurrency(DECODE_LIMIT, occupy=1) if job.has_decode_limit else nullcontext(),
     ):
-        return extract_video(
+        return job.extract(
             path,
             job.store,
             job.ingest.part(Search),

@@ -346,9 +346,9 @@ def _sample(counts: Counter[str], over: threading.Event) -> None:
             counts[f"{names.get(ident)} | {place} | {inner.f_code.co_name}"] += 1
 
 
-def sample_videos(_clips: Path, folder: Path) -> Iterator[Result]:
-    """The thirty short videos of the sample (`/tmp/st/store/sample`), with the start of the processes."""
-    videos = sorted(Path("/tmp/st/store/sample").rglob("*.mp4"))
+def sample_videos(clips: Path, folder: Path) -> Iterator[Result]:
+    """Many short videos, those in `CLIPS/sample`, with the start of the processes."""
+    videos = sorted((clips / "sample").rglob("*.mp4"))
     ways: tuple[tuple[str, Device, int], ...] = (
         ("processes", DEVICE, 7),
         ("threads", DEVICE, 7),

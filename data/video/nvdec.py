@@ -1,8 +1,11 @@
-"""How many decoders a GPU has: NVDEC engines, each of which decodes one video at a time."""
+"""What limits the videos that a GPU works on at once: its NVDEC engines, each of which decodes one video at a time, and
+its memory.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 from functools import cache
 
 import torch
@@ -39,3 +42,8 @@ def num_engines() -> int:
     except OSError:
         return _UNKNOWN
     return int(asked.num_engines) if not failed and asked.num_engines else _UNKNOWN
+
+
+def free_gpu_bytes() -> int:
+    """Memory that programs may still take from the GPU in use; unlimited without one."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else sys.maxsize

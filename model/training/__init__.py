@@ -9,6 +9,5 @@
 - `surgery`: projects conflicting gradients
 - `resume`: the training folder: resuming, and which epoch is kept
 - `checkpoint`: checkpoints on disk
-- `pretrained`: loads published weights
 - `distributed`: communication between the processes of one training
 """

@@ -36,11 +36,12 @@ class Passes:
             for _ in range(_TRIES):
                 outputs = _tensors(network(faces_BCHW))
                 torch.autograd.grad(outputs, self._weights, [torch.zeros_like(output) for output in outputs])
+                del outputs  # what is kept of a pass remembers its stream
         torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(self._forward):
+        with torch.cuda.graph(self._forward, stream=stream):
             outputs = _tensors(network(faces_BCHW))
         self._gradients = [torch.zeros_like(output) for output in outputs]
-        with torch.cuda.graph(self._backward, pool=self._forward.pool()):
+        with torch.cuda.graph(self._backward, pool=self._forward.pool(), stream=stream):
             self._of_weights = torch.autograd.grad(outputs, self._weights, self._gradients)
         self._outputs = [output.detach() for output in outputs]
         torch.cuda.set_rng_state(random_state)

@@ -82,7 +82,7 @@ def train(
 
     Args:
         folder: Used by this training only; created if missing.
-        trunk: Initial weights of the trunk, by tensor name (`model.training.pretrained`).
+        trunk: Initial weights of the trunk, by tensor name (`model.pretrained`).
         about: JSON-like metadata, written into the JSON of every checkpoint.
 
     Raises:

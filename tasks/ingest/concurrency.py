@@ -8,20 +8,24 @@ from threading import Condition
 from typing import Literal
 
 from data.machine import Device
-from data.video.nvdec import num_engines
+from data.video.nvdec import free_gpu_bytes, num_engines
 from tasks.progress import log
 
 LIBRARIES_BYTES = 600_000_000
 """Memory of the process besides its frames: PyTorch, DALI, the detector."""
+_GPU_BYTES = 3_000_000_000
+"""Memory of a GPU for each video: libraries, frames, the detector (2.9 GB of an H200 at 1280 x 720 px)."""
 
 
 def videos_at_once(workers: int, num_videos: int, device: Device, decoder: Literal["auto", "pyav", "dali"]) -> int:
     """Number of videos in parallel: `workers`, but no more than there are videos or, if a GPU may decode, NVDEC
-    engines.
+    engines, nor than fit its memory.
 
     More would only wait for the engines while holding GPU memory.
     """
     most = num_engines() if device == "gpu" and decoder != "pyav" else workers
+    if device == "gpu":
+        most = min(most, free_gpu_bytes() // _GPU_BYTES)
     return max(1, min(workers, num_videos, most))
 
 

@@ -29,7 +29,7 @@ from data.video.frames import resolve_device
 from tasks.config import DECODE_LIMIT, IngestConfig, MachineConfig
 from tasks.ingest.concurrency import Places, videos_at_once
 from tasks.ingest.failures import failures, reason_of
-from tasks.ingest.processes import Processes
+from tasks.ingest.processes import LONG_FRAMES, PROCESS_BYTES, Processes
 from tasks.progress import Stage, log, stage
 
 _DOUBTS_SHOWN = 20
@@ -56,8 +56,8 @@ class _Job:
     is_over: Event
     """Set when nothing can be written to the store any more."""
     shown: Stage
-    extract: Callable[..., Path]
-    """`extract_video`, on a GPU in a process."""
+    processes: Processes | None
+    """For long videos, on a GPU."""
 
 
 def extract_videos(
@@ -98,7 +98,7 @@ def extract_videos(
             has_decode_limit=bool(left) and _decode_limit_exists(),
             is_over=Event(),
             shown=shown,
-            extract=started.enter_context(Processes()).extract if device == "gpu" else extract_video,
+            processes=started.enter_context(Processes()) if device == "gpu" else None,
         )
         runner: ThreadPoolTaskRunner[Path] = ThreadPoolTaskRunner(
             max_workers=videos_at_once(machine.workers, len(left), device, ingest.decoder)
@@ -204,11 +204,14 @@ def extract_faces(path: Path, track_ids: Sequence[str] | None, job: _Job) -> Pat
 def _extract_from_video(path: Path, track_ids: Sequence[str] | None, job: _Job) -> Path:
     facts = video_facts(path, job.store)
     num_bytes = memory_bytes(facts.width_px, facts.height_px, at_least=job.ingest.detect_every)
+    extract: Callable[..., Path] = extract_video
+    if job.processes is not None and facts.num_packets >= LONG_FRAMES:
+        extract, num_bytes = job.processes.extract, num_bytes + PROCESS_BYTES
     with (
         job.places.place(path.name, num_bytes) as threads,
         concurrency(DECODE_LIMIT, occupy=1) if job.has_decode_limit else nullcontext(),
     ):
-        return job.extract(
+        return extract(
             path,
             job.store,
             job.ingest.part(Search),

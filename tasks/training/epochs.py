@@ -20,9 +20,9 @@ from data.store.shards import digest
 from data.text import counted
 from data.video.frames import resolve_device
 from model.architecture import Architecture
+from model.pretrained import load_trunk
 from model.training.distributed import broadcast_job, receive_job
 from model.training.loop import Machine, Progress, Record, train
-from model.training.pretrained import load_trunk
 from model.training.resume import kept_epoch
 from tasks.config import MachineConfig, TrainConfig
 from tasks.progress import log, stage

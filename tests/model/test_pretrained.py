@@ -23,9 +23,9 @@ from data.labels import Edition, Split
 from data.store.catalogue import Dataset
 from model.architecture import Architecture
 from model.network import MTANet
+from model.pretrained import load_trunk
 from model.training.learning import Learning
 from model.training.loop import train
-from model.training.pretrained import load_trunk
 from tasks.config import TrainConfig
 from tasks.training.epochs import training_digest
 
@@ -223,7 +223,7 @@ def test_a_file_without_weights_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def _convert(tmp_path: Path, weights: object) -> subprocess.CompletedProcess[str]:
-    document = (Path(__file__).parents[3] / "docs" / "pretrained.md").read_text()
+    document = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text()
     (script,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     (tmp_path / "convert.py").write_text(script)
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(weights, protocol=2))

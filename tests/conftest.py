@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,13 @@ settings.load_profile("mtanet")
 if TYPE_CHECKING:
     from flows.train import Trained
     from tasks.config import MachineConfig
+
+
+@pytest.fixture(autouse=True)
+def ordinary_priority() -> Iterator[None]:
+    """No test leaves its process with a real-time priority, with which it and all that it starts hold up the others."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.fixture

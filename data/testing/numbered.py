@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +40,21 @@ _OPTIONS = {
 }
 
 
+@contextmanager
+def same_priority() -> Iterator[None]:
+    """Keeps the scheduling of this thread through the block.
+
+    SVT-AV1, run as root, gives the thread that encodes a real-time priority. All threads and processes that it starts
+    later inherit it and hold up every other program.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameter)
+
+
 def numbered(number: int) -> np.ndarray:
     """A frame with eight blocks that spell the number (modulo 256), white for 1, on a picture that moves with it."""
     height, width = SIZE
@@ -64,7 +81,7 @@ def write_clip(
     rotation_deg: int = 0,
 ) -> Path:
     """Writes frames (H W 3, uint8) as a video; `ticks` are their times in ms, evenly spaced by default."""
-    with av.open(str(path), "w") as container:
+    with same_priority(), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.options = _OPTIONS.get(codec, {})
         stream.codec_context.time_base = Fraction(1, 1000) if ticks else Fraction(1, rate)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,7 +180,7 @@ def evaluate(
     read_catalogue(store, dataset)
 
     def work() -> None:
-        with prefect(store):
+        with prefect(store, partial(_check_model, store, model)):
             from flows.evaluate import evaluate_mtanet
 
             print_scores(evaluate_mtanet(model, dataset, Split(split), machine_of(store, device, CORES)), out)
@@ -207,7 +208,7 @@ def predict(
     check_paths(videos)
 
     def work() -> None:
-        with prefect(store):
+        with prefect(store, partial(_check_model, store, model)):
             from data.text import counted
             from flows.predict import predict_videos
 
@@ -244,6 +245,12 @@ def _escaped(error: BaseException) -> str:
     from rich.markup import escape
 
     return escape(str(error) or type(error).__name__)
+
+
+def _check_model(store: Path, model: str) -> None:
+    from tasks.tracking.registry import find_version
+
+    find_version(store, model)
 
 
 def _train(experiment: str | Experiment, machine: MachineConfig) -> Trained:

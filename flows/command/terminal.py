@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -25,8 +25,12 @@ def is_verbose() -> bool:
 
 
 @contextmanager
-def prefect(store: Path) -> Iterator[None]:
+def prefect(store: Path, check: Callable[[], object] | None = None) -> Iterator[None]:
     """Prepares to run flows in the block: sets the environment, starts a server if needed, shows progress.
+
+    Args:
+        store: The folder of all outputs.
+        check: Called while the server starts; raises if the flows would only fail.
 
     Raises:
         ValueError: The store is not writable.
@@ -36,6 +40,8 @@ def prefect(store: Path) -> Iterator[None]:
     os.environ["MTANET_STORE"] = str(store)
     _show_logs()
     with prefect_server(store):
+        if check is not None:
+            check()
         # Takes about as long as the start of the server, and goes on beside it.
         import tasks.ingest.videos  # noqa: F401
         from tasks.progress import bars_in_terminal

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from data.faces.crops import alignment
-from data.testing.numbered import BITS, BLOCK_PX, number_in, numbered
+from data.testing.numbered import BITS, BLOCK_PX, number_in, numbered, same_priority
 from data.video.frames import Chunk
 
 EYES_ON_THE_BLOCKS = np.array([(42, 40), (86, 40), (64, 62), (46, 90), (82, 90)], np.float32)
@@ -59,7 +59,7 @@ def film(
 ) -> Path:
     """Writes frames as a video; `ticks` are their times in ms, by default even; `sound` is "first" or "last"."""
     defaults = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    with av.open(str(path), "w", options=container_options or defaults) as container:
+    with same_priority(), av.open(str(path), "w", options=container_options or defaults) as container:
         covers = _add_cover(container) if has_cover else []
         audio = _add_sound(container) if sound == "first" else None
         video = container.add_stream(codec, rate=rate, options={**_OPTIONS.get(codec, {}), **(options or {})})

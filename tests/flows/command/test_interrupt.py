@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.scored_store import make_store
 from support.waiting import wait_until
 
 from data.warehouse.views import publish
@@ -130,10 +131,24 @@ def test_interrupted_at_every_stage_a_training_ends_within_seconds_and_resumes(t
     assert not list(store.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("delay_s", [0, 3])
-def test_interrupted_while_it_starts_a_command_ends_within_seconds(tmp_path: Path, delay_s: float) -> None:
+@pytest.mark.parametrize(
+    ("command", "delay_s"),
+    [
+        (["sample"], 0),
+        (["sample"], 3),
+        (["report"], 0.5),
+        (["rollback"], 0.5),
+        (["people"], 0.2),
+        (["evaluate", "--dataset", "set-a"], 0.5),
+    ],
+)
+def test_interrupted_while_it_starts_a_command_ends_within_seconds(
+    tmp_path: Path, command: list[str], delay_s: float
+) -> None:
     store = tmp_path / "store"
-    with running("sample", store=store) as process:
+    if command != ["sample"]:
+        make_store(store)
+    with running(*command, store=store) as process:
         wait_until(lambda: hears_signals(process), process, lambda: said(store))
         time.sleep(delay_s)
         interrupt(process, store)

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 
 from data.store.shards import read_table
 from data.warehouse.views import publish
+from flows.command import terminal
 from flows.command.cli import app, run_command
 from flows.command.terminal import VERBOSE, out
 
@@ -184,3 +187,22 @@ def test_the_ending_of_a_file_is_its_format(store: Path, tmp_path: Path) -> None
         path = tmp_path / f"answer.{ending}"
         CliRunner().invoke(app, ["sql", "SELECT 1 AS n", "--out", str(path), "--store", str(store)])
         assert path.read_bytes().startswith(start)
+
+
+def test_what_would_only_fail_is_refused_before_the_server_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise ValueError("no model 'nobody'")
+
+    @contextmanager
+    def server(_store: Path) -> Iterator[None]:
+        yield
+        pytest.fail("waited for the server")
+
+    monkeypatch.setattr(terminal, "prefect_server", server)
+    monkeypatch.setattr(terminal, "set_environment", lambda *_, **__: None)
+    monkeypatch.setattr(terminal, "_show_logs", lambda: None)
+    monkeypatch.setenv("MTANET_STORE", "")
+    with pytest.raises(ValueError, match="no model 'nobody'"), terminal.prefect(tmp_path, refuse):
+        pytest.fail("the flows have begun")

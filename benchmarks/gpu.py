@@ -56,7 +56,7 @@ from data.video.nvdec import num_engines
 from model.architecture import Architecture
 from model.checks.agreement import check, trials
 from model.inference import place
-from model.network import build_network
+from model.systems.registry import build_network
 from model.training.learning import Learning
 from model.training.losses import Emphasis
 from model.training.step import Run, make_optimiser, memory_format, record_passes, step

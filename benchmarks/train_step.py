@@ -31,7 +31,7 @@ from data.labels import Edition
 from data.machine import Device
 from model.architecture import Architecture
 from model.inference import place
-from model.network import build_network
+from model.systems.registry import build_network
 from model.training.learning import Learning
 from model.training.losses import Emphasis
 from model.training.step import Run, make_optimiser, memory_format, step

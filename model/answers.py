@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.network import MTANet, Outputs
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from model.network import Network, Outputs
 
 
-def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, Tensor]:
+def answer(network: Network, faces_BCHW: Tensor, edition: Edition) -> dict[str, Tensor]:
     """`valence` and `arousal` in [-1, 1], `expression` (number of the most likely class), a probability `p_<name>`
-    for each expression and a probability `au<n>` for each action unit of the edition.
+    for each expression and a probability `au<n>` for each action unit of the edition; those of the tasks that the
+    network answers.
 
     Each has length B and is on the device of the faces.
 
@@ -20,7 +21,19 @@ def answer(network: MTANet, faces_BCHW: Tensor, edition: Edition) -> dict[str, T
         faces_BCHW: RGB in [-1, 1], 112 x 112, as returned by `data.batches.loader`.
         edition: The edition that the network was built for.
     """
-    return as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
+    columns = as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
+    answered = {name for task in network.tasks for name in _names(task, edition)}
+    return {name: values_B for name, values_B in columns.items() if name in answered}
+
+
+def _names(task: Task, edition: Edition) -> list[str]:
+    match task:
+        case Task.VA:
+            return ["valence", "arousal"]
+        case Task.EXPR:
+            return ["expression", *(f"p_{name}" for name in EXPRESSIONS[edition])]
+        case Task.AU:
+            return list(action_unit_columns(edition))
 
 
 def as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:

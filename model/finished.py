@@ -20,7 +20,7 @@ from data.machine import Device
 from data.store.damage import read_json
 from data.store.shards import write_file
 from model.inference import COLUMNS, Predictions, place, predict
-from model.network import MTANet
+from model.network import Network, mtanet
 from model.postprocessing.fitting import Fit, Fits, finish
 from model.temporal.checkpoint import HEAD, load_head
 from model.temporal.features import track_features
@@ -40,7 +40,7 @@ SMOOTHED = ("valence", "arousal")
 class Finished:
     """A model loaded from its folder. If it has a temporal head, the predictions are those of the head."""
 
-    network: MTANet
+    network: Network
     edition: Edition
     head: TemporalHead | None = None
     fits: Fits = field(default_factory=dict)
@@ -72,7 +72,7 @@ def predict_track(
     """
     if model.head is None:
         return predict(model.network, faces_file, model.edition, device=device, threads=threads)
-    frame_index_N, features_NC = track_features(model.network, faces_file, device=device, threads=threads)
+    frame_index_N, features_NC = track_features(mtanet(model.network), faces_file, device=device, threads=threads)
     with torch.inference_mode():
         found = answer_track(model.head, torch.from_numpy(features_NC).to(_torch_device(device)), model.edition)
     missing = {name: np.full(len(frame_index_N), np.nan, dtype=np.float32) for name in COLUMNS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from data.batches.loader import batches, face_batches
 from data.labels import ALL_ACTION_UNITS, ALL_EXPRESSIONS, Edition, action_unit_column
 from data.machine import Device
 from model.answers import answer
-from model.network import MTANet
+from model.network import Network
 
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 Predictions = dict[str, NDArray[np.float32]]
 """`valence` and `arousal` in [-1, 1]; `expression`, the number of the most likely class; a probability `p_<name>` for
 each expression and `au<n>` for each action unit of any edition. NaN without a face, or if the edition lacks the column.
@@ -32,7 +34,7 @@ COLUMNS = (
 
 
 def predict(
-    network: MTANet,
+    network: Network,
     faces_file: Path,
     edition: Edition,
     *,
@@ -52,7 +54,7 @@ def predict(
 
 
 def predict_frames(
-    network: MTANet, frames: LabelledFrames, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
+    network: Network, frames: LabelledFrames, *, batch_size: int = 80, device: Device = "cpu", threads: int = 1
 ) -> Predictions:
     """Predictions for labelled frames, in their order; `model.scores.metrics` compares them with `frames.truth()`."""
     faces = (batch.faces_BCHW for batch in batches(frames, batch_size=batch_size, device=device, threads=threads))
@@ -61,14 +63,14 @@ def predict_frames(
     return _predict(network, rows, len(frames), frames.edition, device)
 
 
-def place(network: MTANet, device: Device) -> MTANet:
+def place(network: AnyNetwork, device: Device) -> AnyNetwork:
     """Moves a network to the device, in the memory format with the fastest convolutions."""
-    moved: MTANet = network.to("cuda" if device == "gpu" else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
+    moved: AnyNetwork = network.to("cuda" if device == "gpu" else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
 
 
 def _predict(
-    network: MTANet,
+    network: Network,
     rows: Iterator[tuple[NDArray[np.int64], Tensor]],
     num_rows: int,
     edition: Edition,

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
-from model.architecture import Architecture
+from data.labels import Task
 
 EXPANSION = 4
 REDUCTION = 16
@@ -26,6 +25,17 @@ class Outputs:
     valence_arousal_B2: Tensor
     action_units_BU: Tensor
     expression_BE: Tensor
+
+
+class Network(nn.Module):
+    """What is trained and answers: faces in, `Outputs` out, of which those of the tasks that it lacks are NaN.
+
+    `log_sigma_T` are the learned scalars that weight the losses (`model.training.losses`).
+    """
+
+    tasks: frozenset[Task] = frozenset(Task)
+    """The tasks that it answers."""
+    log_sigma_T: nn.Parameter
 
 
 class Bottleneck(nn.Module):
@@ -84,8 +94,8 @@ def _branch(in_channels: int, channels: int, dropout: float, pool: nn.Module) ->
     )
 
 
-class MTANet(nn.Module):
-    """The network. `log_sigma_T` are the learned scalars that weight the losses (`model.training.losses`).
+class MTANet(Network):
+    """The network of the method.
 
     With the defaults, 8 units and 7 expressions it has 28,154,628 parameters, including these three scalars.
     """
@@ -127,8 +137,12 @@ class MTANet(nn.Module):
         return Outputs(self.valence_arousal(features_BC), self.action_units(features_BC), self.expression(features_BC))
 
 
-def build_network(edition: Edition, architecture: Architecture) -> MTANet:
-    """A new network for an edition's action units and expressions, with random weights from torch's generator."""
-    return MTANet(
-        num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **architecture.model_dump()
-    )
+def mtanet(network: Network) -> MTANet:
+    """The network, for what needs its trunk, its neck or its features.
+
+    Raises:
+        ValueError: It is that of another system.
+    """
+    if not isinstance(network, MTANet):
+        raise ValueError(f"expected the network of the system mtanet, found {type(network).__name__}")
+    return network

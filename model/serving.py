@@ -20,7 +20,7 @@ from torch import Tensor
 from data.labels import EXPRESSIONS, Edition
 from data.schema import FACE_SIZE_PX
 from model.answers import answer
-from model.network import MTANet
+from model.network import Network
 from model.training.checkpoint import MODEL, load_checkpoint
 
 FACE = "face"
@@ -32,7 +32,7 @@ BATCH_SIZE = 80
 class FaceModel:
     """A network in eval mode, with the edition that determines its expressions and action units."""
 
-    network: MTANet
+    network: Network
     edition: Edition
 
     def predict(self, faces: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def load_model(path: Path) -> FaceModel:
         ValueError: See `model.training.checkpoint.load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
-    network: MTANet = checkpoint.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: Network = checkpoint.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return FaceModel(network.eval(), checkpoint.edition)
 
 

@@ -5,8 +5,10 @@ Letters: N frames, U action units.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -75,25 +77,27 @@ def labelled_frames(
     *,
     split: Split,
     edition: Edition,
+    tasks: Collection[Task] = tuple(Task),
     frame_step: int = 1,
     shuffle_labels_seed: int | None = None,
 ) -> LabelledFrames:
-    """The frames that have a face and a label of at least one task whose split for the track is `split`.
+    """The frames that have a face and a label of at least one of the tasks whose split for the track is `split`.
 
-    Labels of tasks with another split for the track are missing in the result.
+    Labels of other tasks, and of tasks with another split for the track, are missing in the result.
 
     Args:
         faces_files: One file per track, `<track_id>.parquet`; tracks without labels are ignored.
         labels_file: The labels of all tracks.
         split: The split to read.
         edition: Determines units and expressions; labels of another edition are not read.
+        tasks: The tasks whose labels are read.
         frame_step: Takes only frames whose index is a multiple of this.
         shuffle_labels_seed: Shuffles the labels across frames, so that nothing can be learned from them.
 
     Raises:
         ValueError: No frame is left.
     """
-    labels = _read_labels(labels_file, split, edition)
+    labels = _read_labels(labels_file, split, edition, tasks)
     parts = []
     for track_index, path in enumerate(faces_files):
         if path.stem in labels:
@@ -121,15 +125,15 @@ def frame_indices(faces_file: Path) -> Integers:
     return _array(read_parquet(faces_file, ["frame_index"])["frame_index"]).astype(np.int64)
 
 
-def _read_labels(path: Path, split: Split, edition: Edition) -> dict[str, pa.Table]:
+def _read_labels(path: Path, split: Split, edition: Edition, tasks: Collection[Task]) -> dict[str, pa.Table]:
     """The labels of each track with a task in the split; NaN for tasks that have it in another split."""
-    in_split = [pc.field(f"split_{task}") == split.value for task in Task]
-    wanted = (pc.field("edition") == edition.value) & (in_split[0] | in_split[1] | in_split[2])
+    in_split = [pc.field(f"split_{task}") == split.value for task in tasks]
+    wanted = (pc.field("edition") == edition.value) & reduce(or_, in_split)
     table = read_parquet(path, filters=wanted)
     columns = {Task.VA: ("valence", "arousal"), Task.EXPR: ("expression",), Task.AU: action_unit_columns(edition)}
     arrays = {"frame_index": table["frame_index"]}
     for task, names in columns.items():
-        counts = pc.fill_null(pc.equal(table[f"split_{task}"], split.value), False)
+        counts = pc.fill_null(pc.equal(table[f"split_{task}"], split.value if task in tasks else None), False)
         for name in names:
             arrays[name] = pc.if_else(counts, pc.cast(table[name], pa.float32()), None)
     labels = pa.table(arrays).combine_chunks()

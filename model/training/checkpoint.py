@@ -17,8 +17,9 @@ from torch import Tensor
 from data.labels import Edition
 from data.store.damage import DamagedError, names_damage, read_json
 from data.store.shards import file_sha256, write_file
-from model.architecture import Architecture
-from model.network import MTANet, build_network
+from model.network import Network
+from model.systems.registry import build_network
+from model.systems.settings import SYSTEMS, AnyArchitecture, system_of
 
 VERSION = 1
 MODEL = "model.safetensors"
@@ -39,9 +40,9 @@ class Checkpoint:
     the caller (settings, digests).
     """
 
-    network: MTANet
+    network: Network
     edition: Edition
-    architecture: Architecture
+    architecture: AnyArchitecture
     optimiser: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
     average: Mapping[str, Tensor] = field(default_factory=dict)
     records: tuple[dict[str, float], ...] = ()
@@ -61,6 +62,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "edition": checkpoint.edition,
+        "system": system_of(checkpoint.architecture).name,
         "architecture": checkpoint.architecture.model_dump(mode="json"),
         "records": checkpoint.records,
         "about": checkpoint.about,
@@ -81,7 +83,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except SafetensorError as error:
         raise DamagedError(path, error, TRAIN_AGAIN) from error
     with names_damage(path.with_suffix(".json"), TRAIN_AGAIN):
-        architecture, edition = Architecture.model_validate(facts["architecture"]), Edition(facts["edition"])
+        system = SYSTEMS[facts.get("system", "mtanet")]  # an earlier version knew no other
+        architecture, edition = system.architecture.model_validate(facts["architecture"]), Edition(facts["edition"])
         records, about = tuple(facts["records"]), facts["about"]
     with torch.random.fork_rng(devices=[]):
         network = build_network(edition, architecture)
@@ -124,7 +127,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _check_fit(path: Path, network: MTANet, weights: Mapping[str, Tensor]) -> None:
+def _check_fit(path: Path, network: Network, weights: Mapping[str, Tensor]) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected | found):

@@ -24,7 +24,7 @@ from torch import Tensor, distributed, nn
 
 from data.batches.batch import Batch
 from data.machine import Device
-from model.network import MTANet, Outputs
+from model.network import Network, Outputs
 
 _TIMEOUT = timedelta(days=7)
 """Long, because the other processes wait while the first one makes the shards. torchrun detects failed processes."""
@@ -126,7 +126,7 @@ def average(gradients: list[Tensor]) -> list[Tensor]:
     return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
 
 
-def average_gradients(network: MTANet) -> None:
+def average_gradients(network: Network) -> None:
     """Leaves the gradient of the whole batch in every process."""
     parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
     gradients = average([parameter.grad for parameter in parameters if parameter.grad is not None])
@@ -134,12 +134,12 @@ def average_gradients(network: MTANet) -> None:
         parameter.grad = gradient
 
 
-def synchronise_batch_norm(network: MTANet) -> MTANet:
+def synchronise_batch_norm(network: Network) -> Network:
     """The network, changed so that its batch normalisation uses the moments of the whole batch in training."""
     if world_size() == 1:
         return network
     if next(network.parameters()).is_cuda:
-        converted: MTANet = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        converted: Network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from model.network import MTANet, Outputs
+from model.network import Network, Outputs
 
 _TRIES = 3
 """Passes before recording, in which libraries choose their kernels and take their memory."""
@@ -24,7 +24,7 @@ class Passes:
     use the GPU. Recording runs the network a few times, which leaves no trace in its moments or the random numbers.
     """
 
-    def __init__(self, network: MTANet, faces_BCHW: Tensor) -> None:
+    def __init__(self, network: Network, faces_BCHW: Tensor) -> None:
         buffers, random_state = [buffer.clone() for buffer in network.buffers()], torch.cuda.get_rng_state()
         self._places = _places(network)
         self._faces_BCHW = faces_BCHW
@@ -51,7 +51,7 @@ class Passes:
     def fit(self, faces_BCHW: Tensor) -> bool:
         return faces_BCHW.shape == self._faces_BCHW.shape
 
-    def are_of(self, network: MTANet) -> bool:
+    def are_of(self, network: Network) -> bool:
         """Whether the weights are still where they were when the passes were recorded."""
         return _places(network) == self._places
 
@@ -85,5 +85,5 @@ def _tensors(outputs: Outputs) -> tuple[Tensor, ...]:
     return tuple(getattr(outputs, field.name) for field in fields(outputs))
 
 
-def _places(network: MTANet) -> list[int]:
+def _places(network: Network) -> list[int]:
     return [tensor.data_ptr() for tensor in network.state_dict().values()]

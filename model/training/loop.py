@@ -25,10 +25,10 @@ from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
 from data.labels import Task
 from data.machine import Device
-from model.architecture import Architecture
 from model.inference import predict_frames
-from model.network import MTANet
+from model.network import Network
 from model.scores.metrics import scores
+from model.systems.settings import AnyArchitecture
 from model.training.checkpoint import MODEL
 from model.training.distributed import (
     all_gather_columns,
@@ -65,7 +65,7 @@ def train(
     training: LabelledFrames,
     validation: LabelledFrames,
     *,
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     learning: Learning,
     augment: Augmentation | None = None,
     machine: Machine | None = None,
@@ -165,7 +165,7 @@ def _train_epoch(
     }
 
 
-def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
+def _validate(network: Network, validation: LabelledFrames, learning: Learning, machine: Machine) -> Record:
     part = np.array_split(np.arange(len(validation)), world_size())[rank()]
     predicted = predict_frames(
         network, validation.take(part), batch_size=learning.batch_size, device=machine.device, threads=machine.threads
@@ -174,7 +174,7 @@ def _validate(network: MTANet, validation: LabelledFrames, learning: Learning, m
     return {f"validation/{name}": value for name, value in found.items()}
 
 
-def _task_weights(network: MTANet, task_weights: TaskWeights) -> Record:
+def _task_weights(network: Network, task_weights: TaskWeights) -> Record:
     """The current weight of each task's loss."""
     learned = (0.5 * torch.exp(-2 * network.log_sigma_T.detach())).tolist()
     values = learned if task_weights == "learned" else [1.0] * len(Task)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.machine import Device
-from model.architecture import Architecture
 from model.inference import place
-from model.network import MTANet, build_network
+from model.network import Network, mtanet
+from model.systems.registry import build_network
+from model.systems.settings import AnyArchitecture
 from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.training.distributed import rank
 from model.training.learning import Learning
@@ -32,7 +33,7 @@ class Plan:
     """What to train, and how; `about` is written into the JSON of every checkpoint."""
 
     edition: Edition
-    architecture: Architecture
+    architecture: AnyArchitecture
     learning: Learning
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ def start(folder: Path, plan: Plan, device: Device, trunk: Mapping[str, Tensor] 
         torch.manual_seed(plan.learning.seed)
         network = build_network(plan.edition, plan.architecture)
         if trunk is not None:
-            network.trunk.load_state_dict(trunk)
+            mtanet(network).trunk.load_state_dict(trunk)
         return _run(place(network, device), plan.learning)
     checkpoint = load_checkpoint(newest)
     found = (checkpoint.edition, checkpoint.architecture)
@@ -118,12 +119,12 @@ def has_stalled(records: Sequence[Record], patience: int) -> bool:
     return patience > 0 and len(records) - 1 - best_epoch(records) >= patience
 
 
-def _run(network: MTANet, learning: Learning) -> Run:
+def _run(network: Network, learning: Learning) -> Run:
     average = start_average(network) if learning.ema_decay else None
     return Run(network, make_optimiser(network, learning), average)
 
 
-def _checkpoint(run: Run, plan: Plan, network: MTANet, *, can_resume: bool = False) -> Checkpoint:
+def _checkpoint(run: Run, plan: Plan, network: Network, *, can_resume: bool = False) -> Checkpoint:
     return Checkpoint(
         network=network,
         edition=plan.edition,

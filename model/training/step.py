@@ -15,7 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from data.batches.batch import Batch
 from data.schema import FACE_SIZE_PX
-from model.network import MTANet, Outputs
+from model.network import Network, Outputs, mtanet
 from model.training.distributed import all_gather_outputs, average_gradients, world_size
 from model.training.graphs import Passes
 from model.training.learning import Learning
@@ -29,15 +29,15 @@ Record = dict[str, float]
 class Run:
     """The state of a training; `average` is the network with averaged weights, if there is one."""
 
-    network: MTANet
+    network: Network
     optimiser: Optimizer
-    average: MTANet | None = None
+    average: Network | None = None
     records: list[Record] = field(default_factory=list)
     passes: Passes | None = None
     """The recorded passes of the network, on a GPU."""
 
     @property
-    def scored(self) -> MTANet:
+    def scored(self) -> Network:
         """The network that is validated and becomes the model."""
         return self.average or self.network
 
@@ -69,7 +69,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     run.optimiser.zero_grad()
     if learning.gradient_surgery and len(weighted) > 1:
         # Not torch's generator, which is seeded differently in each process for dropout: the order must be the same.
-        backward_with_surgery(weighted, run.network, np.random.default_rng((learning.seed, steps, 3)))
+        backward_with_surgery(weighted, mtanet(run.network), np.random.default_rng((learning.seed, steps, 3)))
     else:
         torch.autograd.backward(total)
     average_gradients(run.network)
@@ -85,7 +85,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     return numbers
 
 
-def make_optimiser(network: MTANet, learning: Learning) -> Optimizer:
+def make_optimiser(network: Network, learning: Learning) -> Optimizer:
     """The network must already be on its device: on a GPU, a fused optimiser updates all weights in a few kernels."""
     fused = True if network.log_sigma_T.is_cuda else None
     if learning.optimiser == "sgd":
@@ -124,12 +124,12 @@ def _numbers(values: dict[str, Tensor]) -> Record:
     return dict(zip(values, torch.stack([value.detach() for value in values.values()]).tolist(), strict=True))
 
 
-def start_average(network: MTANet) -> MTANet:
+def start_average(network: Network) -> Network:
     """The average before the first step: a copy of the network, without gradients."""
     return deepcopy(network).eval().requires_grad_(False)
 
 
-def update_average(average: MTANet, network: MTANet, *, decay: float, steps: int) -> None:
+def update_average(average: Network, network: Network, *, decay: float, steps: int) -> None:
     """Updates the average after a step; the moments of batch normalisation are averaged too.
 
     `steps` is the number of earlier steps. The decay is at most (1 + steps) / (10 + steps), so that the average soon

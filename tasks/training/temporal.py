@@ -14,6 +14,7 @@ from data.store.catalogue import Dataset
 from data.store.shards import digest, parquet_files, write_file
 from data.video.frames import resolve_device
 from model.inference import place
+from model.network import mtanet
 from model.temporal import features
 from model.temporal.checkpoint import Record
 from model.temporal.features import keep_features, read_features
@@ -49,7 +50,7 @@ def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineCo
     with hold(store, f"models-{key}", what="this training"):
         _copy_network(store / "models" / trained, folder)
         checkpoint = load_checkpoint(folder / MODEL)
-        network = place(checkpoint.network, device).eval()
+        network = mtanet(place(checkpoint.network, device)).eval()
         # The network may have trained on every k-th frame only; the head uses all frames.
         config = experiment.train.but(frame_step=1)
         frames = {split: split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION)}
@@ -88,7 +89,7 @@ def _keep_features(
 ) -> dict[str, Path]:
     """The folder with the trained network's features of each track that has labelled frames; computed if missing."""
     device = resolve_device(machine.device)
-    network = place(load_checkpoint(machine.store / "models" / trained / MODEL).network, device).eval()
+    network = mtanet(place(load_checkpoint(machine.store / "models" / trained / MODEL).network, device).eval())
     wanted = {part.track_ids[track_index] for part in parts for track_index in np.unique(part.track_index_N)}
     videos = [video for video in dataset.videos if wanted.intersection(video.tracks)]
     folders: dict[str, Path] = {}

@@ -16,8 +16,9 @@ from data.warehouse.predictions import write_predictions
 from model.architecture import Architecture
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits
 from model.inference import COLUMNS, predict
-from model.network import build_network
+from model.network import mtanet
 from model.postprocessing.fitting import Fit, smooth
+from model.systems.registry import build_network
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, save_head
 from model.temporal.features import track_features
 from model.temporal.head import answer_track, build_head
@@ -69,7 +70,7 @@ def test_a_temporal_head_replaces_the_predictions_of_the_network(folder: Path, f
     save_head(folder / HEAD, HeadCheckpoint(head=head, edition=EDITION))
     model = load_finished(folder)
     _, found = predict_track(model, faces_file)
-    _, features_NC = track_features(model.network, faces_file)
+    _, features_NC = track_features(mtanet(model.network), faces_file)
     expected = answer_track(head, torch.from_numpy(features_NC), EDITION)
     assert set(found) == set(COLUMNS)
     for name, values_N in expected.items():

@@ -14,7 +14,8 @@ from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.schema import PREDICTIONS, Status
 from model.architecture import Architecture
 from model.inference import COLUMNS, predict, predict_frames
-from model.network import MTANet, build_network
+from model.network import MTANet
+from model.systems.registry import build_network
 
 EDITION = Edition.ABAW_2020
 

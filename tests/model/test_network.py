@@ -8,7 +8,8 @@ from torch import nn
 
 from data.labels import Edition
 from model.architecture import Architecture
-from model.network import Bottleneck, MTANet, build_network
+from model.network import Bottleneck, MTANet
+from model.systems.registry import build_network
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
 

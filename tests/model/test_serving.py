@@ -27,8 +27,8 @@ from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from flows.servers.environment import free_port, wait_for
 from model.architecture import Architecture
 from model.inference import predict
-from model.network import build_network
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
+from model.systems.registry import build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.tracking import registry, runs
 

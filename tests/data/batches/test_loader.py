@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from data.schema import Status
 DEVICES: tuple[Device, ...] = ("cpu", "gpu")
 
 
-def _frames(files: list[Path], labels: Path, split: Split = Split.TRAIN, **options: int) -> LabelledFrames:
+def _frames(files: list[Path], labels: Path, split: Split = Split.TRAIN, **options: Any) -> LabelledFrames:
     return labelled_frames(files, labels, split=split, edition=Edition.ABAW_2020, **options)
 
 

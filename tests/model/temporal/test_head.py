@@ -19,7 +19,8 @@ from data.schema import Status
 from data.store.shards import is_whole
 from model.architecture import Architecture
 from model.inference import predict
-from model.network import MTANet, build_network
+from model.network import MTANet
+from model.systems.registry import build_network
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, load_head, save_head
 from model.temporal.features import keep_features, read_features, track_features
 from model.temporal.head import TemporalHead, answer_track, build_head

@@ -10,7 +10,7 @@ import torch
 
 from data.labels import Edition
 from model.architecture import Architecture
-from model.network import build_network
+from model.systems.registry import build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)

@@ -19,7 +19,7 @@ from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
 from model.architecture import Architecture
 from model.inference import predict_frames
-from model.network import MTANet
+from model.network import Network
 from model.scores.metrics import scores
 from model.training.checkpoint import load_checkpoint
 from model.training.learning import Learning, learning_rate
@@ -202,7 +202,7 @@ def test_patience_stops_training_and_the_best_epoch_becomes_the_model(tmp_path: 
     assert _scores(last, sets) == {name: value for name, value in records[-1].items() if "validation" in name}
 
 
-def _scores(network: MTANet, sets: Sets) -> Record:
+def _scores(network: Network, sets: Sets) -> Record:
     found = scores(predict_frames(network, sets[1], batch_size=16), sets[1].truth(), Edition.ABAW_2020)
     return {f"validation/{name}": value for name, value in found.items()}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.batches.batch import Batch
 from data.labels import Task
-from model.network import MTANet
+from model.network import MTANet, Network, mtanet
 from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS, task_losses, weighted_losses
 from model.training.step import Run, make_optimiser, start_average, step, update_average
@@ -39,7 +39,7 @@ def order() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _weights(network: MTANet) -> Tensor:
+def _weights(network: Network) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
@@ -56,7 +56,7 @@ def test_an_average_follows_slowly_but_faster_at_first(network: MTANet) -> None:
     network.trunk[1].state_dict()["num_batches_tracked"].fill_(7)
     update_average(average, network, decay=0.5, steps=0)  # keeps (1 + 0) / (10 + 0)
     assert average.log_sigma_T.tolist() == pytest.approx([0.9] * 3)
-    moments = average.trunk[1].state_dict()
+    moments = mtanet(average).trunk[1].state_dict()
     assert moments["running_mean"].tolist() == pytest.approx([9.0] * 8)
     assert moments["num_batches_tracked"].item() == 7
     update_average(average, network, decay=0.5, steps=1000)

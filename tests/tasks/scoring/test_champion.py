@@ -26,9 +26,9 @@ from data.video.frames import resolve_device
 from flows.command.cli import app
 from flows.servers.environment import free_port
 from model.architecture import Architecture
-from model.network import build_network
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
+from model.systems.registry import build_network
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
 from tasks.config import MachineConfig
 from tasks.scoring import champion, evaluate

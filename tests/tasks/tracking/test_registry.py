@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from data.labels import Edition
 from flows.servers.environment import free_port
 from model.architecture import Architecture
-from model.network import build_network
+from model.systems.registry import build_network
 from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version

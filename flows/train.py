@@ -11,7 +11,8 @@ from data.labels import Split
 from data.store.access import check_store
 from data.store.catalogue import Dataset
 from flows.ingest import ingest_aff_wild2
-from tasks.config import Experiment, IngestConfig, MachineConfig, load_experiment
+from tasks.config import AnyExperiment, IngestConfig, MachineConfig
+from tasks.experiments import load_experiment
 from tasks.ingest.failures import FailedVideosError, warn_of_failed
 from tasks.ingest.sample import make_sample
 from tasks.scoring.champion import choose_champion
@@ -23,7 +24,7 @@ from tasks.tracking.registry import Version, find_version
 from tasks.training.train import train_model
 from tasks.warehouse import publish
 
-ExperimentName = Literal["ablation", "paper", "sample", "strong", "temporal"]
+ExperimentName = Literal["ablation", "expr_cnn", "paper", "sample", "sample_expr_cnn", "strong", "temporal"]
 """The names of the files in `flows/experiments/`."""
 
 
@@ -38,12 +39,13 @@ class Trained:
 
 def _run_name() -> str:
     experiment = runtime.flow_run.parameters["experiment"]
-    return f"train-{experiment if isinstance(experiment, str) else Experiment.model_validate(experiment).name}"
+    name = experiment if isinstance(experiment, str) else dict(experiment)["name"]
+    return f"train-{name}"
 
 
 @flow(name="train-mtanet", flow_run_name=_run_name)
 def train_mtanet(
-    experiment: ExperimentName | Experiment = "sample", machine: MachineConfig = MachineConfig()
+    experiment: ExperimentName | AnyExperiment = "sample", machine: MachineConfig = MachineConfig()
 ) -> Trained:
     """Runs an experiment from its videos to its scores. Finished work is never redone.
 
@@ -63,7 +65,7 @@ def train_mtanet(
     return Trained(find_version(machine.store, str(model.number)), evaluation, verdict)
 
 
-def ingest_what_can_be(config: Experiment, machine: MachineConfig) -> Dataset:
+def ingest_what_can_be(config: AnyExperiment, machine: MachineConfig) -> Dataset:
     """Ingests the experiment's data; the data set lacks the videos that failed."""
     try:
         return ingest_aff_wild2(data_of(config, machine), machine)
@@ -71,7 +73,7 @@ def ingest_what_can_be(config: Experiment, machine: MachineConfig) -> Dataset:
         return error.dataset
 
 
-def data_of(config: Experiment, machine: MachineConfig) -> IngestConfig:
+def data_of(config: AnyExperiment, machine: MachineConfig) -> IngestConfig:
     """The ingest settings of an experiment. If it uses the synthetic sample, renders it unless it exists."""
     if config.sample is None:
         return config.ingest

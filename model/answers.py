@@ -22,11 +22,12 @@ def answer(network: Network, faces_BCHW: Tensor, edition: Edition) -> dict[str, 
         edition: The edition that the network was built for.
     """
     columns = as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
-    answered = {name for task in network.tasks for name in _names(task, edition)}
+    answered = {name for task in network.tasks for name in task_columns(task, edition)}
     return {name: values_B for name, values_B in columns.items() if name in answered}
 
 
-def _names(task: Task, edition: Edition) -> list[str]:
+def task_columns(task: Task, edition: Edition) -> list[str]:
+    """The columns of a task's answers."""
     match task:
         case Task.VA:
             return ["valence", "arousal"]

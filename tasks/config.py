@@ -6,29 +6,25 @@ The flows take these types, so the Prefect UI shows and checks the same fields a
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from data.annotations.splits import SplitSettings
 from data.batches.augment import Augmentation
 from data.extraction.settings import Search
-from data.labels import Edition
+from data.labels import Edition, Task
 from data.machine import DeviceChoice
-from data.settings import AnySettings, Settings, read_toml
+from data.settings import Settings
 from data.store.catalogue import check_name
 from model.architecture import Architecture
+from model.systems.settings import SYSTEMS, AnyArchitecture, ExprCnnArchitecture, SystemName
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.training.learning import Learning
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-EXPERIMENTS = Path(__file__).parent.parent / "flows" / "experiments"
+    pass
 
 DECODE_LIMIT = "decode"
 """Prefect's limit on videos decoded in parallel, over all flows; `mtanet up` creates it."""
@@ -88,40 +84,85 @@ class IngestConfig(SplitSettings, Search):
     """
 
 
-class TrainConfig(Augmentation, Learning, Architecture):
-    """The network and how it learns; the defaults are the method's own (arXiv 2002.00606)."""
+class AnyTrainConfig(Augmentation, Learning):
+    """How a system with gradients learns."""
 
-    pretrained: Path | None = None
-    """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
+    system: ClassVar[SystemName]
+
     frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
     """Every k-th frame of a track is trained on."""
     shuffle_labels: bool = False
     """Shuffles the labels across training frames, so that the network must score at chance."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return SYSTEMS[self.system].tasks
+
+    @property
+    def architecture(self) -> AnyArchitecture:
+        return self.part(SYSTEMS[self.system].architecture)
+
+
+class TrainConfig(AnyTrainConfig, Architecture):
+    """The network and how it learns; the defaults are the method's own (arXiv 2002.00606)."""
+
+    system: ClassVar[SystemName] = "mtanet"
+
+    pretrained: Path | None = None
+    """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
+
+
+class ExprCnnTrainConfig(AnyTrainConfig, ExprCnnArchitecture):
+    """The network for expressions alone and how it learns."""
+
+    system: ClassVar[SystemName] = "expr_cnn"
+    pretrained: ClassVar[None] = None
 
 
 class TemporalConfig(TemporalLearning, TemporalArchitecture):
     """A head that reads the trained network's features over time and answers in its place."""
 
 
-class Experiment(Settings):
-    """One run: its data and its training."""
-
+class _AnyExperiment(Settings):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
     """Name of the experiment in MLflow and beside every score."""
     sample: SampleConfig | None = None
     """Makes the synthetic sample and uses it as the data."""
     ingest: IngestConfig = IngestConfig()
     """The data."""
-    train: TrainConfig = TrainConfig()
-    """The training."""
-    temporal: TemporalConfig | None = None
-    """Trains a temporal head on the trained network's features, and takes it as the model."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if self.sample is not None and self.ingest.root is not None:
             raise ValueError("both [sample] and ingest.root are given; give only one of them")
         return self
+
+
+class Experiment(_AnyExperiment):
+    """One run: its data and its training."""
+
+    system: Literal["mtanet"] = "mtanet"
+    """The system that is trained."""
+    train: TrainConfig = TrainConfig()
+    """The training."""
+    temporal: TemporalConfig | None = None
+    """Trains a temporal head on the trained network's features, and takes it as the model."""
+
+
+class ExprCnnExperiment(_AnyExperiment):
+    """One run of the network for expressions alone."""
+
+    temporal: ClassVar[None] = None
+
+    system: Literal["expr_cnn"]
+    """The system that is trained."""
+    train: ExprCnnTrainConfig = ExprCnnTrainConfig()
+    """The training."""
+
+
+AnyExperiment = Experiment | ExprCnnExperiment
+SYSTEM_EXPERIMENTS: dict[str, type[AnyExperiment]] = {"mtanet": Experiment, "expr_cnn": ExprCnnExperiment}
+"""By system."""
 
 
 class MachineConfig(Settings):
@@ -135,76 +176,3 @@ class MachineConfig(Settings):
     """`auto` takes a GPU if there is one; `gpu` fails without one."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Number of videos decoded in parallel, and of processes that render the sample."""
-
-
-def load_experiment(name: str) -> Experiment:
-    """An experiment by its name in `flows/experiments/`, or by the path of a TOML file.
-
-    Raises:
-        ValueError: There is no such experiment, or the file has an unknown setting or an invalid value.
-    """
-    path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml")))
-        raise ValueError(f"no experiment '{name}': expected one of {known}, or the path of a .toml file")
-    try:
-        return Experiment.model_validate({"name": path.stem, **read_toml(path)})
-    except ValidationError as error:
-        raise ValueError(f"{path}: {_problems(error, Experiment)}") from error
-
-
-def with_settings(config: AnySettings, settings: Sequence[str]) -> AnySettings:
-    """A copy with some settings changed, as in `train.epochs=3`; values as in TOML, or a bare word.
-
-    Raises:
-        ValueError: A setting has no `=`, has an unknown name, or an invalid value.
-    """
-    values: dict[str, Any] = config.model_dump()
-    for setting in settings:
-        name, is_given, value = setting.partition("=")
-        if not is_given:
-            raise ValueError(f"{setting}: expected <setting>=<value>, such as train.epochs=3")
-        *groups, last = name.strip().split(".")
-        group = values
-        for key in groups:
-            group[key] = dict(group.get(key) or {})
-            group = group[key]
-        group[last] = _value(value.strip())
-    try:
-        return type(config).model_validate(values)
-    except ValidationError as error:
-        raise ValueError(_problems(error, type(config))) from error
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _problems(error: ValidationError, settings: type[Settings]) -> str:
-    return "; ".join(_problem(problem, settings) for problem in error.errors())
-
-
-def _problem(problem: ErrorDetails, settings: type[Settings]) -> str:
-    name = ".".join(map(str, problem["loc"]))
-    if problem["type"] != "extra_forbidden":
-        return f"{name or 'experiment'}: {problem['msg']}, found {problem['input']!r}"
-    names = _names(settings)
-    near = get_close_matches(name, names, n=1, cutoff=0.75)
-    near = near or [of for of in names if of.rpartition(".")[2] == name.rpartition(".")[2]]
-    group = name.rpartition(".")[0]
-    beside = [of for of in names if of.rpartition(".")[0] == group]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(beside or names)}"
-    return f"{name}: no such setting; {hint}"
-
-
-def _names(settings: type[Settings], prefix: str = "") -> list[str]:
-    """The names of all settings, as after `--set`."""
-    names = []
-    for name, field in settings.model_fields.items():
-        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-        group = next((kind for kind in kinds if issubclass(kind, Settings)), None)
-        names += _names(group, f"{prefix}{name}.") if group else [prefix + name]
-    return names

@@ -97,7 +97,7 @@ def trained(request: pytest.FixtureRequest, machine: MachineConfig) -> Trained:
     """The tiny experiment, sent the whole way by one process."""
     request.getfixturevalue("prefect_api")
     from flows.train import train_mtanet
-    from tasks.config import load_experiment
+    from tasks.experiments import load_experiment
 
     return train_mtanet(load_experiment(str(TINY_FILE)), machine)
 

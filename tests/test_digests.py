@@ -14,7 +14,8 @@ from data.extraction.settings import Casting, Search
 from data.labels import Edition
 from data.store.catalogue import Dataset, Video
 from data.warehouse.quality_rows import quality_folder
-from tasks.config import SampleConfig, load_experiment
+from tasks.config import SampleConfig
+from tasks.experiments import load_experiment
 from tasks.ingest.sample import sample_folder
 from tasks.scoring.evaluate import predictions_folder
 from tasks.tracking import runs

@@ -26,6 +26,8 @@ from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 from data.warehouse.subjects import PEOPLE, people_rows
 
+_FIRST_SYSTEM = "mtanet"
+"""The system of versions that do not name theirs, since there was no other."""
 VIDEOS = pa.schema(
     [
         ("video_id", pa.string()),
@@ -54,6 +56,7 @@ RUNS = pa.schema(
         ("run_id", pa.string()),
         ("model_version", pa.int32()),
         ("experiment", pa.string()),
+        ("system", pa.string()),
         ("dataset", pa.string()),
         ("split", pa.string()),
         ("code_revision", pa.string()),
@@ -139,11 +142,14 @@ def _build(store: Path, path: Path) -> None:
         _create_view(connection, store, "labels", _files_in(labels), LABELS)
         telling = [facts for facts in predictions.values() if "trained_on_synthetic" in facts]
         synthetic = {facts["model_version"]: facts["trained_on_synthetic"] for facts in telling}
-        _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS, _origin_column(synthetic))
-        _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES)
+        run_rows = _run_rows(store)
+        system = _system_column({**_systems(predictions.values()), **_systems(run_rows)})
+        columns = f"{_origin_column(synthetic)}, {system}"
+        _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS, columns)
+        _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES, system)
         _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
         _create_table(connection, "people", people_rows(store, datasets), PEOPLE)
-        _create_table(connection, "runs", _run_rows(store), RUNS)
+        _create_table(connection, "runs", run_rows, RUNS)
         quality = [{**row, "dataset": dataset.name} for dataset in datasets for row in kept_rows(dataset, store)]
         _create_table(connection, "quality", quality, QUALITY)
         expressions = [{"expression": number, "name": name} for number, name in enumerate(ALL_EXPRESSIONS)]
@@ -191,6 +197,7 @@ def _run_rows(store: Path) -> list[dict[str, Any]]:
     for path in sorted((store / "runs").glob("*.json")):
         run = read_json(path, EVALUATE_AGAIN)
         with names_damage(path, EVALUATE_AGAIN):
+            run = {"system": _FIRST_SYSTEM, **run}
             rows += [{**run, "metric": metric, "value": value} for metric, value in sorted(run["scores"].items())]
     return rows
 
@@ -230,6 +237,17 @@ def _origin_column(synthetic: Mapping[int, bool]) -> str:
     }
     cases = [f"WHEN model_version IN ({of}) THEN {is_synthetic}" for is_synthetic, of in versions.items() if of]
     return f"CASE {' '.join(cases)} END AS trained_on_synthetic" if cases else "NULL::BOOLEAN AS trained_on_synthetic"
+
+
+def _systems(facts: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """The system of each model version, as far as it is told."""
+    return {of["model_version"]: of["system"] for of in facts if "system" in of}
+
+
+def _system_column(systems: Mapping[int, str]) -> str:
+    cases = [f"WHEN {version} THEN {literal(system)}" for version, system in systems.items() if system != _FIRST_SYSTEM]
+    default = literal(_FIRST_SYSTEM)
+    return f"CASE model_version {' '.join(cases)} ELSE {default} END AS system" if cases else f"{default} AS system"
 
 
 def _create_table(

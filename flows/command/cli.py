@@ -22,7 +22,7 @@ from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
     from flows.train import Trained
-    from tasks.config import Experiment, MachineConfig
+    from tasks.config import AnyExperiment, MachineConfig
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,7 +67,7 @@ def train(
 ) -> None:
     """Run an experiment from its videos to a registered, scored model and its predictions."""
     from flows.command.show import print_trained
-    from tasks.config import load_experiment, with_settings
+    from tasks.experiments import load_experiment, with_settings
 
     given = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
     config = with_settings(load_experiment(experiment), given)
@@ -93,9 +93,9 @@ def ablate(
     workers: Workers = CORES,
 ) -> None:
     """Compare a recipe with variants that lack one part each, and with the paper's recipe, over several seeds."""
-    from tasks.config import load_experiment, with_settings
+    from tasks.experiments import load_experiment, mtanet_experiment, with_settings
 
-    config = with_settings(load_experiment(experiment), set_ or [])
+    config = with_settings(mtanet_experiment(load_experiment(experiment)), set_ or [])
 
     def work() -> None:
         with prefect(store):
@@ -145,7 +145,8 @@ def ingest(
     workers: Workers = CORES,
 ) -> None:
     """Turn videos and annotations into face shards, aligned labels and a quality report."""
-    from tasks.config import IngestConfig, with_settings
+    from tasks.config import IngestConfig
+    from tasks.experiments import with_settings
 
     named = name if name is None else check_name(name)
     config = with_settings(IngestConfig(root=root, name=named, track_hints=track_hints), set_ or [])
@@ -237,14 +238,10 @@ def run_command() -> None:
     except EXPECTED as error:
         if is_verbose() or interrupt.is_interrupted():
             raise
-        err.print(f"[red]error:[/red] {_escaped(error)}")
+        from rich.markup import escape
+
+        err.print(f"[red]error:[/red] {escape(str(error) or type(error).__name__)}")
         sys.exit(1)
-
-
-def _escaped(error: BaseException) -> str:
-    from rich.markup import escape
-
-    return escape(str(error) or type(error).__name__)
 
 
 def _check_model(store: Path, model: str) -> None:
@@ -253,7 +250,7 @@ def _check_model(store: Path, model: str) -> None:
     find_version(store, model)
 
 
-def _train(experiment: str | Experiment, machine: MachineConfig) -> Trained:
+def _train(experiment: str | AnyExperiment, machine: MachineConfig) -> Trained:
     with prefect(machine.store):
         from flows.train import train_mtanet
 

@@ -20,7 +20,8 @@ from data.store.access import hold, place_in
 from data.store.catalogue import Dataset
 from data.store.shards import digest, write_file
 from model.scores.intervals import Spread, paired, spread
-from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment
+from tasks.config import Experiment, MachineConfig, TrainConfig
+from tasks.experiments import load_experiment, mtanet_experiment
 from tasks.progress import Stage, stage
 from tasks.tracking import runs
 from tasks.training.epochs import run_epochs, training_digest
@@ -91,7 +92,7 @@ def ablate_recipe(
     experiment: Experiment, dataset: Dataset, num_seeds: int, machine: MachineConfig, only: str = ""
 ) -> Path:
     """Runs an ablation; puts its table into the store and on the flow run's page."""
-    chosen = variants(experiment.train, load_experiment("strong").train)
+    chosen = variants(experiment.train, mtanet_experiment(load_experiment("strong")).train)
     path = run_ablation(experiment, chosen, dataset, num_seeds, machine, only)
     create_markdown_artifact(path.read_text(), key="ablation", description=experiment.name)
     return path

@@ -23,7 +23,7 @@ from tasks.config import MachineConfig
 from tasks.progress import log
 from tasks.scoring.evaluate import check_edition, predictions_folder
 from tasks.tracking import runs
-from tasks.tracking.registry import Version
+from tasks.tracking.registry import Version, tasks_of
 from tasks.training.fitting import split_to_fit
 
 
@@ -39,7 +39,7 @@ def cross_fit_answers(model: Version, dataset: Dataset, split: Split, machine: M
         frame_index_N = frame_indices(faces_file)
         return frame_index_N, read_predictions(folders[faces_file.stem] / faces_file.name, names, frame_index_N)
 
-    frames = split_to_fit(dataset, split, edition, store, predicted_of)
+    frames = split_to_fit(dataset, split, edition, tasks_of(model), store, predicted_of)
     trials = [trial for found in frames.values() for trial in cross_fit(found)]
     _log(trials, model, dataset, split, store)
     return trials

@@ -19,6 +19,7 @@ from data.store.catalogue import Dataset, Video
 from data.store.shards import digest, is_whole, parquet_files, write_folder, write_manifest
 from data.video.frames import resolve_device
 from data.warehouse.predictions import read_predictions, write_predictions
+from model.answers import task_columns
 from model.finished import Finished, finished_columns, load_finished, predict_track
 from model.inference import Predictions
 from model.scores.metrics import batch_averaged_scores, constant_guess, scores
@@ -97,6 +98,7 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
                 "run_id": model.run_id,
                 "version": PREDICTIONS_VERSION,
                 "training_digest": model.tags[runs.TRAINING_DIGEST],
+                registry.SYSTEM: model.tags.get(registry.SYSTEM, "mtanet"),
                 "trained_on_synthetic": registry.is_synthetic(machine.store, model),
             }
             write_manifest(partial, {**facts, **made_by})
@@ -117,8 +119,9 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     edition = check_edition(model, dataset, store)
     files = dataset.faces_files(store)
     labels = dataset.labels_file(store)
-    frames = labelled_frames(files, labels, split=split, edition=edition)
-    training = labelled_frames(files, labels, split=Split.TRAIN, edition=edition)
+    tasks = registry.tasks_of(model)
+    frames = labelled_frames(files, labels, split=split, edition=edition, tasks=tasks)
+    training = labelled_frames(files, labels, split=Split.TRAIN, edition=edition, tasks=tasks)
     predicted, truth = answers(model, dataset, frames, store), frames.truth()
     video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
     videos, video_N = videos_of(frames, video_of)
@@ -178,7 +181,8 @@ def answers(model: Version, dataset: Dataset, frames: LabelledFrames, store: Pat
         found = read_predictions(folders[track_id] / f"{track_id}.parquet", names, frames.frame_index_N[row_N])
         for name, values in found.items():
             columns[name][row_N] = values
-    missing_N = np.isnan(np.stack(list(columns.values()))).any(axis=0)
+    answered = [name for task in registry.tasks_of(model) for name in task_columns(task, frames.edition)]
+    missing_N = np.isnan(np.stack([columns[name] for name in answered])).any(axis=0)
     if missing_N.any():
         # Scores ignore frames without a prediction, so a model could gain by skipping hard frames.
         frame = frames.name(int(missing_N.argmax()))

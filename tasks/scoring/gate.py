@@ -9,7 +9,7 @@ from data.text import counted
 from model.scores.intervals import OFFICIAL_SUM, Interval, labelled_videos, paired_differences
 from model.scores.tallies import OFFICIAL
 from tasks.scoring.result import Evaluation
-from tasks.tracking.registry import Version
+from tasks.tracking.registry import Version, tasks_of
 
 MIN_VIDEOS = 6
 """Labelled videos needed for each task that has labels. With fewer, the challenger would be ahead in every video by
@@ -50,16 +50,26 @@ def decide_unscored(
         return Decision(
             False, f"{challenger} was rolled back on {challenger.tags[ROLLED_BACK]} and is not promoted again", {}
         )
+    if champion is not None and (lost := _only(champion, challenger)):
+        return Decision(False, f"{champion} stays champion: {challenger} does not answer {lost}, as it does", {})
     if champion is None:
         first = f"it is the first, with a total of {evaluation.total:.3f} on {_data(evaluation)}"
         return Decision(True, f"{challenger} is the champion: {first}{_flattery(evaluation)}", {})
     if (challenger in synthetic) == (champion in synthetic):
+        if more := _only(challenger, champion):
+            answers = f"it answers {more}, which its predecessor {champion} does not"
+            return Decision(True, f"{challenger} is the champion: {answers}{_flattery(evaluation)}", {})
         return None
     if challenger in synthetic:
         people = f"{challenger} was trained on rendered people, {champion} on real ones"
         return Decision(False, f"{champion} stays champion: {people}", {})
     people = f"its predecessor {champion} was trained on rendered people, {challenger} on real ones"
     return Decision(True, f"{challenger} is the champion: {people}{_flattery(evaluation)}", {})
+
+
+def _only(one: Version, other: Version) -> str:
+    """The tasks that one version answers and the other does not; empty if there are none."""
+    return " and ".join(task.value for task in tasks_of(one) if task not in tasks_of(other))
 
 
 def decide(evaluation: Evaluation, champion: Version, theirs: Evaluation | str, *, num_seen: int = 0) -> Decision:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from data.labels import Edition
-from tasks.config import EXPERIMENTS, Experiment, TemporalConfig, load_experiment
+from tasks.config import AnyExperiment, Experiment, TemporalConfig
+from tasks.experiments import EXPERIMENTS, load_experiment
 from tasks.tracking.runs import flatten
 
 PLACES = ("ingest.root", "ingest.name")
@@ -24,7 +25,7 @@ def is_synthetic(experiment: str) -> bool:
     return experiment.startswith(f"{_SYNTHETIC}-")
 
 
-def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
+def run_name(experiment: AnyExperiment, first: Mapping[str, str]) -> str:
     """`sample` for an unchanged experiment, `sample epochs=3 seed=2` for one with these settings changed.
 
     Args:
@@ -44,8 +45,10 @@ def run_name(experiment: Experiment, first: Mapping[str, str]) -> str:
     return " ".join([experiment.name, *set_otherwise])
 
 
-def _settings(experiment: Experiment) -> dict[str, object]:
+def _settings(experiment: AnyExperiment) -> dict[str, object]:
     """Fills in a default temporal head if there is none, so that the name lists only what differs from the default."""
+    if not isinstance(experiment, Experiment):
+        return flatten(experiment.model_dump(mode="json"))
     temporal = experiment.temporal or TemporalConfig()
     every = experiment.but(temporal=temporal).model_dump(mode="json")
     return {"temporal": None if experiment.temporal is None else {}, **flatten(every)}

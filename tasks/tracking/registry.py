@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import cast
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
+from data.labels import Task
 from model import serving
 from model.finished import FILES
+from model.systems.settings import SYSTEMS, SystemName
 from model.training.checkpoint import MODEL
 from tasks.tracking import naming
 from tasks.tracking.runs import TRAINING_DIGEST, connect, experiment_of
@@ -29,6 +32,8 @@ NAME = "mtanet"
 WEIGHTS = "weights"
 """The folder in a logged model that holds the network as `model.training.checkpoint` writes it."""
 
+SYSTEM = "system"
+"""Tag of runs and versions: the system that was trained. Those of an earlier version lack it; it knew only mtanet."""
 SYNTHETIC = "synthetic"
 """Tag of a version: `true` if it was trained on rendered people, else `false`."""
 _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
@@ -61,6 +66,11 @@ class Version:
         return f"{NAME} v{self.number}"
 
 
+def tasks_of(version: Version) -> tuple[Task, ...]:
+    """The tasks that a version answers."""
+    return SYSTEMS[cast(SystemName, version.tags.get(SYSTEM, "mtanet"))].tasks
+
+
 def register(store: Path, run_id: str, model_uri: str) -> Version:
     """The version of a run's model: the one it has, or a new one, which becomes the challenger."""
     client = connect(store)
@@ -72,7 +82,12 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     if known:
         return find_version(store, str(known[0].version))
     synthetic = str(naming.is_synthetic(experiment_of(store, run_id))).lower()
-    tags = {TRAINING_DIGEST: digest, "experiment": run_tags.get("experiment", ""), SYNTHETIC: synthetic}
+    tags = {
+        TRAINING_DIGEST: digest,
+        "experiment": run_tags.get("experiment", ""),
+        SYSTEM: run_tags.get(SYSTEM, "mtanet"),
+        SYNTHETIC: synthetic,
+    }
     model_id = model_uri.rpartition("/")[2]
     created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)
     # As `mlflow.register_model` does, which prints: the page of the logged model shows its version by this tag.

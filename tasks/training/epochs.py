@@ -21,10 +21,11 @@ from data.text import counted
 from data.video.frames import resolve_device
 from model.architecture import Architecture
 from model.pretrained import load_trunk
+from model.systems.settings import AnyArchitecture
 from model.training.distributed import broadcast_job, receive_job
 from model.training.loop import Machine, Progress, Record, train
 from model.training.resume import kept_epoch
-from tasks.config import MachineConfig, TrainConfig
+from tasks.config import AnyTrainConfig, MachineConfig, TrainConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
 
@@ -32,14 +33,16 @@ VERSION = 3
 """Raised when the same settings and data train a different network."""
 
 
-def training_digest(config: TrainConfig, dataset: Dataset, store: Path) -> str:
+def training_digest(config: AnyTrainConfig, dataset: Dataset, store: Path) -> str:
     """Identifies a training and its folder in `store/models`. Pretrained weights count by content, not by path.
 
     Raises:
         ValueError: The file of pretrained weights is missing.
     """
     values = config.model_dump(mode="json")
-    if config.pretrained is not None:
+    if config.system != "mtanet":
+        values["system"] = config.system
+    if isinstance(config, TrainConfig) and config.pretrained is not None:
         values["pretrained"] = file_hash(config.pretrained, store)
     return digest("training", VERSION, values, dataset.digest)
 
@@ -55,7 +58,7 @@ def use_all_cores() -> None:
 
 
 def run_epochs(
-    config: TrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
+    config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
 ) -> Record:
     """Trains in the training's folder and logs each epoch to a run once; returns the metrics of the model's epoch.
 
@@ -93,7 +96,7 @@ def follow() -> None:
 
 
 def _epochs(
-    config: TrainConfig,
+    config: AnyTrainConfig,
     dataset: Dataset,
     machine: MachineConfig,
     key: str,
@@ -103,7 +106,7 @@ def _epochs(
     use_all_cores()
     training, validation = (split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
     log.info("%s: %s, validation: %d", name, counted(len(training), "frames"), len(validation))
-    architecture = config.part(Architecture)
+    architecture = config.architecture
     trunk, pretrained = _pretrained(config, architecture)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
@@ -121,10 +124,10 @@ def _epochs(
 
 
 def _pretrained(
-    config: TrainConfig, architecture: Architecture
+    config: AnyTrainConfig, architecture: AnyArchitecture
 ) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
     """The trunk to start from, and what to remember of it."""
-    if config.pretrained is None:
+    if not isinstance(config, TrainConfig) or not isinstance(architecture, Architecture) or config.pretrained is None:
         return None, None
     trunk = load_trunk(config.pretrained, architecture)
     left = ", ".join(trunk.left) or "nothing"
@@ -132,7 +135,7 @@ def _pretrained(
     return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}
 
 
-def split_frames(config: TrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
+def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
     """The labelled frames of a split, as the settings want them.
 
     Raises:
@@ -146,6 +149,7 @@ def split_frames(config: TrainConfig, dataset: Dataset, machine: MachineConfig, 
         labels_file,
         split=split,
         edition=dataset.edition,
+        tasks=config.tasks,
         frame_step=config.frame_step,
         shuffle_labels_seed=config.seed if shuffled else None,
     )

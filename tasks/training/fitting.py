@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from data.annotations.splits import groups_of, recording_of
@@ -31,7 +31,7 @@ def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:
     def predicted_of(faces_file: Path) -> tuple[Integers, Arrays]:
         return predict_track(model, faces_file, device=device, threads=cores())
 
-    frames = split_to_fit(dataset, Split.VALIDATION, model.edition, machine.store, predicted_of)
+    frames = split_to_fit(dataset, Split.VALIDATION, model.edition, model.network.tasks, machine.store, predicted_of)
     fits = {task: fit_kept(found, cross_fit(found)) for task, found in frames.items()}
     save_fits(folder, fits, {"data_digest": dataset.digest, "split": Split.VALIDATION})
     log.info("fitted on the validation videos: %s", "; ".join(f"{task} {fit}" for task, fit in fits.items()))
@@ -41,11 +41,14 @@ def split_to_fit(
     dataset: Dataset,
     split: Split,
     edition: Edition,
+    tasks: Collection[Task],
     store: Path,
     predicted_of: Callable[[Path], tuple[Integers, Arrays]],
 ) -> dict[Task, TaskFrames]:
     """The frames to fit on in a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
-    labelled = labelled_frames(dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition)
+    labelled = labelled_frames(
+        dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition, tasks=tasks
+    )
     group_of = groups_of(dataset.subjects)
     recordings = {
         track: group_of.get(video.video_id, recording_of(video.video_id))

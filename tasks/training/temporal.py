@@ -24,7 +24,7 @@ from model.temporal.windows import labelled_tracks
 from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 from model.training.recipe import recipe_for
-from tasks.config import Experiment, MachineConfig
+from tasks.config import AnyExperiment, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
 from tasks.training.epochs import cores, split_frames, training_digest
@@ -33,7 +33,7 @@ VERSION = 1
 """Raised when the same network, settings and data train a different head."""
 
 
-def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:
+def model_digest(experiment: AnyExperiment, dataset: Dataset, store: Path) -> str:
     """Names the model that an experiment ends with, and its folder in `store/models`."""
     network = training_digest(experiment.train, dataset, store)
     if experiment.temporal is None:
@@ -41,7 +41,7 @@ def model_digest(experiment: Experiment, dataset: Dataset, store: Path) -> str:
     return digest("temporal", VERSION, features.VERSION, experiment.temporal.model_dump(mode="json"), network)
 
 
-def train_over_time(experiment: Experiment, dataset: Dataset, machine: MachineConfig, run_id: str) -> None:
+def train_over_time(experiment: AnyExperiment, dataset: Dataset, machine: MachineConfig, run_id: str) -> None:
     """Trains the head on the features of the trained network, and puts both into the model's folder."""
     assert experiment.temporal is not None, "an experiment without a temporal head ends with its network"
     store, device = machine.store, resolve_device(machine.device)

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from data.store.access import place_in
 from data.store.catalogue import Dataset
 from model.training.loop import MODEL
-from tasks.config import Experiment, MachineConfig
+from tasks.config import AnyExperiment, MachineConfig
 from tasks.progress import log
 from tasks.tracking import naming, registry, runs
 from tasks.tracking.views import SERVER_ENDS
@@ -26,7 +26,7 @@ from tasks.training.temporal import model_digest, train_over_time
 
 
 @task(task_run_name="train-{experiment.name}", cache_policy=NO_CACHE)
-def train_model(experiment: Experiment, dataset: Dataset, machine: MachineConfig) -> registry.Version:
+def train_model(experiment: AnyExperiment, dataset: Dataset, machine: MachineConfig) -> registry.Version:
     """The registered version of this training: trained, or found.
 
     Raises:
@@ -55,7 +55,7 @@ def code_revision() -> str:
     return found
 
 
-def _train(experiment: Experiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
+def _train(experiment: AnyExperiment, dataset: Dataset, machine: MachineConfig, key: str) -> str:
     store = machine.store
     leaks = refuse_leaks(dataset, store)
     name = naming.run_name(experiment, runs.first_params(store, experiment.name))
@@ -92,11 +92,12 @@ def mlflow_experiment(dataset: Dataset, store: Path) -> str:
     return naming.experiment_name(dataset.edition, is_synthetic=dataset.is_synthetic(store))
 
 
-def tags_of(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
+def tags_of(experiment: AnyExperiment, dataset: Dataset) -> dict[str, str]:
     """The origin of a run, as tags."""
     page = {} if SERVER_ENDS in os.environ else {"prefect.flow_run_page": str(runtime.flow_run.ui_url)}
     return {
         "experiment": experiment.name,
+        "system": experiment.system,
         "config_digest": experiment.digest,
         "code_revision": code_revision(),
         "dataset": dataset.name,

@@ -15,7 +15,8 @@ from data.store.verify import checks
 from data.warehouse.answers import query
 from data.warehouse.views import carry_over
 from flows.train import Trained, train_mtanet
-from tasks.config import MachineConfig, load_experiment
+from tasks.config import MachineConfig
+from tasks.experiments import load_experiment
 from tasks.quality.report import report_on
 from tasks.tracking import runs
 

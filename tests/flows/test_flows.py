@@ -22,15 +22,8 @@ from flows.evaluate import evaluate_mtanet
 from flows.ingest import ingest_aff_wild2
 from flows.predict import predict_videos
 from flows.train import ExperimentName, Trained, train_mtanet
-from tasks.config import (
-    EXPERIMENTS,
-    Experiment,
-    IngestConfig,
-    MachineConfig,
-    TrainConfig,
-    load_experiment,
-    with_settings,
-)
+from tasks.config import Experiment, IngestConfig, MachineConfig, TrainConfig
+from tasks.experiments import EXPERIMENTS, load_experiment, with_settings
 from tasks.ingest.failures import FailedVideosError
 from tasks.tracking import registry, runs
 

@@ -23,7 +23,8 @@ from flows.predict import predict_videos
 from flows.servers.environment import free_port, server_commands, wait_for
 from flows.train import Trained, train_mtanet
 from model.serving import example_faces
-from tasks.config import MachineConfig, load_experiment
+from tasks.config import MachineConfig
+from tasks.experiments import load_experiment
 from tasks.quality.report import report_on
 from tasks.tracking import runs
 from tasks.tracking.artifacts import FOLDER, PLACE, database_path

@@ -24,7 +24,7 @@ from data.batches.batch import Batch
 from data.batches.dali_graph import face_pipeline
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches, face_batches
-from data.labels import Edition, Split
+from data.labels import Edition, Split, Task
 from data.machine import Device
 from data.schema import Status
 
@@ -288,3 +288,19 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     few = most_held(300)
     assert few < 300
     assert most_held(1200) < few + 100  # by turns some 40 more are held; 900 would be if all were
+
+
+def test_labels_of_other_tasks_are_missing_and_frames_with_no_others_left_out(tmp_path: Path) -> None:
+    files = [write_track(tmp_path, "a", 4)]
+    values: list[dict[str, Any]] = [
+        {"valence": 0.1, "arousal": 0.2},
+        {"expression": 3, "valence": 0.1},
+        {"au1": True},
+        {"expression": 5},
+    ]
+    rows = [label("a", frame, **given) for frame, given in enumerate(values)]
+    frames = _frames(files, write_labels(tmp_path / "labels.parquet", rows), tasks=[Task.EXPR])
+    assert frames.frame_index_N.tolist() == [1, 3]
+    assert frames.expression_N.tolist() == [3, 5]
+    assert np.isnan(frames.valence_arousal_N2).all()
+    assert np.isnan(frames.action_units_NU).all()

@@ -149,3 +149,18 @@ def test_scores_are_those_written_last(store: Path) -> None:
     publish(store)
     found = query(store, "SELECT video_id, metric, value, low, high, subject FROM scores").to_pylist()
     assert [tuple(row.values()) for row in found] == [("107", "ccc", 0.5, 0.4, 0.6, None)]
+
+
+def test_every_answer_and_score_names_its_system_mtanet_where_none_is_told(store: Path) -> None:
+    identity = [{"track_id": "107", "video_id": "107", "frame_index": frame} for frame in range(3)]
+    rows = [{**row, "status": "ok", "model_version": 2, "expression": 1} for row in identity]
+    facts = {"faces": "f1", "version": PREDICTIONS_VERSION, "model_version": 2, "system": "expr_cnn"}
+    write_shard(store / "predictions" / "p3", rows, PREDICTIONS, facts)
+    run = {"run_id": "s", "model_version": 2, "system": "expr_cnn", "scores": {"expression": 0.5}}
+    (store / "runs" / "s.json").write_text(json.dumps(run))
+    for number, name in enumerate("rs", start=1):
+        write_scores(store / "runs" / f"{name}.parquet", [{"model_version": number, "metric": "expression"}])
+    publish(store)
+    expected = [{"model_version": 1, "system": "mtanet"}, {"model_version": 2, "system": "expr_cnn"}]
+    for view in ("predictions", "runs", "scores"):
+        assert query(store, f"SELECT DISTINCT model_version, system FROM {view} ORDER BY 1").to_pylist() == expected

@@ -18,7 +18,8 @@ from support.waiting import wait_until
 
 from data.store.access import hold
 from flows.train import Trained, train_mtanet
-from tasks.config import MachineConfig, load_experiment
+from tasks.config import MachineConfig
+from tasks.experiments import load_experiment
 from tasks.tracking import runs
 from tasks.training.epochs import cores
 

@@ -50,6 +50,13 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(saved: Path) -> None:
     assert sorted(path.name for path in saved.parent.iterdir()) == ["epoch-0002.json", "epoch-0002.safetensors"]
 
 
+def test_a_checkpoint_of_an_earlier_version_names_no_system(saved: Path) -> None:
+    facts = json.loads(saved.with_suffix(".json").read_text())
+    assert facts.pop("system") == "mtanet"
+    saved.with_suffix(".json").write_text(json.dumps(facts))
+    assert load_checkpoint(saved).architecture == TINY
+
+
 def test_the_newest_complete_checkpoint_is_used(saved: Path) -> None:
     (saved.parent / "epoch-0003.safetensors").write_bytes(b"killed before the JSON was written")
     assert newest_checkpoint(saved.parent) == saved

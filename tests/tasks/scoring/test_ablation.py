@@ -14,11 +14,16 @@ from data.labels import Edition
 from data.store.catalogue import Dataset, Video
 from data.store.shards import write_folder, write_manifest
 from model.scores.intervals import paired, spread
-from tasks.config import Experiment, MachineConfig, TrainConfig, load_experiment, with_settings
+from tasks.config import Experiment, MachineConfig, TrainConfig
+from tasks.experiments import load_experiment, mtanet_experiment, with_settings
 from tasks.scoring.ablation import OPTIONS, PAPER, PARTS, RECIPE, STRONG, markdown, run_ablation, variants
 from tasks.tracking import runs
 
 pytestmark = pytest.mark.slow
+
+
+def mtanet_named(name: str) -> Experiment:
+    return mtanet_experiment(load_experiment(name))
 
 
 def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
@@ -30,7 +35,7 @@ def test_a_spread_has_the_deviation_of_a_sample_and_students_interval() -> None:
 
 
 def test_each_part_is_taken_out_alone_each_option_put_in_and_the_paper_has_none_of_them() -> None:
-    recipe, strong = load_experiment("ablation").train, load_experiment("strong").train
+    recipe, strong = mtanet_named("ablation").train, mtanet_named("strong").train
     found = {variant.name: variant.config for variant in variants(recipe, strong)}
     changed = {name: _changed(config, recipe) for name, config in found.items()}
     assert changed.pop(RECIPE) == set()
@@ -58,7 +63,7 @@ def _changed(config: TrainConfig, others: TrainConfig) -> set[str]:
 
 
 def test_the_ablation_is_of_the_recipe_of_the_strong_experiment() -> None:
-    strong, ablation = load_experiment("strong").train, load_experiment("ablation").train
+    strong, ablation = mtanet_named("strong").train, mtanet_named("ablation").train
     by_size = {"learning_rate", "ema_decay", "crop", "colour", "blur", "erase"}
     for setting in {setting for config in PARTS.values() for setting in config} - by_size:
         assert getattr(strong, setting) == getattr(ablation, setting), setting
@@ -72,9 +77,9 @@ def test_the_table_has_means_spreads_and_paired_differences() -> None:
     results = {RECIPE: [scores(2.0), scores(2.2)], "without blur": [scores(1.9), scores(2.1)]}
     ends = {STRONG: [scores(1.5), scores(1.7)], PAPER: [scores(0.5), scores(0.7)]}
     dataset = Dataset("sample", "root", ())
-    *_, difference = markdown(load_experiment("ablation"), dataset, 2, {**results, **ends})
+    *_, difference = markdown(mtanet_named("ablation"), dataset, 2, {**results, **ends})
     assert difference.endswith("minus the total of the paper's recipe: +1.000 [+1.000, +1.000].")
-    lines = list(markdown(load_experiment("ablation"), dataset, 2, results))
+    lines = list(markdown(mtanet_named("ablation"), dataset, 2, results))
     assert "`mtanet ablate --experiment ablation --seeds 2`" in lines[2]
     assert lines[-2] == f"| {RECIPE} | 0.500 ± 0.000 | 0.250 ± 0.000 | 0.750 ± 0.000 | 2.100 ± 0.141 | - |"
     assert lines[-1].endswith("| 2.000 ± 0.141 | -0.100 [-0.100, -0.100] |")

@@ -127,6 +127,19 @@ def test_a_champion_that_fails_is_followed() -> None:
     assert decision.reason.endswith("its weights are gone")
 
 
+def test_a_champion_is_followed_only_by_what_answers_all_that_it_answers() -> None:
+    expressions, first, second = version(2, {"system": "expr_cnn"}), version(1), version(3)
+    stays = "mtanet v1 stays champion: mtanet v2 does not answer va and au, as it does"
+    for synthetic in ([], [first], [expressions]):
+        found = decide_unscored(evaluation(expressions, 0.1), first, synthetic=synthetic)
+        assert found == Decision(False, stays, {})
+    follows = "mtanet v3 is the champion: it answers va and au, which its predecessor mtanet v2 does not"
+    assert decide_unscored(evaluation(second, 0.1), expressions, synthetic=[]) == Decision(True, follows, {})
+    rendered = decide_unscored(evaluation(second, 0.1), expressions, synthetic=[second])
+    assert rendered is not None
+    assert not rendered.promotes
+
+
 def test_what_was_rolled_back_stays_so() -> None:
     taken_back = version(2, {ROLLED_BACK: "2026-01-02"})
     stays = Decision(False, "mtanet v2 was rolled back on 2026-01-02 and is not promoted again", {})

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from data.labels import Edition
-from tasks.config import Experiment, TrainConfig, load_experiment, with_settings
+from tasks.config import Experiment, TrainConfig
+from tasks.experiments import load_experiment, with_settings
 from tasks.tracking.naming import experiment_name, is_synthetic, run_name
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from data.labels import Edition
 from data.store.catalogue import Dataset
-from tasks.config import load_experiment
+from tasks.experiments import load_experiment
 from tasks.tracking.views import SERVER_ENDS
 from tasks.training.train import tags_of
 

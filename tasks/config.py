@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from data.annotations.splits import SplitSettings
 from data.batches.augment import Augmentation
+from data.batches.corruption import Corruption
 from data.extraction.settings import Search
 from data.labels import Edition, Task
 from data.machine import DeviceChoice
@@ -93,6 +94,8 @@ class AnyTrainConfig(Augmentation, Learning):
     """Every k-th frame of a track is trained on."""
     shuffle_labels: bool = False
     """Shuffles the labels across training frames, so that the network must score at chance."""
+    corruption: Corruption = Corruption()
+    """Training labels that are made wrong or withheld."""
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -30,6 +30,8 @@ def load_experiment(name: str) -> AnyExperiment:
         known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml")))
         raise ValueError(f"no experiment '{name}': expected one of {known}, or the path of a .toml file")
     values = read_toml(path)
+    if "corruption" in values:  # of the training alone, but a table of its own is easier to find
+        values["train"] = {**values.get("train", {}), "corruption": values.pop("corruption")}
     system = str(values.get("system", "mtanet"))
     if system not in SYSTEM_EXPERIMENTS:
         raise ValueError(f"{path}: system: expected one of {', '.join(SYSTEM_EXPERIMENTS)}, found '{system}'")

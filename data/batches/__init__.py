@@ -4,6 +4,7 @@
 - `labelled_frames`: which frames can be learned from, and their labels
 - `balance`: how often each frame is drawn in an epoch
 - `mixing`: the order of frames in an epoch
+- `corruption`: training labels made wrong or withheld
 - `augment`: draws the random changes to faces
 - `stored_faces`: reads JPEGs out of the shards in the order they are needed
 - `dali_graph`: decodes and changes faces; draws nothing itself

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.batches.corruption import corrupted
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Split
 from data.machine import num_cores
@@ -40,6 +41,8 @@ def training_digest(config: AnyTrainConfig, dataset: Dataset, store: Path) -> st
         ValueError: The file of pretrained weights is missing.
     """
     values = config.model_dump(mode="json")
+    if not config.corruption.is_on:
+        del values["corruption"]
     if config.system != "mtanet":
         values["system"] = config.system
     if isinstance(config, TrainConfig) and config.pretrained is not None:
@@ -144,7 +147,7 @@ def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfi
     shuffled = config.shuffle_labels and split is Split.TRAIN
     labels_file = dataset.labels_file(machine.store)
     assert dataset.edition is not None, "a data set with labels knows their edition"
-    return labelled_frames(
+    frames = labelled_frames(
         dataset.faces_files(machine.store),
         labels_file,
         split=split,
@@ -153,6 +156,13 @@ def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfi
         frame_step=config.frame_step,
         shuffle_labels_seed=config.seed if shuffled else None,
     )
+    if split is not Split.TRAIN or not config.corruption.is_on:
+        return frames
+    left = corrupted(frames, config.corruption)
+    log.info(
+        "training labels are corrupted (%s): %d of %d frames have any left", config.corruption, len(left), len(frames)
+    )
+    return left
 
 
 def _sentence(record: Record) -> str:

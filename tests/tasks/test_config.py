@@ -57,7 +57,7 @@ def test_every_setting_says_what_it_means() -> None:
 
     schema = Experiment.model_json_schema()
     assert undescribed(schema) == []
-    assert [undescribed(part) for part in schema["$defs"].values() if "properties" in part] == [[]] * 4
+    assert [undescribed(part) for part in schema["$defs"].values() if "properties" in part] == [[]] * 5
 
 
 def test_an_edition_may_be_written_as_a_number() -> None:
@@ -65,3 +65,15 @@ def test_an_edition_may_be_written_as_a_number() -> None:
     assert with_settings(IngestConfig(), ['edition="2021"']).edition == "2021"
     with pytest.raises(ValueError, match="edition: Input should be '2020', '2021' or '2022', found '2019'"):
         with_settings(IngestConfig(), ["edition=2019"])
+
+
+def test_corruption_is_a_table_of_its_own_or_a_setting_of_the_training(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[train]\nepochs = 3\n[corruption]\nwrong_expressions = 0.4\n")
+    config = load_experiment(str(path))
+    assert (config.train.epochs, config.train.corruption.wrong_expressions) == (3, 0.4)
+    changed = with_settings(config, ["train.corruption.seed=2"])
+    assert changed.train.corruption == config.train.corruption.but(seed=2)
+    path.write_text("[corruption]\nwrong_expression = 0.4\n")
+    with pytest.raises(ValueError, match=r"did you mean train\.corruption\.wrong_expressions"):
+        load_experiment(str(path))

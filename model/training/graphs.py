@@ -35,14 +35,18 @@ class Passes:
         with torch.cuda.stream(stream):
             for _ in range(_TRIES):
                 outputs = _tensors(network(faces_BCHW))
-                torch.autograd.grad(outputs, self._weights, [torch.zeros_like(output) for output in outputs])
-                del outputs  # what is kept of a pass remembers its stream
+                learned = [output for output in outputs if output.requires_grad]
+                torch.autograd.grad(learned, self._weights, [torch.zeros_like(output) for output in learned])
+                del outputs, learned  # what is kept of a pass remembers its stream
         torch.cuda.current_stream().wait_stream(stream)
         with torch.cuda.graph(self._forward, stream=stream):
             outputs = _tensors(network(faces_BCHW))
-        self._gradients = [torch.zeros_like(output) for output in outputs]
+        self._learned = [number for number, output in enumerate(outputs) if output.requires_grad]
+        """The outputs of the tasks that the network answers."""
+        learned = [outputs[number] for number in self._learned]
+        self._gradients = [torch.zeros_like(output) for output in learned]
         with torch.cuda.graph(self._backward, pool=self._forward.pool(), stream=stream):
-            self._of_weights = torch.autograd.grad(outputs, self._weights, self._gradients)
+            self._of_weights = torch.autograd.grad(learned, self._weights, self._gradients)
         self._outputs = [output.detach() for output in outputs]
         torch.cuda.set_rng_state(random_state)
         for buffer, before in zip(network.buffers(), buffers, strict=True):
@@ -64,8 +68,8 @@ class Passes:
         return tuple(output.detach() for output in self._outputs)
 
     def backward(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        for mine, gradient in zip(self._gradients, gradients, strict=True):
-            mine.copy_(gradient)
+        for mine, number in zip(self._gradients, self._learned, strict=True):
+            mine.copy_(gradients[number])
         self._backward.replay()
         return tuple(gradient.detach() for gradient in self._of_weights)
 

@@ -55,6 +55,9 @@ def compare_with_champion(evaluation: Evaluation, dataset: Dataset, machine: Mac
         return f"{total}; there is no champion to compare it with"
     if champion.number == evaluation.model.number:
         return f"{total}; it is the champion"
+    ours, others = (", ".join(registry.tasks_of(version)) for version in (evaluation.model, champion))
+    if ours != others:
+        return f"{total}; not compared with {champion}, which answers {others}; this one answers {ours}"
     theirs = score_champion(champion, dataset, evaluation, machine)
     if isinstance(theirs, str):
         return f"{total}; not compared with {champion}: {theirs}"

@@ -316,6 +316,11 @@ def test_a_model_is_compared_with_the_champion_of_rendered_and_real_people(machi
     registry.promote(machine.store, first)
     assert compare().startswith("mtanet v2 minus the champion mtanet v1: ")
     assert champion_of(machine).number == 1
+    registry.annotate_version(machine.store, other, {"system": "expr_cnn"})
+    other = registry.find_version(machine.store, str(other.number))
+    assert compare().endswith("; not compared with mtanet v1, which answers va, expr, au; this one answers expr")
+    registry.annotate_version(machine.store, other, {"system": "mtanet"})
+    other = registry.find_version(machine.store, str(other.number))
     path = predictions_of(machine, dataset, first, "107")
     table = read_table([path])
     silent = pa.nulls(len(table), table.schema.field("arousal").type)

@@ -210,8 +210,7 @@ def in_processes(work: Callable[..., int], warm_up: Sequence[Any], jobs: Sequenc
     spawn = multiprocessing.get_context("spawn")
     ready, counts = spawn.Barrier(len(jobs) + 1), spawn.Queue()
     processes = [
-        spawn.Process(target=_in_process, args=(work, (*warm_up, number), job, ready, counts), daemon=True)
-        for number, job in enumerate(jobs)
+        spawn.Process(target=_in_process, args=(work, warm_up, job, ready, counts), daemon=True) for job in jobs
     ]
     for process in processes:
         process.start()
@@ -253,7 +252,7 @@ def decoding(clips: Path, folder: Path) -> Iterator[Result]:
             yield result | {"frames": frames, "frames_s": frames / s}
 
 
-def _count(file: Path, _number: int = 0) -> int:
+def _count(file: Path) -> int:
     return sum(len(chunk.frames_HWC) for chunk in read_frames(file, device=DEVICE, decoder=_decoder(), chunk=20))
 
 

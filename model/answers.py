@@ -26,15 +26,16 @@ def answer(network: Network, faces_BCHW: Tensor, edition: Edition) -> dict[str, 
     return {name: values_B for name, values_B in columns.items() if name in answered}
 
 
-def task_columns(task: Task, edition: Edition) -> list[str]:
+def task_columns(task: Task, edition: Edition) -> tuple[str, ...]:
     """The columns of a task's answers."""
-    match task:
-        case Task.VA:
-            return ["valence", "arousal"]
-        case Task.EXPR:
-            return ["expression", *(f"p_{name}" for name in EXPRESSIONS[edition])]
-        case Task.AU:
-            return list(action_unit_columns(edition))
+    return (*(("expression",) if task is Task.EXPR else ()), *value_columns(task, edition))
+
+
+def value_columns(task: Task, edition: Edition) -> tuple[str, ...]:
+    """The columns of a task's answers that can be averaged."""
+    if task is Task.VA:
+        return ("valence", "arousal")
+    return tuple(f"p_{name}" for name in EXPRESSIONS[edition]) if task is Task.EXPR else action_unit_columns(edition)
 
 
 def as_columns(outputs: Outputs, edition: Edition) -> dict[str, Tensor]:

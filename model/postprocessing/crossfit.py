@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data.batches.labelled_frames import Integers, LabelledFrames
 from data.labels import Task
-from model.postprocessing.fitting import Arrays, Fit, Floats, TaskFrames, fit_task, official, task_frames, value_columns
+from model.answers import value_columns
+from model.postprocessing.fitting import Arrays, Fit, Floats, TaskFrames, fit_task, official, task_frames
 from model.scores.intervals import Interval, paired_differences
 from model.scores.tallies import OFFICIAL, Tallies, tally
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from data.labels import Edition, Task, action_unit_columns
+from model.answers import value_columns
 from model.scores.metrics import OFFICIAL, POSITIVE, task_scores
 
 WINDOWS = (1, 5, 9, 15, 25, 41, 61, 91)
@@ -75,13 +76,6 @@ class TaskFrames:
     def score(self, fit: Fit) -> float:
         """The task's official score; minus infinity if undefined."""
         return official(self.task, self.answers(fit), self.truth, self.edition)
-
-
-def value_columns(task: Task, edition: Edition) -> tuple[str, ...]:
-    """The columns of a task's answers that can be averaged."""
-    if task is Task.VA:
-        return ("valence", "arousal")
-    return tuple(f"p_{name}" for name in EXPRESSIONS[edition]) if task is Task.EXPR else action_unit_columns(edition)
 
 
 def task_frames(

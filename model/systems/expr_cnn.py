@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from data.labels import Task
 from model.network import Network, Outputs
+from model.systems.settings import SYSTEMS
 
 SIDE_PX = 48
 _LUMA_C = (0.299, 0.587, 0.114)
@@ -25,7 +26,7 @@ class ExprCnn(Network):
     With the defaults and 7 expressions it has 4,059,082 parameters, including the three scalars.
     """
 
-    tasks = frozenset({Task.EXPR})
+    tasks = frozenset(SYSTEMS["expr_cnn"].tasks)
 
     def __init__(
         self,

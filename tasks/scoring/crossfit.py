@@ -16,8 +16,9 @@ from data.batches.labelled_frames import Integers, frame_indices
 from data.labels import Split, Task
 from data.store.catalogue import Dataset
 from data.warehouse.predictions import read_predictions
+from model.answers import value_columns
 from model.postprocessing.crossfit import Trial, cross_fit
-from model.postprocessing.fitting import Arrays, value_columns
+from model.postprocessing.fitting import Arrays
 from model.scores.tallies import OFFICIAL
 from tasks.config import MachineConfig
 from tasks.progress import log

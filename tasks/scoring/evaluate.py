@@ -98,7 +98,7 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
                 "run_id": model.run_id,
                 "version": PREDICTIONS_VERSION,
                 "training_digest": model.tags[runs.TRAINING_DIGEST],
-                registry.SYSTEM: model.tags.get(registry.SYSTEM, "mtanet"),
+                registry.SYSTEM: registry.system_of(model.tags),
                 "trained_on_synthetic": registry.is_synthetic(machine.store, model),
             }
             write_manifest(partial, {**facts, **made_by})

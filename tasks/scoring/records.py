@@ -27,7 +27,7 @@ def write_down(evaluation: Evaluation, store: Path) -> bool:
         "run_id": evaluation.model.run_id,
         "model_version": evaluation.model.number,
         "experiment": tags["experiment"],
-        registry.SYSTEM: tags.get(registry.SYSTEM, "mtanet"),
+        registry.SYSTEM: registry.system_of(tags),
         "dataset": evaluation.dataset,
         "split": evaluation.split.value,
         "code_revision": tags["code_revision"],

@@ -66,9 +66,14 @@ class Version:
         return f"{NAME} v{self.number}"
 
 
+def system_of(tags: Mapping[str, str]) -> SystemName:
+    """The system that the tags of a run or a version name."""
+    return cast(SystemName, tags.get(SYSTEM, "mtanet"))
+
+
 def tasks_of(version: Version) -> tuple[Task, ...]:
     """The tasks that a version answers."""
-    return SYSTEMS[cast(SystemName, version.tags.get(SYSTEM, "mtanet"))].tasks
+    return SYSTEMS[system_of(version.tags)].tasks
 
 
 def register(store: Path, run_id: str, model_uri: str) -> Version:
@@ -85,7 +90,7 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
     tags = {
         TRAINING_DIGEST: digest,
         "experiment": run_tags.get("experiment", ""),
-        SYSTEM: run_tags.get(SYSTEM, "mtanet"),
+        SYSTEM: system_of(run_tags),
         SYNTHETIC: synthetic,
     }
     model_id = model_uri.rpartition("/")[2]

@@ -22,7 +22,6 @@ from data.text import counted
 from data.video.frames import resolve_device
 from model.architecture import Architecture
 from model.pretrained import load_trunk
-from model.systems.settings import AnyArchitecture
 from model.training.distributed import broadcast_job, receive_job
 from model.training.loop import Machine, Progress, Record, train
 from model.training.resume import kept_epoch
@@ -109,14 +108,13 @@ def _epochs(
     use_all_cores()
     training, validation = (split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
     log.info("%s: %s, validation: %d", name, counted(len(training), "frames"), len(validation))
-    architecture = config.architecture
-    trunk, pretrained = _pretrained(config, architecture)
+    trunk, pretrained = _pretrained(config)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
         machine.store / "models" / key,
         training,
         validation,
-        architecture=architecture,
+        architecture=config.architecture,
         learning=config,
         augment=config if config.is_on else None,
         machine=Machine(device=resolve_device(machine.device), threads=cores()),
@@ -126,13 +124,11 @@ def _epochs(
     )
 
 
-def _pretrained(
-    config: AnyTrainConfig, architecture: AnyArchitecture
-) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
+def _pretrained(config: AnyTrainConfig) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
     """The trunk to start from, and what to remember of it."""
-    if not isinstance(config, TrainConfig) or not isinstance(architecture, Architecture) or config.pretrained is None:
+    if not isinstance(config, TrainConfig) or config.pretrained is None:
         return None, None
-    trunk = load_trunk(config.pretrained, architecture)
+    trunk = load_trunk(config.pretrained, config.part(Architecture))
     left = ", ".join(trunk.left) or "nothing"
     log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), config.pretrained, trunk.naming, left)
     return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}

@@ -97,7 +97,7 @@ def tags_of(experiment: AnyExperiment, dataset: Dataset) -> dict[str, str]:
     page = {} if SERVER_ENDS in os.environ else {"prefect.flow_run_page": str(runtime.flow_run.ui_url)}
     return {
         "experiment": experiment.name,
-        "system": experiment.system,
+        registry.SYSTEM: experiment.system,
         "config_digest": experiment.digest,
         "code_revision": code_revision(),
         "dataset": dataset.name,

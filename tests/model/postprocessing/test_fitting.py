@@ -16,8 +16,9 @@ from support.little_store import learnable_store
 
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split, Task, action_unit_columns
+from model.answers import value_columns
 from model.postprocessing.crossfit import cross_fit, deal, fit_kept, frames_to_fit
-from model.postprocessing.fitting import Fit, TaskFrames, finish, fit_task, smooth, task_frames, value_columns
+from model.postprocessing.fitting import Fit, TaskFrames, finish, fit_task, smooth, task_frames
 from model.scores.intervals import Interval
 from model.scores.metrics import scores
 

@@ -53,9 +53,9 @@ from data.testing.drawn import with_face
 from data.testing.numbered import write_faces
 from data.video.frames import probe, read_frames
 from data.video.nvdec import num_engines
-from model.architecture import Architecture
 from model.checks.agreement import check, trials
 from model.inference import place
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 from model.training.learning import Learning
 from model.training.losses import Emphasis

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from data.batches.batch import Batch
 from data.labels import Edition
 from data.machine import Device
-from model.architecture import Architecture
 from model.inference import place
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 from model.training.learning import Learning
 from model.training.losses import Emphasis

@@ -20,12 +20,13 @@ from data.machine import Device
 from data.store.damage import read_json
 from data.store.shards import write_file
 from model.inference import COLUMNS, Predictions, place, predict
-from model.network import Network, mtanet
+from model.network import Network
 from model.postprocessing.fitting import Fit, Fits, finish
+from model.systems.mtanet.network import mtanet
+from model.systems.registry import load_checkpoint
 from model.temporal.checkpoint import HEAD, load_head
 from model.temporal.features import track_features
 from model.temporal.head import TemporalHead, answer_track
-from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 
 FITTED = "fitted.json"

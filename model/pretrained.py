@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.architecture import Architecture
-from model.network import MTANet
+from model.systems.mtanet.network import MTANet
+from model.systems.mtanet.settings import Architecture
 
 MEAN_RGB = (131.0912, 103.8827, 91.4953)
 """The mean that those networks subtract from pixels in 0..255."""

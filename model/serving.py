@@ -21,7 +21,8 @@ from data.labels import EXPRESSIONS, Edition
 from data.schema import FACE_SIZE_PX
 from model.answers import answer
 from model.network import Network
-from model.training.checkpoint import MODEL, load_checkpoint
+from model.systems.registry import load_checkpoint
+from model.training.checkpoint import MODEL
 
 FACE = "face"
 """Name of the column with the face crops."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from data.annotations.splits import SplitSettings
 from data.batches.augment import Augmentation
@@ -19,13 +19,10 @@ from data.labels import Edition, Task
 from data.machine import DeviceChoice
 from data.settings import Settings
 from data.store.catalogue import check_name
-from model.architecture import Architecture
-from model.systems.settings import SYSTEMS, AnyArchitecture, ExprCnnArchitecture, SystemName
+from model.systems.mtanet.settings import Architecture, Pretrained
+from model.systems.settings import SYSTEMS, System
 from model.temporal.settings import TemporalArchitecture, TemporalLearning
 from model.training.learning import Learning
-
-if TYPE_CHECKING:
-    pass
 
 DECODE_LIMIT = "decode"
 """Prefect's limit on videos decoded in parallel, over all flows; `mtanet up` creates it."""
@@ -85,13 +82,15 @@ class IngestConfig(SplitSettings, Search):
     """
 
 
-class AnyTrainConfig(Augmentation, Learning):
-    """How a system with gradients learns."""
+class AnyTrainConfig(Settings):
+    """How a system is trained: what all have."""
 
-    system: ClassVar[SystemName]
+    system: ClassVar[str]
 
     frame_step: Annotated[int, Field(ge=1, le=1000)] = 1
     """Every k-th frame of a track is trained on."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Random seed."""
     shuffle_labels: bool = False
     """Shuffles the labels across training frames, so that the network must score at chance."""
     corruption: Corruption = Corruption()
@@ -102,24 +101,27 @@ class AnyTrainConfig(Augmentation, Learning):
         return SYSTEMS[self.system].tasks
 
     @property
-    def architecture(self) -> AnyArchitecture:
-        return self.part(SYSTEMS[self.system].architecture)
+    def architecture(self) -> Settings:
+        """The settings from which the system's network is built."""
+        return self.part(SYSTEMS[self.system].settings)
 
 
-class TrainConfig(AnyTrainConfig, Architecture):
+class EpochsConfig(AnyTrainConfig, Augmentation, Learning):
+    """How a system is trained epoch by epoch."""
+
+
+class TrainConfig(EpochsConfig, Architecture, Pretrained):
     """The network and how it learns; the defaults are the method's own (arXiv 2002.00606)."""
 
-    system: ClassVar[SystemName] = "mtanet"
-
-    pretrained: Path | None = None
-    """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""
+    system: ClassVar[str] = "mtanet"
 
 
-class ExprCnnTrainConfig(AnyTrainConfig, ExprCnnArchitecture):
-    """The network for expressions alone and how it learns."""
-
-    system: ClassVar[SystemName] = "expr_cnn"
-    pretrained: ClassVar[None] = None
+def _train_config(system: System) -> type[AnyTrainConfig]:
+    base = EpochsConfig if system.learns == "by epochs" else AnyTrainConfig
+    bases: Any = (base, system.settings, *system.further_settings)
+    config: type[AnyTrainConfig] = create_model(f"TrainConfig_{system.name}", __base__=bases, __doc__="The training.")
+    config.system = system.name
+    return config
 
 
 class TemporalConfig(TemporalLearning, TemporalArchitecture):
@@ -152,20 +154,37 @@ class Experiment(_AnyExperiment):
     """Trains a temporal head on the trained network's features, and takes it as the model."""
 
 
-class ExprCnnExperiment(_AnyExperiment):
-    """One run of the network for expressions alone."""
+class OtherExperiment(_AnyExperiment):
+    """One run of a system that is not MTANet."""
 
     temporal: ClassVar[None] = None
 
-    system: Literal["expr_cnn"]
+    system: str
     """The system that is trained."""
-    train: ExprCnnTrainConfig = ExprCnnTrainConfig()
+    train: AnyTrainConfig
     """The training."""
 
 
-AnyExperiment = Experiment | ExprCnnExperiment
-SYSTEM_EXPERIMENTS: dict[str, type[AnyExperiment]] = {"mtanet": Experiment, "expr_cnn": ExprCnnExperiment}
+def _experiment(system: System) -> type[OtherExperiment]:
+    train = _train_config(system)
+    fields: dict[str, Any] = {
+        "system": (Literal[system.name], Field(description="The system that is trained.")),
+        "train": (train, Field(default_factory=train, description="The training.")),
+    }
+    return create_model(
+        f"Experiment_{system.name}", __base__=OtherExperiment, __doc__=f"One run of the system {system.name}.", **fields
+    )
+
+
+SYSTEM_EXPERIMENTS: dict[str, type[Experiment] | type[OtherExperiment]] = {
+    name: Experiment if name == TrainConfig.system else _experiment(system) for name, system in SYSTEMS.items()
+}
 """By system."""
+
+if TYPE_CHECKING:
+    AnyExperiment = Experiment | OtherExperiment
+else:
+    AnyExperiment = Union[tuple(SYSTEM_EXPERIMENTS.values())]  # noqa: UP007
 
 
 class MachineConfig(Settings):

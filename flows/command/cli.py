@@ -76,7 +76,7 @@ def train(
     def work() -> None:
         as_team(machine, lambda: print_trained(_train(config, machine), out))
 
-    inputs = [config.ingest.root, config.ingest.track_hints, config.train.pretrained]
+    inputs = [config.ingest.root, config.ingest.track_hints, getattr(config.train, "pretrained", None)]
     unless_finished(store, "train", {"config": config, "device": device}, inputs, work)
 
 
@@ -105,7 +105,7 @@ def ablate(
         out.print(f"ablation: {table}")
 
     settings = {"config": config, "seeds": seeds, "only": only, "device": device}
-    inputs = [config.ingest.root, config.ingest.track_hints, config.train.pretrained]
+    inputs = [config.ingest.root, config.ingest.track_hints, getattr(config.train, "pretrained", None)]
     unless_finished(store, "ablate", settings, inputs, work)
 
 

@@ -21,7 +21,8 @@ from data.video.frames import NotForDaliError
 from model.checks.faces import face_trials, labelled_faces, torch_device
 from model.checks.videos import Trial, video_trials
 from model.inference import place
-from model.network import MTANet, Outputs
+from model.network import Outputs
+from model.systems.mtanet.network import MTANet
 from model.training.learning import Learning
 from model.training.losses import Emphasis, task_losses, total_loss
 from model.training.step import Run, make_optimiser, record_passes, start_average, step

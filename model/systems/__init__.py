@@ -1,6 +1,7 @@
 """The systems that are compared: each has its own network, and all are trained, scored and queried by the same code.
 
-- `settings`: the name of each system, its settings and the tasks that it answers
-- `registry`: builds the network of a system
-- `expr_cnn`: a plain convolutional network for expressions alone
+A system is a folder with its `settings`, its networks and a module `method`, whose METHOD says how it is trained.
+
+- `settings`: the systems by name, their settings and the tasks that they answer
+- `registry`: builds the network of a system, and loads one from its checkpoint
 """

@@ -1,23 +1,34 @@
-"""Builds the network of a system."""
+"""Builds the network of a system, and loads one from its checkpoint."""
 
 from __future__ import annotations
 
-from typing import overload
+from importlib import import_module
+from pathlib import Path
 
-from data.labels import ACTION_UNITS, EXPRESSIONS, Edition
-from model.architecture import Architecture
-from model.network import MTANet, Network
-from model.systems.expr_cnn import ExprCnn
-from model.systems.settings import AnyArchitecture
+from data.labels import Edition
+from data.settings import Settings
+from model.network import Network
+from model.systems.settings import SYSTEMS
+from model.training.checkpoint import Checkpoint, read_checkpoint
+from model.training.step import Method
 
 
-@overload
-def build_network(edition: Edition, architecture: Architecture) -> MTANet: ...
-@overload
-def build_network(edition: Edition, architecture: AnyArchitecture) -> Network: ...
-def build_network(edition: Edition, architecture: AnyArchitecture) -> Network:
-    """A new network for an edition's action units and expressions, with random weights from torch's generator."""
-    kind = MTANet if isinstance(architecture, Architecture) else ExprCnn
-    return kind(
-        num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **architecture.model_dump()
-    )
+def method_of(system: str) -> Method:
+    """How a system is trained, from the module `method` of its folder."""
+    method: Method = import_module(f"model.systems.{SYSTEMS[system].name}.method").METHOD
+    return method
+
+
+def build_network(edition: Edition, settings: Settings) -> Network:
+    """A new network of the system that has such settings: see `Method.build`."""
+    system = next(system for system in SYSTEMS.values() if type(settings) is system.settings)
+    return method_of(system.name).build(edition, settings)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint of any system, onto the CPU.
+
+    Raises:
+        ValueError: See `model.training.checkpoint.read_checkpoint`.
+    """
+    return read_checkpoint(path, method_of)

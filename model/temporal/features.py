@@ -17,7 +17,7 @@ from data.batches.loader import face_batches
 from data.machine import Device
 from data.store.access import hold
 from data.store.shards import is_whole, write_folder, write_manifest
-from model.network import MTANet
+from model.systems.mtanet.network import MTANet
 
 VERSION = 1
 """Increase it when the same network gives other features for the same faces."""

@@ -20,8 +20,9 @@ from torch.optim import AdamW
 from data.labels import Edition, action_unit_columns
 from data.machine import Device
 from model.answers import as_columns
-from model.network import MTANet, Outputs
+from model.network import Outputs
 from model.scores.metrics import scores
+from model.systems.mtanet.network import MTANet
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, Record, load_head, save_head
 from model.temporal.head import TemporalHead, answer_track, build_head
 from model.temporal.settings import TemporalArchitecture, TemporalLearning

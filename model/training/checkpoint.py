@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data.labels import Edition
+from data.settings import Settings
 from data.store.damage import DamagedError, names_damage, read_json
 from data.store.shards import file_sha256, write_file
 from model.network import Network
-from model.systems.registry import build_network
-from model.systems.settings import SYSTEMS, AnyArchitecture, system_of
+from model.training.step import Method
 
 VERSION = 1
 MODEL = "model.safetensors"
@@ -42,7 +42,8 @@ class Checkpoint:
 
     network: Network
     edition: Edition
-    architecture: AnyArchitecture
+    system: str
+    architecture: Settings
     optimiser: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
     average: Mapping[str, Tensor] = field(default_factory=dict)
     records: tuple[dict[str, float], ...] = ()
@@ -62,7 +63,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "edition": checkpoint.edition,
-        "system": system_of(checkpoint.architecture).name,
+        "system": checkpoint.system,
         "architecture": checkpoint.architecture.model_dump(mode="json"),
         "records": checkpoint.records,
         "about": checkpoint.about,
@@ -70,8 +71,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_file(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads what `save_checkpoint` wrote, onto the CPU.
+def read_checkpoint(path: Path, method_of: Callable[[str], Method]) -> Checkpoint:
+    """Reads what `save_checkpoint` wrote, onto the CPU; `method_of` gives the method of a system.
 
     Raises:
         ValueError: The file is missing, incomplete, damaged or of another version, or its weights do not fit the
@@ -83,11 +84,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except SafetensorError as error:
         raise DamagedError(path, error, TRAIN_AGAIN) from error
     with names_damage(path.with_suffix(".json"), TRAIN_AGAIN):
-        system = SYSTEMS[facts.get("system", "mtanet")]  # an earlier version knew no other
-        architecture, edition = system.architecture.model_validate(facts["architecture"]), Edition(facts["edition"])
+        method = method_of(facts.get("system", "mtanet"))  # an earlier version knew no other
+        architecture, edition = method.settings.model_validate(facts["architecture"]), Edition(facts["edition"])
         records, about = tuple(facts["records"]), facts["about"]
     with torch.random.fork_rng(devices=[]):
-        network = build_network(edition, architecture)
+        network = method.build(edition, architecture)
     weights, average = (
         {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
         for kind in (_WEIGHTS, _AVERAGE)
@@ -97,6 +98,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         network=network,
         edition=edition,
+        system=method.name,
         architecture=architecture,
         optimiser=_optimiser_state(tensors),
         average=average,

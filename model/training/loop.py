@@ -25,10 +25,10 @@ from data.batches.labelled_frames import LabelledFrames
 from data.batches.loader import batches
 from data.labels import Task
 from data.machine import Device
+from data.settings import Settings
 from model.inference import predict_frames
 from model.network import Network
 from model.scores.metrics import scores
-from model.systems.settings import AnyArchitecture
 from model.training.checkpoint import MODEL
 from model.training.distributed import (
     all_gather_columns,
@@ -43,7 +43,7 @@ from model.training.distributed import (
 from model.training.learning import Learning, TaskWeights, learning_rate
 from model.training.recipe import Recipe, recipe_for
 from model.training.resume import Plan, finished, has_stalled, save, start
-from model.training.step import Record, Run, memory_format, record_passes, step
+from model.training.step import Method, Record, Run, memory_format, record_passes
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
 
@@ -65,7 +65,8 @@ def train(
     training: LabelledFrames,
     validation: LabelledFrames,
     *,
-    architecture: AnyArchitecture,
+    method: Method,
+    architecture: Settings,
     learning: Learning,
     augment: Augmentation | None = None,
     machine: Machine | None = None,
@@ -82,6 +83,7 @@ def train(
 
     Args:
         folder: Used by this training only; created if missing.
+        method: The system that is trained; `architecture` holds the settings that only it has.
         trunk: Initial weights of the trunk, by tensor name (`model.pretrained`).
         about: JSON-like metadata, written into the JSON of every checkpoint.
 
@@ -91,10 +93,12 @@ def train(
             `keep_epoch` or `patience` needs the best epoch and the validation frames have no labels to choose it by.
     """
     machine = machine or Machine()
-    plan = Plan(edition=training.edition, architecture=architecture, learning=learning, about=about or {})
+    plan = Plan(
+        edition=training.edition, method=method, architecture=architecture, learning=learning, about=about or {}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     # Only the first process checks the folder, so that all processes take the same branch.
-    done = broadcast_from_first(finished(folder) if rank() == 0 else None)
+    done = broadcast_from_first(finished(folder, plan) if rank() == 0 else None)
     if done is not None:
         yield from done
         return
@@ -104,7 +108,7 @@ def train(
     recipe = recipe_for(training, learning, machine.device)
     yield from run.records
     for epoch in range(len(run.records), learning.epochs):
-        record = _train_epoch(run, training, learning, recipe, augment, machine, epoch, progress)
+        record = _train_epoch(run, training, plan, recipe, augment, machine, epoch, progress)
         run.records.append(record | _validate(run.scored, validation, learning, machine))
         is_last = epoch + 1 == learning.epochs or has_stalled(run.records, learning.patience)
         if rank() == 0:
@@ -118,18 +122,20 @@ def train(
 def _train_epoch(
     run: Run,
     training: LabelledFrames,
-    learning: Learning,
+    plan: Plan,
     recipe: Recipe,
     augment: Augmentation | None,
     machine: Machine,
     epoch: int,
     progress: Progress | None,
 ) -> Record:
+    learning = plan.learning
     # Each process seeds its own dropout.
     seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(rank(),) if rank() else ())
     torch.manual_seed(int(seeds.generate_state(1)[0]))
     run.network.train().to(memory_format=memory_format(learning))  # type: ignore[call-overload]
-    record_passes(run, learning)
+    if plan.method.records_passes:
+        record_passes(run, learning)
     num_batches = max(len(training) // learning.batch_size, 1)
     numbers = defaultdict[str, list[float]](list)
     rate, num_images, start_s = 0.0, 0, time.perf_counter()
@@ -149,7 +155,7 @@ def _train_epoch(
     for number, batch in enumerate(map(all_gather_labels, epoch_batches)):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
         steps = epoch * num_batches + number
-        for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
+        for name, value in plan.method.step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
             numbers[name].append(value)
             if not math.isfinite(value):
                 raise FloatingPointError(_not_finite(name, value, epoch, number, rate, batch, training))

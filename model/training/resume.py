@@ -16,14 +16,13 @@ from torch import Tensor
 
 from data.labels import Edition
 from data.machine import Device
+from data.settings import Settings
 from model.inference import place
-from model.network import Network, mtanet
-from model.systems.registry import build_network
-from model.systems.settings import AnyArchitecture
-from model.training.checkpoint import MODEL, Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.network import Network
+from model.training.checkpoint import MODEL, Checkpoint, newest_checkpoint, read_checkpoint, save_checkpoint
 from model.training.distributed import rank
 from model.training.learning import Learning
-from model.training.step import Record, Run, make_optimiser, start_average
+from model.training.step import Method, Record, Run, make_optimiser, start_average
 
 _OFFICIAL = ("validation/ccc", "validation/expression", "validation/action_units")
 
@@ -33,17 +32,22 @@ class Plan:
     """What to train, and how; `about` is written into the JSON of every checkpoint."""
 
     edition: Edition
-    architecture: AnyArchitecture
+    method: Method
+    architecture: Settings
     learning: Learning
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def load(self, path: Path) -> Checkpoint:
+        """Reads a checkpoint of this plan's system."""
+        return read_checkpoint(path, lambda _: self.method)
 
-def finished(folder: Path) -> tuple[Record, ...] | None:
+
+def finished(folder: Path, plan: Plan) -> tuple[Record, ...] | None:
     """The records of a finished training; None if it is not finished."""
     model = folder / MODEL
     if not model.with_suffix(".json").is_file():
         return None
-    records = load_checkpoint(model).records
+    records = plan.load(model).records
     _tidy(folder, model)
     return records
 
@@ -58,11 +62,11 @@ def start(folder: Path, plan: Plan, device: Device, trunk: Mapping[str, Tensor] 
     if newest is None:
         _tidy(folder)
         torch.manual_seed(plan.learning.seed)
-        network = build_network(plan.edition, plan.architecture)
+        network = plan.method.build(plan.edition, plan.architecture)
         if trunk is not None:
-            mtanet(network).trunk.load_state_dict(trunk)
+            network.get_submodule("trunk").load_state_dict(trunk)
         return _run(place(network, device), plan.learning)
-    checkpoint = load_checkpoint(newest)
+    checkpoint = plan.load(newest)
     found = (checkpoint.edition, checkpoint.architecture)
     if found != (plan.edition, plan.architecture):
         raise ValueError(f"{newest}: expected {plan.edition} {plan.architecture}, found {found[0]} {found[1]}")
@@ -83,7 +87,7 @@ def save(folder: Path, run: Run, plan: Plan, *, is_last: bool) -> None:
             save_checkpoint(path, _checkpoint(run, plan, run.scored))
     if is_last:
         path = folder / MODEL
-        network = load_checkpoint(best[0]).network if best else run.scored
+        network = plan.load(best[0]).network if best else run.scored
         save_checkpoint(path, _checkpoint(run, plan, network))
         _tidy(folder, path)
     else:
@@ -128,6 +132,7 @@ def _checkpoint(run: Run, plan: Plan, network: Network, *, can_resume: bool = Fa
     return Checkpoint(
         network=network,
         edition=plan.edition,
+        system=plan.method.name,
         architecture=plan.architecture,
         optimiser=run.optimiser.state_dict()["state"] if can_resume else {},
         average=run.average.state_dict() if can_resume and run.average is not None else {},

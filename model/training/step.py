@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,8 +16,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from data.batches.batch import Batch
+from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
 from data.schema import FACE_SIZE_PX
-from model.network import Network, Outputs, mtanet
+from data.settings import Settings
+from model.network import Network, Outputs
 from model.training.distributed import all_gather_outputs, average_gradients, world_size
 from model.training.graphs import Passes
 from model.training.learning import Learning
@@ -23,6 +27,14 @@ from model.training.losses import Emphasis, task_losses, weighted_losses
 from model.training.surgery import backward_with_surgery
 
 Record = dict[str, float]
+
+
+class Step(Protocol):
+    """Updates the network from a batch: see `step`."""
+
+    def __call__(
+        self, run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate: float, steps: int
+    ) -> Record: ...
 
 
 @dataclass
@@ -40,6 +52,27 @@ class Run:
     def scored(self) -> Network:
         """The network that is validated and becomes the model."""
         return self.average or self.network
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a system is trained: the class of the settings that only it has, its network and its step.
+
+    `network` is called with `num_units`, `num_expressions` and the settings by name. `records_passes` says whether the
+    step calls the network by `forward_pass`.
+    """
+
+    name: str
+    settings: type[Settings]
+    network: Callable[..., Network]
+    step: Step
+    records_passes: bool = True
+
+    def build(self, edition: Edition, settings: Settings) -> Network:
+        """A new network for an edition's action units and expressions, with random weights from torch's generator."""
+        return self.network(
+            num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]), **settings.model_dump()
+        )
 
 
 def record_passes(run: Run, learning: Learning) -> None:
@@ -61,21 +94,41 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
 
     Returns the total loss, each task's loss and the norm of the whole gradient. `steps` is the number of earlier steps.
     """
+    losses = task_losses(all_gather_outputs(forward_pass(run, batch, learning)), batch, emphasis)
+    return descend(run, losses, learning, rate=rate, steps=steps)
+
+
+def descend(
+    run: Run,
+    losses: Mapping[Task, Tensor],
+    learning: Learning,
+    *,
+    rate: float,
+    steps: int,
+    others: Mapping[str, Tensor] | None = None,
+) -> Record:
+    """Updates the network along the weighted losses of the tasks and the sum of the others, which are already weighted.
+
+    Returns what `step` does, and each of the others as `loss_<name>`.
+    """
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-    losses = task_losses(all_gather_outputs(_forward(run, batch, learning)), batch, emphasis)
-    weighted = list(weighted_losses(losses, run.network.log_sigma_T, learning.task_weights).values())
+    weighted = [
+        *weighted_losses(losses, run.network.log_sigma_T, learning.task_weights).values(),
+        *(others or {}).values(),
+    ]
     total = sum(weighted, start=run.network.log_sigma_T.sum() * 0)
     run.optimiser.zero_grad()
     if learning.gradient_surgery and len(weighted) > 1:
         # Not torch's generator, which is seeded differently in each process for dropout: the order must be the same.
-        backward_with_surgery(weighted, mtanet(run.network), np.random.default_rng((learning.seed, steps, 3)))
+        backward_with_surgery(weighted, run.network, np.random.default_rng((learning.seed, steps, 3)))
     else:
         torch.autograd.backward(total)
     average_gradients(run.network)
     parameters = [parameter for parameter in run.network.parameters() if parameter.grad is not None]
     norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-    numbers = _numbers({"loss": total, **{f"loss_{task}": losses[task] for task in losses}, "gradient_norm": norm})
+    parts = {f"loss_{name}": loss for name, loss in (*losses.items(), *(others or {}).items())}
+    numbers = _numbers({"loss": total, **parts, "gradient_norm": norm})
     if all(map(math.isfinite, numbers.values())):
         if learning.gradient_clip:
             clip_grads_with_norm_(parameters, learning.gradient_clip, norm)
@@ -108,7 +161,7 @@ def _precision(learning: Learning, device: str, *, cache_enabled: bool = True) -
     return torch.autocast(device, torch.bfloat16, enabled=learning.precision == "bfloat16", cache_enabled=cache_enabled)
 
 
-def _forward(run: Run, batch: Batch, learning: Learning) -> Outputs:
+def forward_pass(run: Run, batch: Batch, learning: Learning) -> Outputs:
     """The outputs in float32, whatever the precision of the convolutions."""
     faces_BCHW = batch.faces_BCHW.contiguous(memory_format=memory_format(learning))
     if run.passes is not None and run.passes.fit(faces_BCHW):

@@ -13,21 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.network import MTANet
+from model.network import Network
 from model.training.distributed import average
 
 
-def backward_with_surgery(losses: Sequence[Tensor], network: MTANet, order: np.random.Generator) -> None:
-    """Sets `.grad`: on trunk and neck, which all tasks share, the sum without conflicts; elsewhere, the plain sum.
+def backward_with_surgery(losses: Sequence[Tensor], network: Network, order: np.random.Generator) -> None:
+    """Sets `.grad`: on the weights that all tasks share, the sum without conflicts; elsewhere, the plain sum.
 
     Runs one backward pass per loss. With several processes, conflicts are found in the gradients of the whole batch,
     and `order` must be the same in every process.
     """
-    shared = [
-        parameter
-        for module in (network.trunk, network.mean_branch, network.max_branch)
-        for parameter in module.parameters()
-    ]
+    shared = list(network.shared)
     shared_ids = set(map(id, shared))
     own = [parameter for parameter in network.parameters() if id(parameter) not in shared_ids]
     gradients = []

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import cast
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -22,7 +21,7 @@ from mlflow.models import infer_signature
 from data.labels import Task
 from model import serving
 from model.finished import FILES
-from model.systems.settings import SYSTEMS, SystemName
+from model.systems.settings import SYSTEMS
 from model.training.checkpoint import MODEL
 from tasks.tracking import naming
 from tasks.tracking.runs import TRAINING_DIGEST, connect, experiment_of
@@ -66,9 +65,9 @@ class Version:
         return f"{NAME} v{self.number}"
 
 
-def system_of(tags: Mapping[str, str]) -> SystemName:
+def system_of(tags: Mapping[str, str]) -> str:
     """The system that the tags of a run or a version name."""
-    return cast(SystemName, tags.get(SYSTEM, "mtanet"))
+    return tags.get(SYSTEM, "mtanet")
 
 
 def tasks_of(version: Version) -> tuple[Task, ...]:

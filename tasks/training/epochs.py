@@ -20,12 +20,13 @@ from data.store.hashes import file_hash
 from data.store.shards import digest
 from data.text import counted
 from data.video.frames import resolve_device
-from model.architecture import Architecture
 from model.pretrained import load_trunk
+from model.systems.mtanet.settings import Architecture, Pretrained
+from model.systems.registry import method_of
 from model.training.distributed import broadcast_job, receive_job
 from model.training.loop import Machine, Progress, Record, train
 from model.training.resume import kept_epoch
-from tasks.config import AnyTrainConfig, MachineConfig, TrainConfig
+from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
 
@@ -44,7 +45,7 @@ def training_digest(config: AnyTrainConfig, dataset: Dataset, store: Path) -> st
         del values["corruption"]
     if config.system != "mtanet":
         values["system"] = config.system
-    if isinstance(config, TrainConfig) and config.pretrained is not None:
+    if isinstance(config, Pretrained) and config.pretrained is not None:
         values["pretrained"] = file_hash(config.pretrained, store)
     return digest("training", VERSION, values, dataset.digest)
 
@@ -60,7 +61,7 @@ def use_all_cores() -> None:
 
 
 def run_epochs(
-    config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
+    config: EpochsConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
 ) -> Record:
     """Trains in the training's folder and logs each epoch to a run once; returns the metrics of the model's epoch.
 
@@ -98,7 +99,7 @@ def follow() -> None:
 
 
 def _epochs(
-    config: AnyTrainConfig,
+    config: EpochsConfig,
     dataset: Dataset,
     machine: MachineConfig,
     key: str,
@@ -114,6 +115,7 @@ def _epochs(
         machine.store / "models" / key,
         training,
         validation,
+        method=method_of(config.system),
         architecture=config.architecture,
         learning=config,
         augment=config if config.is_on else None,
@@ -124,9 +126,9 @@ def _epochs(
     )
 
 
-def _pretrained(config: AnyTrainConfig) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
+def _pretrained(config: EpochsConfig) -> tuple[Mapping[str, Tensor] | None, dict[str, Any] | None]:
     """The trunk to start from, and what to remember of it."""
-    if not isinstance(config, TrainConfig) or config.pretrained is None:
+    if not isinstance(config, Pretrained) or config.pretrained is None:
         return None, None
     trunk = load_trunk(config.pretrained, config.part(Architecture))
     left = ", ".join(trunk.left) or "nothing"

@@ -14,14 +14,14 @@ from data.store.catalogue import Dataset
 from data.store.shards import digest, parquet_files, write_file
 from data.video.frames import resolve_device
 from model.inference import place
-from model.network import mtanet
+from model.systems.mtanet.network import mtanet
+from model.systems.registry import load_checkpoint
 from model.temporal import features
 from model.temporal.checkpoint import Record
 from model.temporal.features import keep_features, read_features
 from model.temporal.settings import TemporalArchitecture
 from model.temporal.training import train_head
 from model.temporal.windows import labelled_tracks
-from model.training.checkpoint import load_checkpoint
 from model.training.loop import MODEL
 from model.training.recipe import recipe_for
 from tasks.config import AnyExperiment, MachineConfig

@@ -18,8 +18,9 @@ from data.sample.annotations import TrackTruth, withhold, write_annotations
 from data.sample.curves import floats
 from data.sample.head import UNITS
 from data.sample.plan import Scarcity, plan_clip
-from model.architecture import Architecture
 from model.scores.metrics import constant_guess
+from model.systems.mtanet.method import METHOD
+from model.systems.mtanet.settings import Architecture
 from model.training.learning import ExpressionBalance, Learning
 from model.training.loop import train
 
@@ -138,7 +139,7 @@ def test_training_on_scarce_labels_is_finite_and_better_than_a_guess(
         recipe = recipe.but(balance=0.5, action_unit_weight=10.0, label_smoothing=0.05, gradient_clip=1.0)
         recipe = recipe.but(expression_balance=expression_balance)
     tiny = Architecture(layers=(1, 1, 1, 1), width=8, neck=8, dropout=0.1)
-    records = list(train(tmp_path / "model", training, validation, architecture=tiny, learning=recipe))
+    records = list(train(tmp_path / "model", training, validation, method=METHOD, architecture=tiny, learning=recipe))
     assert all(math.isfinite(value) for record in records for value in record.values())
     guess = constant_guess(training.truth(), validation.truth(), Edition.ABAW_2020)
     last = records[-1]

@@ -13,11 +13,11 @@ from data.labels import Edition, Task, action_unit_columns
 from data.schema import PREDICTIONS, Status
 from data.store.shards import read_table
 from data.warehouse.predictions import write_predictions
-from model.architecture import Architecture
 from model.finished import FITTED, finished_columns, load_finished, load_fits, predict_track, save_fits
 from model.inference import COLUMNS, predict
-from model.network import mtanet
 from model.postprocessing.fitting import Fit, smooth
+from model.systems.mtanet.network import mtanet
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, save_head
 from model.temporal.features import track_features
@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     architecture = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
     network = build_network(EDITION, architecture)
-    save_checkpoint(tmp_path / MODEL, Checkpoint(network=network, edition=EDITION, architecture=architecture))
+    save_checkpoint(
+        tmp_path / MODEL, Checkpoint(network=network, edition=EDITION, system="mtanet", architecture=architecture)
+    )
     return tmp_path
 
 

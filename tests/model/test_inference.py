@@ -12,9 +12,9 @@ from support.little_store import learnable_store, write_track
 from data.batches.labelled_frames import labelled_frames
 from data.labels import EXPRESSIONS, Edition, Split, action_unit_columns
 from data.schema import PREDICTIONS, Status
-from model.architecture import Architecture
 from model.inference import COLUMNS, predict, predict_frames
-from model.network import MTANet
+from model.systems.mtanet.network import MTANet, mtanet
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 
 EDITION = Edition.ABAW_2020
@@ -23,7 +23,7 @@ EDITION = Edition.ABAW_2020
 @pytest.fixture
 def network() -> MTANet:
     torch.manual_seed(0)
-    network = build_network(EDITION, Architecture(layers=(1, 1, 1, 1), width=8, neck=8))
+    network = mtanet(build_network(EDITION, Architecture(layers=(1, 1, 1, 1), width=8, neck=8)))
     torch.nn.init.constant_(network.valence_arousal.bias, 5)
     return network
 

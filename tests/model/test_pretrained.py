@@ -21,9 +21,10 @@ from torch.nn import functional
 from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from data.store.catalogue import Dataset
-from model.architecture import Architecture
-from model.network import MTANet
 from model.pretrained import load_trunk
+from model.systems.mtanet.method import METHOD
+from model.systems.mtanet.network import MTANet
+from model.systems.mtanet.settings import Architecture
 from model.training.learning import Learning
 from model.training.loop import train
 from tasks.config import TrainConfig
@@ -253,7 +254,9 @@ def test_training_starts_from_the_trunk(tmp_path: Path) -> None:
     found = load_trunk(_saved(tmp_path, random_state("ox-vgg")), SMALL)
     learning = Learning(epochs=1, batch_size=48)
     curves = [
-        next(train(tmp_path / name, *sets, architecture=SMALL, learning=learning, trunk=trunk))["train/loss"]
+        next(train(tmp_path / name, *sets, method=METHOD, architecture=SMALL, learning=learning, trunk=trunk))[
+            "train/loss"
+        ]
         for name, trunk in (("with", found.weights), ("again", found.weights), ("without", None))
     ]
     assert curves[0] == curves[1] != curves[2]

@@ -25,11 +25,11 @@ from support.little_store import write_track
 
 from data.labels import EXPRESSIONS, Edition, action_unit_columns
 from flows.servers.environment import free_port, wait_for
-from model.architecture import Architecture
 from model.inference import predict
 from model.serving import BATCH_SIZE, _load_pyfunc, example_faces, load_model
-from model.systems.registry import build_network
-from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.systems.mtanet.settings import Architecture
+from model.systems.registry import build_network, load_checkpoint
+from model.training.checkpoint import Checkpoint, save_checkpoint
 from tasks.tracking import registry, runs
 
 # MLflow 3.17 warns about its own annotations while `mlflow.pyfunc` is imported, which logging a model does.
@@ -59,7 +59,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(1)
         network = build_network(EDITION, architecture)
     path = tmp_path_factory.mktemp("training") / "model.safetensors"
-    save_checkpoint(path, Checkpoint(network=network, edition=EDITION, architecture=architecture))
+    save_checkpoint(path, Checkpoint(network=network, edition=EDITION, system="mtanet", architecture=architecture))
     return path
 
 

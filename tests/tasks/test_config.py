@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.config import Experiment, IngestConfig, TrainConfig
-from tasks.experiments import EXPERIMENTS, load_experiment, with_settings
+from tasks.experiments import EXPERIMENTS, load_experiment, mtanet_experiment, with_settings
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
@@ -71,7 +71,7 @@ def test_corruption_is_a_table_of_its_own_or_a_setting_of_the_training(tmp_path:
     path = tmp_path / "mine.toml"
     path.write_text("[train]\nepochs = 3\n[corruption]\nwrong_expressions = 0.4\n")
     config = load_experiment(str(path))
-    assert (config.train.epochs, config.train.corruption.wrong_expressions) == (3, 0.4)
+    assert (mtanet_experiment(config).train.epochs, config.train.corruption.wrong_expressions) == (3, 0.4)
     changed = with_settings(config, ["train.corruption.seed=2"])
     assert changed.train.corruption == config.train.corruption.but(seed=2)
     path.write_text("[corruption]\nwrong_expression = 0.4\n")

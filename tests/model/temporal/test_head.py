@@ -17,9 +17,9 @@ from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split
 from data.schema import Status
 from data.store.shards import is_whole
-from model.architecture import Architecture
 from model.inference import predict
-from model.network import MTANet
+from model.systems.mtanet.network import MTANet, mtanet
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 from model.temporal.checkpoint import HEAD, HeadCheckpoint, load_head, save_head
 from model.temporal.features import keep_features, read_features, track_features
@@ -45,7 +45,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="module")
 def network() -> MTANet:
     torch.manual_seed(0)
-    return build_network(EDITION, Architecture(layers=(1, 1, 1, 1), width=8, neck=FEATURES // 2)).eval()
+    return mtanet(build_network(EDITION, Architecture(layers=(1, 1, 1, 1), width=8, neck=FEATURES // 2))).eval()
 
 
 def _head(kind: str = "conv", **sizes: int) -> TemporalHead:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from data.labels import Edition
-from model.architecture import Architecture
-from model.systems.registry import build_network
-from model.training.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.systems.mtanet.settings import Architecture
+from model.systems.registry import build_network, load_checkpoint
+from model.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
 
@@ -27,6 +27,7 @@ def saved(tmp_path: Path) -> Path:
         Checkpoint(
             network=network,
             edition=Edition.ABAW_2021,
+            system="mtanet",
             architecture=TINY,
             optimiser=optimiser,
             records=records,

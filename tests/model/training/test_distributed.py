@@ -20,9 +20,11 @@ from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches
 from data.labels import Edition, Split
-from model.architecture import Architecture
+from model.systems.mtanet.method import METHOD
+from model.systems.mtanet.settings import Architecture
+from model.systems.registry import load_checkpoint
 from model.training import distributed
-from model.training.checkpoint import MODEL, load_checkpoint
+from model.training.checkpoint import MODEL
 from model.training.distributed import (
     all_gather_columns,
     average,
@@ -35,7 +37,7 @@ from model.training.distributed import (
 )
 from model.training.learning import Learning
 from model.training.loop import Record, train
-from model.training.resume import finished
+from model.training.resume import Plan, finished
 
 pytestmark = pytest.mark.slow
 
@@ -81,8 +83,8 @@ def _label(name: str, frame: int, level: float) -> Any:
 def _records(folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning: Learning) -> list[Record]:
     """Records of a training that was interrupted after the first epoch and resumed."""
     torch.set_num_threads(1)
-    list(islice(train(folder, *sets, architecture=TINY, learning=learning), 1))
-    return list(train(folder, *sets, architecture=TINY, learning=learning))
+    list(islice(train(folder, *sets, method=METHOD, architecture=TINY, learning=learning), 1))
+    return list(train(folder, *sets, method=METHOD, architecture=TINY, learning=learning))
 
 
 def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
@@ -119,7 +121,7 @@ def _left_by_a_kill(folder: Path) -> bool:
         left.touch()
     barrier()
     if distributed.rank() > 0:
-        finished(folder)
+        finished(folder, Plan(edition=Edition.ABAW_2020, method=METHOD, architecture=TINY, learning=Learning()))
     barrier()
     return left.exists()
 

@@ -17,11 +17,12 @@ from support.little_store import learnable_store
 from data.batches.augment import Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.labels import Edition, Split
-from model.architecture import Architecture
 from model.inference import predict_frames
 from model.network import Network
 from model.scores.metrics import scores
-from model.training.checkpoint import load_checkpoint
+from model.systems.mtanet.method import METHOD
+from model.systems.mtanet.settings import Architecture
+from model.systems.registry import load_checkpoint
 from model.training.learning import Learning, learning_rate
 from model.training.loop import Record, train
 from model.training.resume import best_epoch
@@ -63,6 +64,7 @@ def _train(folder: Path, sets: Sets, learning: Learning = QUICK, epochs: int | N
     records = train(
         folder,
         *sets,
+        method=METHOD,
         architecture=TINY,
         learning=learning,
         augment=Augmentation(flip=0.5, crop=1, colour=1),
@@ -86,6 +88,7 @@ def test_a_record_names_losses_weights_rate_speed_and_validation_scores(tmp_path
     records = train(
         tmp_path,
         *sets,
+        method=METHOD,
         architecture=TINY,
         learning=QUICK.but(epochs=2),
         progress=lambda *call: calls.append(call),
@@ -153,14 +156,16 @@ def test_a_finished_training_only_returns_its_records(tmp_path: Path, sets: Sets
 
 def test_the_loss_curve_of_20_steps_is_the_golden_one(tmp_path: Path, sets: Sets) -> None:
     learning = Learning(epochs=20, batch_size=48, learning_rate=1e-2, seed=1)
-    losses = [record["train/loss"] for record in train(tmp_path, *sets, architecture=TINY, learning=learning)]
+    losses = [
+        record["train/loss"] for record in train(tmp_path, *sets, method=METHOD, architecture=TINY, learning=learning)
+    ]
     assert losses == pytest.approx(GOLDEN, rel=0.01), " ".join(f"{loss:.4f}" for loss in losses)
     assert losses[-1] < losses[0]
 
 
 def test_training_learns_and_generalises(tmp_path: Path, sets: Sets) -> None:
     learning = Learning(epochs=25, batch_size=16, optimiser="adamw", learning_rate=3e-3, seed=1)
-    last = list(train(tmp_path, *sets, architecture=TINY.but(dropout=0.1), learning=learning))[-1]
+    last = list(train(tmp_path, *sets, method=METHOD, architecture=TINY.but(dropout=0.1), learning=learning))[-1]
     assert last["validation/ccc"] > 0.8
     assert last["validation/action_units_mean_f1"] > 0.8
 
@@ -231,7 +236,7 @@ def test_a_setting_for_speed_changes_the_curve_by_rounding_only(
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path, sets: Sets) -> None:
     _train(tmp_path, sets, epochs=1)
-    records = train(tmp_path, *sets, architecture=TINY.but(neck=16), learning=QUICK)
+    records = train(tmp_path, *sets, method=METHOD, architecture=TINY.but(neck=16), learning=QUICK)
     with pytest.raises(ValueError, match=r"epoch-0001.safetensors: expected 2020 .*neck=16.*, found 2020 .*neck=8"):
         next(records)
 

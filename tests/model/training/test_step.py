@@ -11,7 +11,8 @@ from torch import Tensor
 
 from data.batches.batch import Batch
 from data.labels import Task
-from model.network import MTANet, Network, mtanet
+from model.network import Network
+from model.systems.mtanet.network import MTANet, mtanet
 from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS, task_losses, weighted_losses
 from model.training.step import Run, make_optimiser, start_average, step, update_average

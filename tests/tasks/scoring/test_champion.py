@@ -25,9 +25,9 @@ from data.store.shards import parquet_files, read_table, write_parquet
 from data.video.frames import resolve_device
 from flows.command.cli import app
 from flows.servers.environment import free_port
-from model.architecture import Architecture
 from model.scores.metrics import scores
 from model.scores.tallies import Expressions, tally
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 from model.training.checkpoint import MODEL, Checkpoint, save_checkpoint
 from tasks.config import MachineConfig
@@ -494,7 +494,7 @@ def test_a_full_disk_is_not_the_champions_fault(machine: MachineConfig) -> None:
     architecture = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
     with torch.random.fork_rng(devices=[]):
         network = build_network(Edition.ABAW_2020, architecture)
-    tiny = Checkpoint(network=network, edition=Edition.ABAW_2020, architecture=architecture)
+    tiny = Checkpoint(network=network, edition=Edition.ABAW_2020, system="mtanet", architecture=architecture)
     save_checkpoint(registry.checkpoint_folder(machine.store, first) / MODEL, tiny)
     dataset = ingest_again(machine.store)
     for folder in machine.store.glob("predictions/*"):

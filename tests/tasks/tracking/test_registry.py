@@ -10,9 +10,9 @@ from mlflow.exceptions import MlflowException
 
 from data.labels import Edition
 from flows.servers.environment import free_port
-from model.architecture import Architecture
-from model.systems.registry import build_network
-from model.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.systems.mtanet.settings import Architecture
+from model.systems.registry import build_network, load_checkpoint
+from model.training.checkpoint import Checkpoint, save_checkpoint
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version
 
@@ -29,7 +29,9 @@ def log_tiny_model(store: Path) -> tuple[str, str]:
         network = build_network(EDITION, architecture)
     checkpoint = store / "models" / "d1" / "model.safetensors"
     checkpoint.parent.mkdir(parents=True)
-    save_checkpoint(checkpoint, Checkpoint(network=network, edition=EDITION, architecture=architecture))
+    save_checkpoint(
+        checkpoint, Checkpoint(network=network, edition=EDITION, system="mtanet", architecture=architecture)
+    )
     with runs.open_run(
         store,
         experiment="synthetic-2020",

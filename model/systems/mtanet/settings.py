@@ -1,7 +1,8 @@
-"""The size of the network."""
+"""The size of the network, and what its trunk starts from."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -20,3 +21,10 @@ class Architecture(Settings):
     """Channels of each of the neck's two branches."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the neck's inputs that dropout zeroes in training."""
+
+
+class Pretrained(Settings):
+    """Weights to start from."""
+
+    pretrained: Path | None = None
+    """Weights of the public VGGFace2 SE-ResNet-50 that the trunk starts from: see docs/pretrained.md."""

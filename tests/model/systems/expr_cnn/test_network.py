@@ -15,8 +15,9 @@ from data.labels import Edition, Split, Task
 from model.answers import answer
 from model.finished import finished_columns, load_finished, predict_track
 from model.serving import FaceModel, example_faces
-from model.systems.expr_cnn import ExprCnn, grey
-from model.systems.settings import ExprCnnArchitecture
+from model.systems.expr_cnn.method import METHOD
+from model.systems.expr_cnn.network import ExprCnn, grey
+from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.training.learning import Learning
 from model.training.loop import Record, train
 
@@ -63,7 +64,7 @@ def _train(folder: Path, store: Path, epochs: int | None = None) -> list[Record]
         labelled_frames(files, labels, split=split, edition=EDITION, tasks=[Task.EXPR])
         for split in (Split.TRAIN, Split.VALIDATION)
     )
-    return list(islice(train(folder, training, validation, architecture=TINY, learning=QUICK), epochs))
+    return list(islice(train(folder, training, validation, method=METHOD, architecture=TINY, learning=QUICK), epochs))
 
 
 @pytest.mark.slow

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.labels import Task
-from model.network import Network, Outputs
-from model.systems.settings import SYSTEMS
+from model.network import Network, Outputs, missing
 
 SIDE_PX = 48
 _LUMA_C = (0.299, 0.587, 0.114)
@@ -26,7 +25,7 @@ class ExprCnn(Network):
     With the defaults and 7 expressions it has 4,059,082 parameters, including the three scalars.
     """
 
-    tasks = frozenset(SYSTEMS["expr_cnn"].tasks)
+    tasks = frozenset({Task.EXPR})
 
     def __init__(
         self,
@@ -51,8 +50,7 @@ class ExprCnn(Network):
     def forward(self, faces_BCHW: Tensor) -> Outputs:
         """`faces_BCHW`: RGB in [-1, 1], 112 x 112."""
         features_BC = self.hidden(self.stages(grey(faces_BCHW)).flatten(1))
-        nothing_B1 = features_BC.new_full((len(features_BC), 1), torch.nan)
-        return Outputs(nothing_B1.expand(-1, 2), nothing_B1.expand(-1, self._num_units), self.expression(features_BC))
+        return Outputs(missing(features_BC, 2), missing(features_BC, self._num_units), self.expression(features_BC))
 
 
 def grey(faces_BCHW: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from data.labels import Edition
-from model.architecture import Architecture
-from model.network import Bottleneck, MTANet
+from model.systems.mtanet.network import Bottleneck, MTANet, mtanet
+from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network
 
 TINY = Architecture(layers=(1, 1, 1, 1), width=8, neck=8)
@@ -21,7 +21,7 @@ def test_the_papers_network_has_28154628_parameters_with_its_three_learned_scala
 
 
 def test_the_papers_trunk_turns_a_face_into_2048_maps_of_4_by_4() -> None:
-    network = build_network(Edition.ABAW_2020, Architecture()).eval()
+    network = mtanet(build_network(Edition.ABAW_2020, Architecture())).eval()
     with torch.no_grad():
         assert network.trunk(torch.zeros(1, 3, 112, 112)).shape == (1, 2048, 4, 4)
 

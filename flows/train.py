@@ -24,7 +24,17 @@ from tasks.tracking.registry import Version, find_version
 from tasks.training.train import train_model
 from tasks.warehouse import publish
 
-ExperimentName = Literal["ablation", "expr_cnn", "paper", "sample", "sample_expr_cnn", "strong", "temporal"]
+ExperimentName = Literal[
+    "ablation",
+    "dense_detection",
+    "expr_cnn",
+    "paper",
+    "sample",
+    "sample_dense_detection",
+    "sample_expr_cnn",
+    "strong",
+    "temporal",
+]
 """The names of the files in `flows/experiments/`."""
 
 

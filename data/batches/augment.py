@@ -42,6 +42,10 @@ class Augmentation(Settings):
         return self.flip > 0 or self.crop > 0
 
 
+LANDMARKS = "landmarks"
+"""The extra of labelled frames that moves with their faces."""
+_MIRRORED = [1, 0, 2, 4, 3]
+"""The five landmarks in the order that a mirror gives them."""
 _SHIFT = 0.06
 """Across and down, either way, as a share of the face's side."""
 _SCALE = 0.1
@@ -73,6 +77,20 @@ def draw(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> lis
         *(_rectangles(augment.erase, rng, num_faces) if augment.erase else []),
     ]
     return [array.astype(np.float32) for array in drawn]
+
+
+def moved(landmarks_B52: NDArray[np.float32], moves_B23: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where the five landmarks of faces lie after their moves, as the viewer sees them from left to right.
+
+    Args:
+        landmarks_B52: In px of the crop.
+        moves_B23: The matrices from output to input pixels that `draw` returned.
+    """
+    turn_B22, shift_B12 = moves_B23[:, :, :2], moves_B23[:, None, :, 2]
+    # A point p of the output shows turn @ p + shift of the input.
+    moved_B52 = (landmarks_B52 - shift_B12) @ np.linalg.inv(turn_B22).transpose(0, 2, 1)
+    mirrored_B11 = (np.linalg.det(turn_B22) < 0)[:, None, None]
+    return np.where(mirrored_B11, moved_B52[:, _MIRRORED], moved_B52).astype(np.float32)
 
 
 def _moves(augment: Augmentation, rng: np.random.Generator, num_faces: int) -> NDArray[np.float64]:

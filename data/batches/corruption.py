@@ -9,15 +9,17 @@ Sources: symmetric and asymmetric noise as in Patrini et al. (2017), arXiv 1609.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from data.batches.labelled_frames import LabelledFrames
 from data.labels import EXPRESSIONS
 from data.settings import Settings
+
+if TYPE_CHECKING:
+    from data.batches.labelled_frames import LabelledFrames  # the settings are read where torch is not
 
 VA_NOISE = 0.5
 """Standard deviation of Gaussian noise, in units of the labels, which range from -1 to 1."""

@@ -5,8 +5,8 @@ Letters: N frames, U action units.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.batches.augment import LANDMARKS
+from data.faces.crops import in_crop
 from data.labels import Edition, Split, Task, action_unit_columns
 from data.schema import Status
 from data.store.damage import open_parquet, read_parquet
@@ -32,7 +34,7 @@ class LabelledFrames:
     """Frames in file order, with the location of each face. Missing labels are NaN.
 
     `track_index_N` indexes `faces_files`, one per track; `group_N` and `row_N` are the row group in the file and the
-    row in the group.
+    row in the group. `extras` are what a system needs besides, by name, with a row for each frame.
     """
 
     edition: Edition
@@ -44,6 +46,7 @@ class LabelledFrames:
     valence_arousal_N2: Floats
     expression_N: Floats
     action_units_NU: Floats
+    extras: Mapping[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame_index_N)
@@ -59,7 +62,8 @@ class LabelledFrames:
     def take(self, position_P: Integers) -> LabelledFrames:
         """The frames at these positions, in this order."""
         arrays: dict[str, Any] = {name: getattr(self, name)[position_P] for name in _ARRAYS}
-        return replace(self, **arrays)
+        extras = {name: values[position_P] for name, values in self.extras.items()}
+        return replace(self, **arrays, extras=extras)
 
     def truth(self) -> dict[str, Floats]:
         """The labels as columns: `valence`, `arousal`, `expression` (class number), `au1`, ..."""
@@ -68,7 +72,9 @@ class LabelledFrames:
         return {"valence": valence_N, "arousal": arousal_N, "expression": self.expression_N, **dict(units)}
 
 
-_ARRAYS = tuple(name for name in LabelledFrames.__dataclass_fields__ if name not in ("edition", "faces_files"))
+_ARRAYS = tuple(
+    name for name in LabelledFrames.__dataclass_fields__ if name not in ("edition", "faces_files", "extras")
+)
 
 
 def labelled_frames(
@@ -118,6 +124,23 @@ def labelled_frames(
         expression_N=frames.expression_N[order_N],
         action_units_NU=frames.action_units_NU[order_N],
     )
+
+
+def with_landmarks(frames: LabelledFrames) -> LabelledFrames:
+    """The frames with the extra `landmarks`: the five of each face (N, 5, 2), in px of its crop.
+
+    NaN for a face without landmarks, such as one from crops that the data set brought.
+    """
+    landmarks_N52 = np.full((len(frames), 5, 2), np.nan, dtype=np.float32)
+    for track_index in np.unique(frames.track_index_N):
+        row_N = np.flatnonzero(frames.track_index_N == track_index)
+        table = read_parquet(frames.faces_files[track_index], ["frame_index", "landmarks"])
+        at_N = np.searchsorted(_array(table["frame_index"]), frames.frame_index_N[row_N])
+        found = table["landmarks"].take(at_N)
+        has_N = _array(found.is_valid())
+        in_frame_N52 = found.drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
+        landmarks_N52[row_N[has_N]] = in_crop(in_frame_N52)
+    return replace(frames, extras={**frames.extras, LANDMARKS: landmarks_N52})
 
 
 def frame_indices(faces_file: Path) -> Integers:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nvidia.dali.plugin.pytorch.torch_utils import to_torch_tensor
 from torch import Tensor
 
-from data.batches.augment import Augmentation, draw
+from data.batches.augment import LANDMARKS, Augmentation, draw, moved
 from data.batches.batch import Batch
 from data.batches.dali_graph import face_pipeline
 from data.batches.labelled_frames import Integers, LabelledFrames
@@ -73,7 +73,10 @@ def batches(
     else:
         crops = batched(crops_in_order(frames, chosen), batch_size)
     jitter = (augment, np.random.default_rng((seed, epoch, 1))) if augment else None
-    for position_B, faces_BCHW in _decoded(crops, frames.name, batch_size, device, threads, jitter, part):
+    for position_B, faces_BCHW, moves_B23 in _decoded(crops, frames.name, batch_size, device, threads, jitter, part):
+        extras = {name: values[position_B] for name, values in frames.extras.items()}
+        if LANDMARKS in extras and moves_B23 is not None:
+            extras[LANDMARKS] = moved(extras[LANDMARKS], moves_B23)
         yield Batch(
             faces_BCHW,
             torch.from_numpy(frames.valence_arousal_N2[position_B]).to(faces_BCHW.device),
@@ -81,6 +84,7 @@ def batches(
             torch.from_numpy(frames.action_units_NU[position_B]).to(faces_BCHW.device),
             torch.from_numpy(frames.track_index_N[position_B]),
             torch.from_numpy(frames.frame_index_N[position_B]),
+            {name: torch.from_numpy(values).to(faces_BCHW.device) for name, values in extras.items()},
         )
 
 
@@ -97,7 +101,8 @@ def face_batches(
         return f"track {faces_file.stem}, frame {frame_index}"
 
     crops = batched(track_crops(faces_file, name), batch_size)
-    yield from _decoded(crops, name, batch_size, device, threads, None)
+    decoded = _decoded(crops, name, batch_size, device, threads, None)
+    yield from ((frame_index_B, faces_BCHW) for frame_index_B, faces_BCHW, _ in decoded)
 
 
 def _part(pool_SB: Integers, number: int, num_parts: int) -> Integers:
@@ -117,15 +122,19 @@ def _decoded(
     threads: int,
     jitter: tuple[Augmentation, np.random.Generator] | None,
     part: tuple[int, int] = (0, 1),
-) -> Iterator[tuple[Integers, Tensor]]:
+) -> Iterator[tuple[Integers, Tensor, NDArray[np.float32] | None]]:
+    """The positions and faces of each batch, and the matrices by which its faces were moved, if they were."""
     keep_freed_memory()
     in_flight: deque[Crops] = deque()
+    moves: deque[NDArray[np.float32] | None] = deque()
 
     def source() -> Iterator[list[Any]]:
         for batch in crops:
             in_flight.append(batch)
             drawn = draw(*jitter, len(batch.jpegs) * part[1]) if jitter else []
-            yield [_arrays(batch), *(np.split(array, part[1])[part[0]] for array in drawn)]
+            mine = [np.split(array, part[1])[part[0]] for array in drawn]
+            moves.append(mine[0] if jitter and jitter[0].moves else None)
+            yield [_arrays(batch), *mine]
 
     pipeline = face_pipeline(
         batch_size=batch_size,
@@ -147,7 +156,7 @@ def _decoded(
             raise
         if faces_BHWC.shape[1:3] != (FACE_SIZE_PX, FACE_SIZE_PX):
             _name_the_bad(in_flight, name)
-        yield in_flight.popleft().position_B, _normalised(faces_BHWC).permute(0, 3, 1, 2)
+        yield in_flight.popleft().position_B, _normalised(faces_BHWC).permute(0, 3, 1, 2), moves.popleft()
 
 
 def _normalised(faces_BHWC: Tensor) -> Tensor:

@@ -67,6 +67,13 @@ def alignments(landmarks_N52: np.ndarray, target: Target = CROP) -> np.ndarray:
     return np.stack(rows, axis=1).reshape(-1, 2, 3)
 
 
+def in_crop(landmarks_N52: np.ndarray) -> np.ndarray:
+    """Where the landmarks of faces lie in their crops, in px; as they are cut by `cut_faces`."""
+    matrices_N23 = alignments(landmarks_N52)
+    moved_N52: np.ndarray = landmarks_N52 @ matrices_N23[:, :, :2].transpose(0, 2, 1) + matrices_N23[:, None, :, 2]
+    return moved_N52
+
+
 def alignment(landmarks_52: np.ndarray) -> np.ndarray:
     """The matrix of one face."""
     matrix_23: np.ndarray = alignments(landmarks_52[None])[0]

@@ -159,7 +159,8 @@ def _face_file(path: Path) -> Path:
 def labelled_faces(path: Path) -> LabelledFrames:
     """The twelve faces, in a new file, with labels by chance."""
     frame_index_N, random = np.arange(12), np.random.default_rng(0)
-    labels = random.uniform(-1, 1, (12, 2)), random.integers(0, 7, 12), random.integers(0, 2, (12, 8))
+    valence_arousal_N2, expression_N = random.uniform(-1, 1, (12, 2)), random.integers(0, 7, 12)
+    action_units_NU = random.integers(0, 2, (12, 8))
     return LabelledFrames(
         Edition.ABAW_2020,
         (_face_file(path),),
@@ -167,5 +168,7 @@ def labelled_faces(path: Path) -> LabelledFrames:
         frame_index_N,
         frame_index_N // _ROWS_PER_GROUP,
         frame_index_N % _ROWS_PER_GROUP,
-        *(values.astype(np.float32) for values in labels),
+        valence_arousal_N2.astype(np.float32),
+        expression_N.astype(np.float32),
+        action_units_NU.astype(np.float32),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from data.labels import Task
 from data.settings import Settings
+from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.settings import Architecture, Pretrained
 
@@ -28,6 +29,7 @@ SYSTEMS = {
     system.name: system
     for system in (
         System("mtanet", Architecture, tuple(Task), (Pretrained,)),
+        System("dense_detection", DenseDetectionArchitecture, tuple(Task), (Pretrained,)),
         System("expr_cnn", ExprCnnArchitecture, (Task.EXPR,)),
     )
 }

@@ -105,15 +105,15 @@ def all_gather_columns(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, 
 
 def all_gather_labels(batch: Batch) -> Batch:
     """The labels, tracks and frames of the whole batch, with the faces of this process's part only."""
-    labels = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "faces_BCHW"}
-    return replace(batch, **{name: _all_gather(tensor) for name, tensor in labels.items()})
+    labels = {name: _all_gather(tensor) for name, tensor in batch.tensors.items() if name != "faces_BCHW"}
+    return replace(batch, **labels, extras={name: _all_gather(tensor) for name, tensor in batch.extras.items()})
 
 
 def all_gather_outputs(outputs: Outputs) -> Outputs:
     """The outputs for the whole batch. Backward gives this process's part of the gradient, times the world size."""
     if world_size() == 1:
         return outputs
-    return Outputs(*(_all_gather_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
+    return Outputs(*(all_gather_with_gradient(getattr(outputs, field.name)) for field in fields(outputs)))
 
 
 def average(gradients: list[Tensor]) -> list[Tensor]:
@@ -202,7 +202,10 @@ def _all_reduce(part: Tensor) -> Tensor:
     return total
 
 
-def _all_gather_with_gradient(part_BK: Tensor) -> Tensor:
+def all_gather_with_gradient(part_BK: Tensor) -> Tensor:
+    """As `all_gather_outputs`, for one tensor."""
+    if world_size() == 1:
+        return part_BK
     whole_BK: Tensor = _AllGather.apply(part_BK)  # type: ignore[no-untyped-call]
     return whole_BK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Protocol
 
@@ -85,7 +85,7 @@ def record_passes(run: Run, learning: Learning) -> None:
     if run.passes is None or not run.passes.are_of(run.network):
         run.passes = None  # its memory is freed before more is taken
         faces_BCHW = torch.zeros(learning.batch_size, 3, FACE_SIZE_PX, FACE_SIZE_PX, device="cuda")
-        with _precision(learning, "cuda", cache_enabled=False):
+        with precision(learning, "cuda", cache_enabled=False):
             run.passes = Passes(run.network, faces_BCHW.contiguous(memory_format=memory_format(learning)))
 
 
@@ -157,7 +157,8 @@ def memory_format(learning: Learning) -> torch.memory_format:
     return torch.channels_last if learning.channels_last else torch.contiguous_format
 
 
-def _precision(learning: Learning, device: str, *, cache_enabled: bool = True) -> torch.autocast:
+def precision(learning: Learning, device: str, *, cache_enabled: bool = True) -> torch.autocast:
+    """The context for the forward pass."""
     return torch.autocast(device, torch.bfloat16, enabled=learning.precision == "bfloat16", cache_enabled=cache_enabled)
 
 
@@ -167,9 +168,13 @@ def forward_pass(run: Run, batch: Batch, learning: Learning) -> Outputs:
     if run.passes is not None and run.passes.fit(faces_BCHW):
         outputs = run.passes(faces_BCHW)
     else:
-        with _precision(learning, faces_BCHW.device.type):
+        with precision(learning, faces_BCHW.device.type):
             outputs = run.network(faces_BCHW)
-    return Outputs(outputs.valence_arousal_B2.float(), outputs.action_units_BU.float(), outputs.expression_BE.float())
+    return in_float32(outputs)
+
+
+def in_float32(outputs: Outputs) -> Outputs:
+    return Outputs(*(getattr(outputs, field.name).float() for field in fields(outputs)))
 
 
 def _numbers(values: dict[str, Tensor]) -> Record:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data.batches.corruption import corrupted
-from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.labelled_frames import LabelledFrames, labelled_frames, with_landmarks
 from data.labels import Split
 from data.machine import num_cores
 from data.store.access import hold
@@ -113,7 +113,7 @@ def _epochs(
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
         machine.store / "models" / key,
-        training,
+        _with_extras(config, training),
         validation,
         method=method_of(config.system),
         architecture=config.architecture,
@@ -161,6 +161,11 @@ def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfi
         "training labels are corrupted (%s): %d of %d frames have any left", config.corruption, len(left), len(frames)
     )
     return left
+
+
+def _with_extras(config: EpochsConfig, frames: LabelledFrames) -> LabelledFrames:
+    """The training frames with what the system needs besides labels."""
+    return with_landmarks(frames) if config.system == "dense_detection" else frames
 
 
 def _sentence(record: Record) -> str:

@@ -40,6 +40,7 @@ def write_track(
     video_id: str | None = None,
     status: Mapping[int, Status] | None = None,
     crops: Mapping[int, bytes | None] | None = None,
+    landmarks: Mapping[int, NDArray[np.float64]] | None = None,
     rows_per_group: int = 4,
 ) -> Path:
     """A faces file; frame k is a face of level 10 k + 5, unless `status` or `crops` say otherwise."""
@@ -48,6 +49,7 @@ def write_track(
         state = (status or {}).get(frame_index, Status.OK)
         has_face = state in (Status.OK, Status.INTERPOLATED)
         crop = jpeg(face((10 * frame_index + 5) % 256)) if has_face else None
+        points_52 = (landmarks or {}).get(frame_index)
         rows.append(
             {
                 "track_id": track_id,
@@ -55,6 +57,7 @@ def write_track(
                 "frame_index": frame_index,
                 "time_s": frame_index / 25,
                 "status": state.value,
+                "landmarks": points_52.flatten().tolist() if points_52 is not None else None,
                 "face_jpeg": (crops or {}).get(frame_index, crop),
             }
         )

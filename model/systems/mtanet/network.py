@@ -108,7 +108,10 @@ class MTANet(Network):
 
     def features(self, faces_BCHW: Tensor) -> Tensor:
         """The features that the heads read: both branches of the neck, `features_BC`."""
-        trunk_BCHW = self.trunk(faces_BCHW)
+        return self.neck(self.trunk(faces_BCHW))
+
+    def neck(self, trunk_BCHW: Tensor) -> Tensor:
+        """The features from the trunk's maps."""
         return torch.cat([self.mean_branch(trunk_BCHW), self.max_branch(trunk_BCHW)], dim=1)
 
     @property

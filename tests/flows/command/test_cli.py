@@ -62,7 +62,7 @@ def test_help_and_sql_are_quick_and_import_nothing_heavy(store: Path) -> None:
     [
         (
             ["train", "--experiment", "smaple"],
-            "error: no experiment 'smaple': expected one of ablation, expr_cnn, paper, sample",
+            "error: no experiment 'smaple': expected one of ablation, dense_detection, ",
         ),
         (["train", "--set", "train.epohcs=3"], "error: train.epohcs: no such setting; did you mean train.epochs"),
         (["train", "--set", "train.epochs"], "error: train.epochs: expected <setting>=<value>, such as train.epochs=3"),

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from support.little_store import learnable_store
 
-from data.batches.labelled_frames import labelled_frames
-from data.labels import Edition, Split, Task
+from data.labels import Edition
 from model.answers import answer
-from model.finished import finished_columns, load_finished, predict_track
 from model.serving import FaceModel, example_faces
-from model.systems.expr_cnn.method import METHOD
 from model.systems.expr_cnn.network import ExprCnn, grey
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.training.learning import Learning
-from model.training.loop import Record, train
 
 EDITION = Edition.ABAW_2020
 TINY = ExprCnnArchitecture(filters=(8, 8, 8, 8), dense=(16, 8))
@@ -56,41 +47,3 @@ def test_it_answers_expressions_and_nothing_else() -> None:
     table = FaceModel(network, EDITION).predict(example_faces())
     assert "valence" not in table
     assert len(table["expression"]) == 2
-
-
-def _train(folder: Path, store: Path, epochs: int | None = None) -> list[Record]:
-    files, labels = learnable_store(store)
-    training, validation = (
-        labelled_frames(files, labels, split=split, edition=EDITION, tasks=[Task.EXPR])
-        for split in (Split.TRAIN, Split.VALIDATION)
-    )
-    return list(islice(train(folder, training, validation, method=METHOD, architecture=TINY, learning=QUICK), epochs))
-
-
-@pytest.mark.slow
-def test_it_learns_and_after_a_kill_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    whole = _train(tmp_path / "whole", tmp_path)
-    assert {name for name in whole[0] if name.startswith("train/loss")} == {"train/loss", "train/loss_expr"}
-    assert not [name for name in whole[0] if "ccc" in name or "action_units" in name]
-    assert whole[-1]["train/loss"] < whole[0]["train/loss"]
-    _train(tmp_path / "resumed", tmp_path, epochs=1)
-    _train(tmp_path / "resumed", tmp_path)
-    names = ["model.safetensors", "model.json"]
-    one, other = ([(tmp_path / run / name).read_bytes() for name in names] for run in ("whole", "resumed"))
-    assert one[0] == other[0]
-    assert b'"system": "expr_cnn"' in one[1]
-
-
-@pytest.mark.slow
-def test_its_predictions_lack_what_it_does_not_answer(tmp_path: Path) -> None:
-    _train(tmp_path / "run", tmp_path, epochs=None)
-    model = load_finished(tmp_path / "run")
-    files, _ = learnable_store(tmp_path)
-    frame_index_N, predicted = predict_track(model, files[0])
-    finished = finished_columns(model, frame_index_N, predicted)
-    for name in ("valence", "arousal", "au1", "au25"):
-        assert np.isnan(predicted[name]).all(), name
-    for name in ("smoothed_valence", "decided_au1"):
-        assert np.isnan(finished[name]).all(), name
-    assert not np.isnan(predicted["expression"]).any()
-    assert not np.isnan(finished["decided_expression"]).any()

@@ -6,7 +6,7 @@
 - `mixing`: the order of frames in an epoch
 - `corruption`: training labels made wrong or withheld
 - `augment`: draws the random changes to faces
-- `stored_faces`: reads JPEGs out of the shards in the order they are needed
+- `stored_faces`: reads JPEGs out of the shards in the order they are needed, and landmarks
 - `dali_graph`: decodes and changes faces; draws nothing itself
 - `loader`: joins all of these into batches on a device
 - `face_samples`: a few faces per track, for reports

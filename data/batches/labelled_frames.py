@@ -17,8 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.batches.augment import LANDMARKS
-from data.faces.crops import in_crop
 from data.labels import Edition, Split, Task, action_unit_columns
 from data.schema import Status
 from data.store.damage import open_parquet, read_parquet
@@ -124,23 +122,6 @@ def labelled_frames(
         expression_N=frames.expression_N[order_N],
         action_units_NU=frames.action_units_NU[order_N],
     )
-
-
-def with_landmarks(frames: LabelledFrames) -> LabelledFrames:
-    """The frames with the extra `landmarks`: the five of each face (N, 5, 2), in px of its crop.
-
-    NaN for a face without landmarks, such as one from crops that the data set brought.
-    """
-    landmarks_N52 = np.full((len(frames), 5, 2), np.nan, dtype=np.float32)
-    for track_index in np.unique(frames.track_index_N):
-        row_N = np.flatnonzero(frames.track_index_N == track_index)
-        table = read_parquet(frames.faces_files[track_index], ["frame_index", "landmarks"])
-        at_N = np.searchsorted(_array(table["frame_index"]), frames.frame_index_N[row_N])
-        found = table["landmarks"].take(at_N)
-        has_N = _array(found.is_valid())
-        in_frame_N52 = found.drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
-        landmarks_N52[row_N[has_N]] = in_crop(in_frame_N52)
-    return replace(frames, extras={**frames.extras, LANDMARKS: landmarks_N52})
 
 
 def frame_indices(faces_file: Path) -> Integers:

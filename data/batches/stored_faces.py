@@ -1,4 +1,5 @@
-"""Reads the JPEGs of faces from the shards in the requested order, with at most a pool of them in memory.
+"""Reads the JPEGs of faces from the shards in the requested order, with at most a pool of them in memory; and where
+their landmarks are.
 
 Letters: P frames, K frames of a row group, S batches of a pool, B frames of a batch.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from data.batches.augment import LANDMARKS
 from data.batches.labelled_frames import WITH_FACE, Integers, LabelledFrames
-from data.store.damage import open_parquet
+from data.faces.crops import in_crop
+from data.store.damage import open_parquet, read_parquet
 
 RowGroup = Callable[[Path, int], Any]
 """Reads the column of crops of a row group."""
@@ -103,3 +106,20 @@ def batched(pools: Iterator[Crops], batch_size: int) -> Iterator[Crops]:
         position_P, jpegs = position_P[whole:], jpegs[whole:]
     if jpegs:
         yield Crops(position_P, jpegs)
+
+
+def with_landmarks(frames: LabelledFrames) -> LabelledFrames:
+    """The frames with the extra `landmarks`: the five of each face (N, 5, 2), in px of its crop.
+
+    NaN for a face without landmarks, such as one from crops that the data set brought.
+    """
+    landmarks_N52 = np.full((len(frames), 5, 2), np.nan, dtype=np.float32)
+    for track_index in np.unique(frames.track_index_N):
+        row_N = np.flatnonzero(frames.track_index_N == track_index)
+        table = read_parquet(frames.faces_files[track_index], ["frame_index", "landmarks"])
+        at_N = np.searchsorted(table["frame_index"].to_numpy(), frames.frame_index_N[row_N])
+        found = table["landmarks"].take(at_N)
+        has_N = found.is_valid().to_numpy()
+        in_frame_N52 = found.drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 5, 2)
+        landmarks_N52[row_N[has_N]] = in_crop(in_frame_N52)
+    return replace(frames, extras={**frames.extras, LANDMARKS: landmarks_N52})

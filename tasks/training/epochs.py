@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from data.batches.corruption import corrupted
-from data.batches.labelled_frames import LabelledFrames, labelled_frames, with_landmarks
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
+from data.batches.stored_faces import with_landmarks
 from data.labels import Split
 from data.machine import num_cores
 from data.store.access import hold

@@ -10,8 +10,9 @@ import torch
 from support.little_store import STILL, jpeg, label, write_labels, write_track
 
 from data.batches.augment import LANDMARKS
-from data.batches.labelled_frames import LabelledFrames, labelled_frames, with_landmarks
+from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches
+from data.batches.stored_faces import with_landmarks
 from data.faces.crops import TEMPLATE_52
 from data.labels import Edition, Split
 

@@ -32,8 +32,10 @@ ExperimentName = Literal[
     "sample",
     "sample_dense_detection",
     "sample_expr_cnn",
+    "sample_weak_labels",
     "strong",
     "temporal",
+    "weak_labels",
 ]
 """The names of the files in `flows/experiments/`."""
 

@@ -119,8 +119,10 @@ class TrainConfig(EpochsConfig, Architecture, Pretrained):
 def _train_config(system: System) -> type[AnyTrainConfig]:
     base = EpochsConfig if system.learns == "by epochs" else AnyTrainConfig
     bases: Any = (base, system.settings, *system.further_settings)
-    config: type[AnyTrainConfig] = create_model(f"TrainConfig_{system.name}", __base__=bases, __doc__="The training.")
+    name, about = f"TrainConfig_{system.name}", "The training."
+    config: type[AnyTrainConfig] = create_model(name, __base__=bases, __doc__=about, __module__=__name__)
     config.system = system.name
+    globals()[name] = config  # where pickle looks for it
     return config
 
 
@@ -171,9 +173,10 @@ def _experiment(system: System) -> type[OtherExperiment]:
         "system": (Literal[system.name], Field(description="The system that is trained.")),
         "train": (train, Field(default_factory=train, description="The training.")),
     }
-    return create_model(
-        f"Experiment_{system.name}", __base__=OtherExperiment, __doc__=f"One run of the system {system.name}.", **fields
-    )
+    name, about = f"Experiment_{system.name}", f"One run of the system {system.name}."
+    experiment = create_model(name, __base__=OtherExperiment, __doc__=about, __module__=__name__, **fields)
+    globals()[name] = experiment
+    return experiment
 
 
 SYSTEM_EXPERIMENTS: dict[str, type[Experiment] | type[OtherExperiment]] = {

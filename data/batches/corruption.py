@@ -74,8 +74,10 @@ class Corruption(Settings):
         return ", ".join(f"{name}={value}" for name, value in self if value != fields[name].default)
 
 
-def corrupted(frames: LabelledFrames, corruption: Corruption, *, draw: int = 0) -> LabelledFrames:
-    """The frames with such labels; those that have none left are left out.
+def corrupted(
+    frames: LabelledFrames, corruption: Corruption, *, draw: int = 0, keeps_unlabelled: bool = False
+) -> LabelledFrames:
+    """The frames with such labels; without those that have none left, unless they are kept.
 
     Args:
         frames: Training frames.
@@ -102,7 +104,7 @@ def corrupted(frames: LabelledFrames, corruption: Corruption, *, draw: int = 0) 
         expression_N=expression_N,
         action_units_NU=action_units_NU,
     )
-    return left.take(np.flatnonzero(~np.isnan(labels_NL).all(axis=1)))
+    return left if keeps_unlabelled else left.take(np.flatnonzero(~np.isnan(labels_NL).all(axis=1)))
 
 
 def _wrong_expressions(

@@ -10,6 +10,7 @@ from data.settings import Settings
 from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.settings import Architecture, Pretrained
+from model.systems.weak_labels.settings import Filling, WeakLabelsArchitecture
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,18 @@ class System:
     further_settings: tuple[type[Settings], ...] = ()
     """Groups of settings of its training beyond those that all have."""
     learns: Literal["by epochs", "at once"] = "by epochs"
+    needs: Literal["landmarks", "two label sets", "teacher"] | None = None
+    """What its training needs besides faces and labels: the five landmarks of each face; where labels are made wrong
+    (`[corruption]`), a second set of them, made wrong independently; or the answers of a trained MTANet.
+    """
 
 
 SYSTEMS = {
     system.name: system
     for system in (
         System("mtanet", Architecture, tuple(Task), (Pretrained,)),
-        System("dense_detection", DenseDetectionArchitecture, tuple(Task), (Pretrained,)),
+        System("dense_detection", DenseDetectionArchitecture, tuple(Task), (Pretrained,), needs="landmarks"),
         System("expr_cnn", ExprCnnArchitecture, (Task.EXPR,)),
+        System("weak_labels", WeakLabelsArchitecture, tuple(Task), (Pretrained, Filling), needs="teacher"),
     )
 }

@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.batches.corruption import corrupted
-from data.batches.labelled_frames import LabelledFrames, labelled_frames
-from data.batches.stored_faces import with_landmarks
 from data.labels import Split
 from data.machine import num_cores
 from data.store.access import hold
@@ -30,6 +27,7 @@ from model.training.resume import kept_epoch
 from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
+from tasks.training.frames import split_frames, training_frames
 
 VERSION = 3
 """Raised when the same settings and data train a different network."""
@@ -108,13 +106,15 @@ def _epochs(
     progress: Progress | None = None,
 ) -> Iterator[Record]:
     use_all_cores()
-    training, validation = (split_frames(config, dataset, machine, split) for split in (Split.TRAIN, Split.VALIDATION))
+    folder = machine.store / "models" / key
+    training = training_frames(config, dataset, machine, folder)
+    validation = split_frames(config, dataset, machine, Split.VALIDATION)
     log.info("%s: %s, validation: %d", name, counted(len(training), "frames"), len(validation))
     trunk, pretrained = _pretrained(config)
     about = {"training_digest": key, "data_digest": dataset.digest, "pretrained": pretrained}
     yield from train(
-        machine.store / "models" / key,
-        _with_extras(config, training),
+        folder,
+        training,
         validation,
         method=method_of(config.system),
         architecture=config.architecture,
@@ -135,38 +135,6 @@ def _pretrained(config: EpochsConfig) -> tuple[Mapping[str, Tensor] | None, dict
     left = ", ".join(trunk.left) or "nothing"
     log.info("pretrained: %d tensors of %s (%s); left: %s", len(trunk.taken), config.pretrained, trunk.naming, left)
     return trunk.weights, {"naming": trunk.naming, "taken": trunk.taken, "left": trunk.left}
-
-
-def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
-    """The labelled frames of a split, as the settings want them.
-
-    Raises:
-        ValueError: There are none.
-    """
-    shuffled = config.shuffle_labels and split is Split.TRAIN
-    labels_file = dataset.labels_file(machine.store)
-    assert dataset.edition is not None, "a data set with labels knows their edition"
-    frames = labelled_frames(
-        dataset.faces_files(machine.store),
-        labels_file,
-        split=split,
-        edition=dataset.edition,
-        tasks=config.tasks,
-        frame_step=config.frame_step,
-        shuffle_labels_seed=config.seed if shuffled else None,
-    )
-    if split is not Split.TRAIN or not config.corruption.is_on:
-        return frames
-    left = corrupted(frames, config.corruption)
-    log.info(
-        "training labels are corrupted (%s): %d of %d frames have any left", config.corruption, len(left), len(frames)
-    )
-    return left
-
-
-def _with_extras(config: EpochsConfig, frames: LabelledFrames) -> LabelledFrames:
-    """The training frames with what the system needs besides labels."""
-    return with_landmarks(frames) if config.system == "dense_detection" else frames
 
 
 def _sentence(record: Record) -> str:

@@ -27,7 +27,8 @@ from model.training.recipe import recipe_for
 from tasks.config import AnyExperiment, MachineConfig
 from tasks.progress import log, stage
 from tasks.tracking import runs
-from tasks.training.epochs import cores, split_frames, training_digest
+from tasks.training.epochs import cores, training_digest
+from tasks.training.frames import split_frames
 
 VERSION = 1
 """Raised when the same network, settings and data train a different head."""

@@ -14,14 +14,14 @@ from prefect.cache_policies import NO_CACHE
 from data.store.access import place_in
 from data.store.catalogue import Dataset
 from model.training.loop import MODEL
-from tasks.config import AnyExperiment, EpochsConfig, MachineConfig
+from tasks.config import AnyExperiment, MachineConfig
 from tasks.progress import log
 from tasks.tracking import naming, registry, runs
 from tasks.tracking.views import SERVER_ENDS
-from tasks.training.epochs import run_epochs
 from tasks.training.epochs import use_all_cores as use_all_cores
 from tasks.training.fitting import fit_answers
 from tasks.training.leaks import note_training_videos, refuse_leaks
+from tasks.training.systems import run_training
 from tasks.training.temporal import model_digest, train_over_time
 
 
@@ -76,8 +76,7 @@ def _train(experiment: AnyExperiment, dataset: Dataset, machine: MachineConfig, 
         place = place_in(store, Path(dataset.root))
         runs.log_dataset(name=dataset.name, place=place, digest=dataset.digest, context="training")
         note_training_videos(dataset, store, run_id)
-        assert isinstance(experiment.train, EpochsConfig)
-        run_epochs(experiment.train, dataset, machine, run_id)
+        run_training(experiment.train, dataset, machine, run_id)
         if experiment.temporal is not None:
             train_over_time(experiment, dataset, machine, run_id)
         fit_answers(store / "models" / key, dataset, machine)

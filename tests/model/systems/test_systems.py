@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.settings import Architecture
 from model.systems.registry import build_network, load_checkpoint, method_of
 from model.systems.settings import SYSTEMS
+from model.systems.weak_labels.settings import WeakLabelsArchitecture
 from model.training.learning import Learning
 from model.training.loop import Record, train
 
@@ -29,6 +31,7 @@ _SMALL = {"layers": (1, 1, 1, 1), "width": 8, "neck": 8, "dropout": 0.1}
 TINY: dict[str, Settings] = {
     "mtanet": Architecture(**_SMALL),  # type: ignore[arg-type]
     "dense_detection": DenseDetectionArchitecture(**_SMALL),  # type: ignore[arg-type]
+    "weak_labels": WeakLabelsArchitecture(**_SMALL),  # type: ignore[arg-type]
     "expr_cnn": ExprCnnArchitecture(filters=(8, 8, 8, 8), dense=(16, 8)),
 }
 LEARNING = Learning(epochs=3, batch_size=16, learning_rate=1e-2, optimiser="adamw", ema_decay=0.5, seed=5)
@@ -54,8 +57,17 @@ def _train(system: str, folder: Path, store: Path, epochs: int | None = None) ->
 
 
 def _with_extras(frames: LabelledFrames) -> LabelledFrames:
-    landmarks_N52 = np.broadcast_to(TEMPLATE_52.astype(np.float32), (len(frames), 5, 2))
-    return type(frames)(**{**vars(frames), "extras": {LANDMARKS: landmarks_N52}})
+    """The frames with all that some system needs; the teacher knows the labels, and has nothing to fill."""
+    arrays = {
+        LANDMARKS: np.broadcast_to(TEMPLATE_52, (len(frames), 5, 2)),
+        "teacher_valence_arousal": frames.valence_arousal_N2,
+        "teacher_expression": 0.1 + 0.3 * np.eye(7)[frames.expression_N.astype(int)],
+        "teacher_action_units": 0.1 + 0.8 * frames.action_units_NU,
+        "filled_valence_arousal": np.full((len(frames), 2), np.nan),
+        "filled_expression": np.full(len(frames), np.nan),
+        "filled_action_units": np.full(frames.action_units_NU.shape, np.nan),
+    }
+    return replace(frames, extras={name: values.astype(np.float32) for name, values in arrays.items()})
 
 
 def test_every_system_has_a_tiny_variant_here() -> None:

@@ -1,0 +1,55 @@
+"""Trains any system: epoch by epoch, with a teacher before that, or at once."""
+
+from __future__ import annotations
+
+from data.labels import Split
+from data.store.catalogue import Dataset
+from model.systems.settings import SYSTEMS
+from model.training.step import Record
+from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
+from tasks.tracking import runs
+from tasks.training.epochs import run_epochs, training_digest
+from tasks.training.frames import TEACHER_FILE, complete_frames, split_frames
+from tasks.training.teacher import ask_teacher, teacher_of
+
+
+def run_training(
+    config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, run_id: str, *, name: str = "training"
+) -> Record:
+    """Trains in the training's folder and logs to the run; returns the metrics of the model.
+
+    Raises:
+        ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
+    """
+    assert isinstance(config, EpochsConfig)
+    if SYSTEMS[config.system].needs == "teacher":
+        _teach(config, dataset, machine, run_id, name)
+    return run_epochs(config, dataset, machine, run_id, name=name)
+
+
+def _teach(config: EpochsConfig, dataset: Dataset, machine: MachineConfig, run_id: str, name: str) -> None:
+    """Trains the teacher as a child of the run, and asks it for the missing labels; nothing if it is done."""
+    store, key = machine.store, training_digest(config, dataset, machine.store)
+    folder, teacher = store / "models" / key, teacher_of(config)
+    if (folder / TEACHER_FILE).is_file():
+        return
+    with runs.open_run(
+        store,
+        experiment=runs.experiment_of(store, run_id),
+        training_digest=f"teacher-{key}",
+        run_name=f"{name}: teacher",
+        params=teacher.model_dump(mode="json"),
+        tags={},
+        parent_id=run_id,
+    ) as teacher_run_id:
+        run_epochs(teacher, dataset, machine, teacher_run_id, name=f"{name}: teacher")
+    ask_teacher(
+        store / "models" / training_digest(teacher, dataset, store),
+        folder,
+        training=split_frames(config, dataset, machine, Split.TRAIN),
+        complete=complete_frames(config, dataset, machine, Split.TRAIN),
+        validation=split_frames(config, dataset, machine, Split.VALIDATION),
+        config=config,
+        machine=machine,
+        run_id=run_id,
+    )

@@ -18,9 +18,7 @@ def installed_file(distribution: str, name: str, *, remedy: str = _INSTALL) -> P
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(name)))
     except metadata.PackageNotFoundError:
-        raise ModuleNotFoundError(
-            f"the package {distribution}, whose weights are used, is missing; {remedy}"
-        ) from None
+        raise ModuleNotFoundError(f"the package {distribution}, whose weights are used, is missing; {remedy}") from None
     if not path.is_file():
         raise ModuleNotFoundError(
             f"{path}: expected the weights of the package {distribution}, found no file; {remedy}"

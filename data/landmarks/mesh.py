@@ -103,7 +103,9 @@ def _new_interpreter() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"the package ai-edge-litert, which finds points of faces, is missing; {REMEDY}") from None
+        raise ModuleNotFoundError(
+            f"the package ai-edge-litert, which finds points of faces, is missing; {REMEDY}"
+        ) from None
     interpreter = Interpreter(model_content=read_weights(), num_threads=1)
     interpreter.allocate_tensors()
     return interpreter

@@ -31,7 +31,8 @@ _SCHEMA = pa.schema(
         pa.field("points", pa.list_(pa.float32())),
     ]
 )
-"""A row of the faces file; the points as x, y, depth of each of `data.landmarks.points.INDICES`. Null without a face."""
+"""A row of the faces file; `points` are x, y and depth of each of `data.landmarks.points.INDICES`, null without a face.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +102,8 @@ def read_landmarks(folder: Path, track_id: str) -> TrackPoints:
     with names_damage(path):
         score_N = table["face_score"].to_numpy().astype(np.float32)
         points_NP3 = np.full((len(score_N), len(INDICES), 3), np.nan, np.float32)
-        points_NP3[~np.isnan(score_N)] = (
-            table["points"].combine_chunks().flatten().to_numpy().reshape(-1, len(INDICES), 3)
-        )
+        flat = table["points"].combine_chunks().flatten().to_numpy()
+        points_NP3[~np.isnan(score_N)] = flat.reshape(-1, len(INDICES), 3)
         return TrackPoints(table["frame_index"].to_numpy().astype(np.int64), points_NP3, score_N)
 
 

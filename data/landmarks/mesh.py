@@ -78,7 +78,7 @@ def find_points(faces_BCHW: Floats) -> Points:
 def _framed(face_CHW: Floats) -> Floats:
     """The network's input, HWC in [0, 1]: the enlarged crop in the middle of black."""
     enlarge = _enlargement()
-    framed_HWC = np.zeros((_INPUT_PX, _INPUT_PX, 3), np.float32)
+    framed_HWC: Floats = np.zeros((_INPUT_PX, _INPUT_PX, 3), np.float32)
     inside = slice(_MARGIN_PX, _MARGIN_PX + _CROP_PX)
     framed_HWC[inside, inside] = ((enlarge @ face_CHW @ enlarge.T + 1) / 2).transpose(1, 2, 0)
     return framed_HWC

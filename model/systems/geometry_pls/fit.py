@@ -38,10 +38,11 @@ def fit(points_NP3: Floats, labels_N2: Floats, groups_N: NDArray[np.generic], se
     """
     kept_N = _chosen(points_NP3, labels_N2, settings)
     distances_ND = distances(points_NP3[kept_N])
-    labels_N2, groups_N = labels_N2[kept_N].astype(np.float64), groups_N[kept_N]
-    scores = _cross_validated(distances_ND, labels_N2, groups_N, settings) if len(settings.components) > 1 else {}
+    targets_N2 = labels_N2[kept_N].astype(np.float64)
+    is_choice = len(settings.components) > 1
+    scores = _cross_validated(distances_ND, targets_N2, groups_N[kept_N], settings) if is_choice else {}
     components = max(sorted(scores), key=scores.__getitem__) if scores else settings.components[0]
-    chosen = _maps(distances_ND, labels_N2, [components])[components]
+    chosen = _maps(distances_ND, targets_N2, [components])[components]
     mean_D, coefficients_D2, intercept_2 = (part.astype(np.float32) for part in chosen)
     return LinearMap(mean_D, coefficients_D2, intercept_2, components, scores)
 

@@ -12,6 +12,7 @@ from support.aligned import aligned_face, as_batch
 from support.face_shapes import face_shapes
 
 from data.labels import Edition, Task
+from data.landmarks.mesh import find_points
 from data.landmarks.points import INDICES
 from model.answers import answer
 from model.serving import FaceModel, example_faces
@@ -48,8 +49,6 @@ def test_points_are_mapped_to_valence_and_arousal() -> None:
 def test_a_face_is_answered_by_its_points() -> None:
     faces_BCHW = torch.from_numpy(as_batch(aligned_face(), aligned_face(right_px=3)))
     found = network()(faces_BCHW).valence_arousal_B2
-    from data.landmarks.mesh import find_points
-
     points_BP3 = find_points(faces_BCHW.numpy()).points_BP3[:, INDICES]
     torch.testing.assert_close(found, network().answer_points(torch.from_numpy(points_BP3)).valence_arousal_B2)
     strided_BCHW = faces_BCHW.contiguous(memory_format=torch.channels_last).double()

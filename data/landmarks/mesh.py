@@ -89,7 +89,8 @@ def _enlargement() -> Floats:
     """The matrix that enlarges a column of pixels by bilinear interpolation; the edge repeats."""
     place_R = np.clip((np.arange(_CROP_PX) + 0.5) / _SCALE - 0.5, 0, FACE_SIZE_PX - 1)
     distance_RS = np.abs(place_R[:, None] - np.arange(FACE_SIZE_PX))
-    return np.clip(1 - distance_RS, 0, None).astype(np.float32)
+    enlarge_RS: Floats = np.clip(1 - distance_RS, 0, None).astype(np.float32)
+    return enlarge_RS
 
 
 def _interpreter() -> Any:

@@ -17,7 +17,7 @@ from data.landmarks.kept import keep_landmarks, landmarks_folder, read_landmarks
 from data.landmarks.mesh import find_points
 from data.landmarks.points import INDICES
 from data.schema import Status
-from data.store.damage import DamagedError
+from data.store.damage import DamagedError, read_parquet
 from data.store.shards import is_whole, parquet_files, read_manifest
 
 CROPS = {frame: jpeg(aligned_face(right_px=frame)) for frame in range(6)}
@@ -49,6 +49,8 @@ def test_points_are_written_once_and_read_as_they_were_found(tmp_path: Path) -> 
     assert keep_landmarks(folder, faces_files, store=tmp_path) == 0
     assert [path.name for path in parquet_files(folder)] == ["107.parquet", "107_left.parquet"]
     assert read_manifest(folder)["rows"] == 12
+    table = read_parquet(folder / "107.parquet")
+    assert [table[name].is_null().to_pylist().index(True) for name in ("face_score", "points")] == [2, 2]
     for faces_file in faces_files:
         expected, found = track_points(faces_file), read_landmarks(folder, faces_file.stem)
         np.testing.assert_array_equal(found.frame_index_N, expected.frame_index_N)

@@ -23,7 +23,7 @@ TWO = Settings(components=(2,))
 def labels_of(points_NP3: np.ndarray) -> np.ndarray:
     """Valence and arousal that follow two distances, with some noise."""
     distances_ND = distances(points_NP3)
-    told_N2 = (distances_ND - distances_ND.mean(0))[:, [5, 700]] * 3
+    told_N2 = (distances_ND - distances_ND.mean(0))[:, [5, 700]] * 12
     noise_N2 = np.random.default_rng(1).normal(scale=0.02, size=told_N2.shape)
     labels_N2: np.ndarray = (told_N2 + noise_N2).clip(-1, 1).astype(np.float32)
     return labels_N2
@@ -118,9 +118,11 @@ def test_of_many_faces_some_are_drawn_by_the_seed() -> None:
 
 
 def test_a_distance_that_never_changes_has_no_weight() -> None:
-    points_NP3 = np.repeat(SHAPES[:1], 60, axis=0)
-    points_NP3[:, 60:] = SHAPES[:, 60:]
+    points_NP3 = SHAPES.copy()
+    points_NP3[:, 66] = points_NP3[:, 67]
     found = fit(points_NP3, LABELS, GROUPS, TWO)
+    assert np.ptp(distances(points_NP3), axis=0)[-1] == 0
+    assert found.coefficients_D2[-1].tolist() == [0, 0]
     assert np.isfinite(found.coefficients_D2).all()
 
 

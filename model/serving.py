@@ -38,7 +38,8 @@ class FaceModel:
 
     def predict(self, faces: pd.DataFrame) -> pd.DataFrame:
         """A row for each face: `valence` and `arousal` in [-1, 1], the name of the `expression`, a probability
-        `p_<expression>` for each expression and `au<n>` for each action unit of the edition, as in `predictions`.
+        `p_<expression>` for each expression and `au<n>` for each action unit of the edition, as in `predictions`;
+        those of the tasks that the network answers.
 
         Each face is predicted on its own: the temporal head, smoothing and fitted thresholds are not applied.
 
@@ -51,8 +52,9 @@ class FaceModel:
         """
         batches = [self._answers(batch_BCHW) for batch_BCHW in _batches(list(faces[FACE]))]
         columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-        names = np.array(EXPRESSIONS[self.edition], dtype=object)
-        return pd.DataFrame({**columns, "expression": names[columns["expression"]]}, index=faces.index)
+        if "expression" in columns:
+            columns["expression"] = np.array(EXPRESSIONS[self.edition], dtype=object)[columns["expression"]]
+        return pd.DataFrame(columns, index=faces.index)
 
     def _answers(self, faces_BCHW: Tensor) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():

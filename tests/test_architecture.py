@@ -33,6 +33,8 @@ DOORS = {
     "pyarrow": ("data/",),
     "duckdb": ("data/warehouse/",),
     "onnx": ("data/faces/retinaface.py",),
+    "ai_edge_litert": ("data/landmarks/mesh.py",),
+    "sklearn": ("model/systems/geometry_pls/fit.py",),
     "simplejpeg": ("data/faces/crops.py", "data/extraction/cropped.py", "model/serving.py"),
 }
 MOST_MODULES = 10

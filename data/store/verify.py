@@ -16,7 +16,7 @@ from data.store.catalogue import read_catalogue
 from data.store.damage import DamagedError, names_damage, read_json
 from data.store.shards import MANIFEST, file_sha256, whole_folders
 
-STAGES = ("sample", "detections", "faces", "labels", "quality", "predictions")
+STAGES = ("sample", "detections", "faces", "labels", "landmarks", "quality", "predictions")
 _ANEW = "delete it: it is made anew"
 EVALUATE_AGAIN = "delete it and run `mtanet evaluate` again"
 DATABASES = {

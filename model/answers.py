@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -21,9 +23,13 @@ def answer(network: Network, faces_BCHW: Tensor, edition: Edition) -> dict[str, 
         faces_BCHW: RGB in [-1, 1], 112 x 112, as returned by `data.batches.loader`.
         edition: The edition that the network was built for.
     """
-    columns = as_columns(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition)
-    answered = {name for task in network.tasks for name in task_columns(task, edition)}
-    return {name: values_B for name, values_B in columns.items() if name in answered}
+    return answered(network(faces_BCHW.contiguous(memory_format=torch.channels_last)), edition, network.tasks)
+
+
+def answered(outputs: Outputs, edition: Edition, tasks: Collection[Task]) -> dict[str, Tensor]:
+    """The columns of `answer` of some tasks, from a network's outputs."""
+    names = {name for task in tasks for name in task_columns(task, edition)}
+    return {name: values_B for name, values_B in as_columns(outputs, edition).items() if name in names}
 
 
 def task_columns(task: Task, edition: Edition) -> tuple[str, ...]:

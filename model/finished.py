@@ -16,12 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from data.labels import Edition, Task
+from data.landmarks.kept import read_landmarks
 from data.machine import Device
 from data.store.damage import read_json
 from data.store.shards import write_file
 from model.inference import COLUMNS, Predictions, place, predict
 from model.network import Network
 from model.postprocessing.fitting import Fit, Fits, finish
+from model.systems.geometry_pls.network import GeometryPls
+from model.systems.geometry_pls.predictions import predict_points
 from model.systems.mtanet.network import mtanet
 from model.systems.registry import load_checkpoint
 from model.temporal.checkpoint import HEAD, load_head
@@ -62,15 +65,19 @@ def load_finished(folder: Path, *, device: Device = "cpu") -> Finished:
 
 
 def predict_track(
-    model: Finished, faces_file: Path, *, device: Device = "cpu", threads: int = 1
+    model: Finished, faces_file: Path, *, device: Device = "cpu", threads: int = 1, landmarks: Path | None = None
 ) -> tuple[NDArray[np.int64], Predictions]:
     """The frame index of every row of a faces file, and the model's predictions, before postprocessing.
 
-    The crops are decoded in `threads` threads.
+    The crops are decoded in `threads` threads. A network that answers from points of the face reads them from the
+    video's folder of `landmarks`, or finds them in the crops without.
 
     Raises:
         ValueError: A crop cannot be read; the message names track and frame.
     """
+    if landmarks is not None and isinstance(model.network, GeometryPls):
+        kept = read_landmarks(landmarks, faces_file.stem)
+        return kept.frame_index_N, predict_points(model.network, kept.points_NP3, model.edition)
     if model.head is None:
         return predict(model.network, faces_file, model.edition, device=device, threads=threads)
     frame_index_N, features_NC = track_features(mtanet(model.network), faces_file, device=device, threads=threads)

@@ -9,6 +9,7 @@ from data.labels import Task
 from data.settings import Settings
 from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
+from model.systems.geometry_pls.settings import GeometrySettings
 from model.systems.mtanet.settings import Architecture, Pretrained
 from model.systems.weak_labels.settings import Filling, WeakLabelsArchitecture
 
@@ -24,9 +25,10 @@ class System:
     further_settings: tuple[type[Settings], ...] = ()
     """Groups of settings of its training beyond those that all have."""
     learns: Literal["by epochs", "at once"] = "by epochs"
-    needs: Literal["landmarks", "two label sets", "teacher"] | None = None
+    needs: Literal["landmarks", "two label sets", "teacher", "points"] | None = None
     """What its training needs besides faces and labels: the five landmarks of each face; where labels are made wrong
-    (`[corruption]`), a second set of them, made wrong independently; or the answers of a trained MTANet.
+    (`[corruption]`), a second set of them, made wrong independently; the answers of a trained MTANet; or 68 points of
+    each face, to answer too.
     """
 
 
@@ -36,6 +38,7 @@ SYSTEMS = {
         System("mtanet", Architecture, tuple(Task), (Pretrained,)),
         System("dense_detection", DenseDetectionArchitecture, tuple(Task), (Pretrained,), needs="landmarks"),
         System("expr_cnn", ExprCnnArchitecture, (Task.EXPR,)),
+        System("geometry_pls", GeometrySettings, (Task.VA,), learns="at once", needs="points"),
         System("weak_labels", WeakLabelsArchitecture, tuple(Task), (Pretrained, Filling), needs="teacher"),
     )
 }

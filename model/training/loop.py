@@ -129,7 +129,8 @@ def _train_epoch(
     epoch: int,
     progress: Progress | None,
 ) -> Record:
-    learning = plan.learning
+    learning, step = plan.learning, plan.method.step
+    assert step is not None, "a system that learns at once is not trained here"
     # Each process seeds its own dropout.
     seeds = np.random.SeedSequence((learning.seed, epoch), spawn_key=(rank(),) if rank() else ())
     torch.manual_seed(int(seeds.generate_state(1)[0]))
@@ -155,7 +156,7 @@ def _train_epoch(
     for number, batch in enumerate(map(all_gather_labels, epoch_batches)):
         rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
         steps = epoch * num_batches + number
-        for name, value in plan.method.step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
+        for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
             numbers[name].append(value)
             if not math.isfinite(value):
                 raise FloatingPointError(_not_finite(name, value, epoch, number, rate, batch, training))

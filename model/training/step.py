@@ -59,13 +59,13 @@ class Method:
     """How a system is trained: the class of the settings that only it has, its network and its step.
 
     `network` is called with `num_units`, `num_expressions` and the settings by name. `records_passes` says whether the
-    step calls the network by `forward_pass`.
+    step calls the network by `forward_pass`. There is no step if the system learns at once, outside the loop.
     """
 
     name: str
     settings: type[Settings]
     network: Callable[..., Network]
-    step: Step
+    step: Step | None
     records_passes: bool = True
 
     def build(self, edition: Edition, settings: Settings) -> Network:

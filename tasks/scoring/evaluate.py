@@ -24,6 +24,7 @@ from model.finished import Finished, finished_columns, load_finished, predict_tr
 from model.inference import Predictions
 from model.scores.metrics import batch_averaged_scores, constant_guess, scores
 from model.scores.tallies import tally
+from model.systems.settings import SYSTEMS
 from tasks.config import MachineConfig
 from tasks.progress import log, stage
 from tasks.scoring.pictures import log_pictures
@@ -31,6 +32,7 @@ from tasks.scoring.records import write_down
 from tasks.scoring.result import Evaluation
 from tasks.tracking import registry, runs
 from tasks.tracking.registry import CannotAnswerError, Version
+from tasks.training.at_once import keep_points
 from tasks.training.epochs import cores, use_all_cores
 
 VERSION = 1
@@ -86,9 +88,13 @@ def predict_video(model: Version, finished: Finished, video: Video, machine: Mac
     with hold(machine.store, f"predictions-{folder.name}", what=f"the predictions of {video.video_id}"):
         if is_whole(folder):
             return num_rows  # written by another run in the meantime
+        needs_points = SYSTEMS[registry.system_of(model.tags)].needs == "points"
+        landmarks = keep_points(video, machine)[0] if needs_points else None
         with write_folder(folder) as partial:
             for faces_file in parquet_files(machine.store / "faces" / video.faces):
-                frame_index_N, predicted = predict_track(finished, faces_file, device=device, threads=cores())
+                frame_index_N, predicted = predict_track(
+                    finished, faces_file, device=device, threads=cores(), landmarks=landmarks
+                )
                 columns = {**predicted, **finished_columns(finished, frame_index_N, predicted)}
                 write_predictions(partial / faces_file.name, faces_file, columns, model_version=model.number)
                 num_rows += len(frame_index_N)

@@ -8,7 +8,9 @@ from pathlib import Path
 from data.annotations.splits import groups_of, recording_of
 from data.batches.labelled_frames import Integers, labelled_frames
 from data.labels import Edition, Split, Task
+from data.landmarks.kept import landmarks_folder
 from data.store.catalogue import Dataset
+from data.store.shards import is_whole
 from data.video.frames import resolve_device
 from model.finished import FITTED, load_finished, predict_track, save_fits
 from model.postprocessing.crossfit import cross_fit, fit_kept, frames_to_fit
@@ -29,7 +31,9 @@ def fit_answers(folder: Path, dataset: Dataset, machine: MachineConfig) -> None:
     model = load_finished(folder, device=device)
 
     def predicted_of(faces_file: Path) -> tuple[Integers, Arrays]:
-        return predict_track(model, faces_file, device=device, threads=cores())
+        kept = landmarks_folder(machine.store, faces_file.parent.name)
+        landmarks = kept if is_whole(kept) else None
+        return predict_track(model, faces_file, device=device, threads=cores(), landmarks=landmarks)
 
     frames = split_to_fit(dataset, Split.VALIDATION, model.edition, model.network.tasks, machine.store, predicted_of)
     fits = {task: fit_kept(found, cross_fit(found)) for task, found in frames.items()}

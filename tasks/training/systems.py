@@ -8,6 +8,7 @@ from model.systems.settings import SYSTEMS
 from model.training.step import Record
 from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
 from tasks.tracking import runs
+from tasks.training.at_once import fit_at_once
 from tasks.training.epochs import run_epochs, training_digest
 from tasks.training.frames import TEACHER_FILE, complete_frames, split_frames
 from tasks.training.teacher import ask_teacher, teacher_of
@@ -21,7 +22,8 @@ def run_training(
     Raises:
         ValueError: The data set has no labels, or none in a split that is needed; or the pretrained weights do not fit.
     """
-    assert isinstance(config, EpochsConfig)
+    if not isinstance(config, EpochsConfig):
+        return fit_at_once(config, dataset, machine, run_id, name=name)
     if SYSTEMS[config.system].needs == "teacher":
         _teach(config, dataset, machine, run_id, name)
     return run_epochs(config, dataset, machine, run_id, name=name)

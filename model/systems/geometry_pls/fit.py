@@ -13,14 +13,14 @@ from sklearn.model_selection import GroupKFold
 
 from model.scores.metrics import ccc
 from model.systems.geometry_pls.network import LinearMap
-from model.systems.geometry_pls.settings import Settings
+from model.systems.geometry_pls.settings import GeometrySettings
 from model.systems.geometry_pls.shape import Floats, distances
 
 _MOST_ITERATIONS = 2000
 """Of the power iteration for one component; it converges before that."""
 
 
-def fit(points_NP3: Floats, labels_N2: Floats, groups_N: NDArray[np.generic], settings: Settings) -> LinearMap:
+def fit(points_NP3: Floats, labels_N2: Floats, groups_N: NDArray[np.generic], settings: GeometrySettings) -> LinearMap:
     """Fits the map to the frames that have points, valence and arousal; the others are left out.
 
     The number of components is the one with the highest mean CCC on held-out groups, pooled over all of them; of equal
@@ -47,7 +47,7 @@ def fit(points_NP3: Floats, labels_N2: Floats, groups_N: NDArray[np.generic], se
     return LinearMap(mean_D, coefficients_D2, intercept_2, components, scores)
 
 
-def _chosen(points_NP3: Floats, labels_N2: Floats, settings: Settings) -> NDArray[np.int64]:
+def _chosen(points_NP3: Floats, labels_N2: Floats, settings: GeometrySettings) -> NDArray[np.int64]:
     """The frames to fit to, ascending."""
     is_complete_N = ~(np.isnan(points_NP3).any((1, 2)) | np.isnan(labels_N2).any(1))
     kept_N = np.flatnonzero(is_complete_N)
@@ -62,7 +62,7 @@ def _chosen(points_NP3: Floats, labels_N2: Floats, settings: Settings) -> NDArra
 
 
 def _cross_validated(
-    distances_ND: Floats, labels_N2: NDArray[np.float64], groups_N: NDArray[np.generic], settings: Settings
+    distances_ND: Floats, labels_N2: NDArray[np.float64], groups_N: NDArray[np.generic], settings: GeometrySettings
 ) -> dict[int, float]:
     """The mean CCC on held-out groups, by number of components."""
     num_groups = len(np.unique(groups_N))

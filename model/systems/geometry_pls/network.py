@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from data.labels import ACTION_UNITS, EXPRESSIONS, Edition, Task
+from data.labels import Task
 from data.landmarks.mesh import find_points
 from data.landmarks.points import INDICES
-from model.network import Network, Outputs
-from model.systems.geometry_pls.settings import Settings
+from model.network import Network, Outputs, missing
 from model.systems.geometry_pls.shape import NUM_DISTANCES, Floats, distances
 
 
@@ -68,12 +67,5 @@ class GeometryPls(Network):
         """The outputs for points as `data.landmarks.kept` stores them; NaN for those of a frame without a face."""
         distances_BD = torch.from_numpy(distances(points_BP3.cpu().numpy())).to(self.mean_D)
         valence_arousal_B2 = (distances_BD - self.mean_D) @ self.coefficients_D2 + self.intercept_2
-        nothing_B1 = valence_arousal_B2.new_full((len(valence_arousal_B2), 1), torch.nan)
-        return Outputs(
-            valence_arousal_B2, nothing_B1.expand(-1, self._num_units), nothing_B1.expand(-1, self._num_expressions)
-        )
-
-
-def build(edition: Edition, settings: Settings) -> GeometryPls:  # noqa: ARG001  (they steer the fit alone)
-    """A new network for an edition's action units and expressions."""
-    return GeometryPls(num_units=len(ACTION_UNITS[edition]), num_expressions=len(EXPRESSIONS[edition]))
+        units_BU, expressions_BE = (missing(valence_arousal_B2, n) for n in (self._num_units, self._num_expressions))
+        return Outputs(valence_arousal_B2, units_BU, expressions_BE)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from data import settings
+from data.settings import Settings
 
 MOST_COMPONENTS = 31
 """As published."""
 
 
-class Settings(settings.Settings):
+class GeometrySettings(Settings):
     """How the linear map is fitted."""
 
     components: Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_COMPONENTS)], ...], Field(min_length=1)] = (
@@ -25,5 +25,5 @@ class Settings(settings.Settings):
     """Parts of the cross-validation; fewer if there are fewer groups."""
     most_faces: Annotated[int, Field(ge=2)] = 50_000
     """Training faces at most; if there are more, this many are drawn."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Of that draw."""

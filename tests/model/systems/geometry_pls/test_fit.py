@@ -12,12 +12,12 @@ from support.face_shapes import face_shapes
 from model.scores.metrics import ccc
 from model.systems.geometry_pls.fit import fit
 from model.systems.geometry_pls.network import LinearMap
-from model.systems.geometry_pls.settings import MOST_COMPONENTS, Settings
+from model.systems.geometry_pls.settings import MOST_COMPONENTS, GeometrySettings
 from model.systems.geometry_pls.shape import distances
 
 SHAPES = face_shapes(60)
 GROUPS = np.repeat(["a", "b", "c"], 20)
-TWO = Settings(components=(2,))
+TWO = GeometrySettings(components=(2,))
 
 
 def labels_of(points_NP3: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def nipals(inputs_ND: np.ndarray, targets_N2: np.ndarray, components: int) -> np
 
 @pytest.mark.parametrize("components", [1, 2])
 def test_the_map_is_that_of_the_direct_iteration(components: int) -> None:
-    found = fit(SHAPES, LABELS, GROUPS, Settings(components=(components,)))
+    found = fit(SHAPES, LABELS, GROUPS, GeometrySettings(components=(components,)))
     expected_N2 = nipals(distances(SHAPES).astype(np.float64), LABELS.astype(np.float64), components)
     np.testing.assert_allclose(answers(found, SHAPES), expected_N2, atol=1e-3)
     assert np.abs(expected_N2 - LABELS.mean(0)).max() > 0.1
@@ -79,7 +79,7 @@ def grouped_scores(numbers: Sequence[int]) -> dict[int, float]:
         held_out_N2 = np.empty((60, 2))
         for group in "abc":
             train_N = group != GROUPS
-            found = fit(SHAPES[train_N], LABELS[train_N], GROUPS[train_N], Settings(components=(number,)))
+            found = fit(SHAPES[train_N], LABELS[train_N], GROUPS[train_N], GeometrySettings(components=(number,)))
             held_out_N2[~train_N] = answers(found, SHAPES[~train_N]).clip(-1, 1)
         scores[number] = float(np.mean([ccc(held_out_N2[:, k], LABELS[:, k].astype(np.float64)) for k in (0, 1)]))
     return scores
@@ -87,10 +87,10 @@ def grouped_scores(numbers: Sequence[int]) -> dict[int, float]:
 
 def test_the_number_of_components_is_that_with_the_best_score_on_held_out_groups() -> None:
     expected = grouped_scores((1, 2, 8))
-    found = fit(SHAPES, LABELS, GROUPS, Settings(components=(8, 1, 2)))
+    found = fit(SHAPES, LABELS, GROUPS, GeometrySettings(components=(8, 1, 2)))
     assert found.cross_validated == pytest.approx(expected, abs=1e-3)
     assert found.components == max(expected, key=expected.__getitem__)
-    alone = fit(SHAPES, LABELS, GROUPS, Settings(components=(found.components,)))
+    alone = fit(SHAPES, LABELS, GROUPS, GeometrySettings(components=(found.components,)))
     np.testing.assert_array_equal(found.coefficients_D2, alone.coefficients_D2)
 
 
@@ -99,15 +99,15 @@ def test_a_group_that_only_repeats_itself_does_not_choose_more_components() -> N
     points_NP3 = np.repeat(face_shapes(12), 5, axis=0)
     labels_N2 = np.repeat(np.random.default_rng(3).uniform(-1, 1, (12, 2)), 5, axis=0).astype(np.float32)
     groups_N = np.repeat(np.arange(12), 5)
-    found = fit(points_NP3, labels_N2, groups_N, Settings(components=(1, 8), folds=12))
-    by_heart_N2 = answers(fit(points_NP3, labels_N2, groups_N, Settings(components=(8,))), points_NP3)
+    found = fit(points_NP3, labels_N2, groups_N, GeometrySettings(components=(1, 8), folds=12))
+    by_heart_N2 = answers(fit(points_NP3, labels_N2, groups_N, GeometrySettings(components=(8,))), points_NP3)
     by_heart = min(float(ccc(by_heart_N2[:, k], labels_N2[:, k])) for k in (0, 1))
     assert by_heart > 0.9
     assert max(found.cross_validated.values()) < 0.5
 
 
 def test_of_many_faces_some_are_drawn_by_the_seed() -> None:
-    few = Settings(components=(2,), most_faces=30)
+    few = GeometrySettings(components=(2,), most_faces=30)
     found = [fit(SHAPES, LABELS, GROUPS, few.but(seed=seed)).mean_D for seed in (0, 0, 1)]
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
@@ -137,12 +137,12 @@ def test_labels_that_never_change_are_refused() -> None:
 
 def test_too_few_frames_are_refused() -> None:
     with pytest.raises(ValueError, match=r"31 components need more than 31 frames .*, found 31; set fewer components"):
-        fit(SHAPES[:31], LABELS[:31], GROUPS[:31], Settings(components=(31,)))
+        fit(SHAPES[:31], LABELS[:31], GROUPS[:31], GeometrySettings(components=(31,)))
 
 
 def test_one_group_cannot_choose() -> None:
     with pytest.raises(ValueError, match=r"expected frames of at least two groups, .* found 1; set a single number"):
-        fit(SHAPES, LABELS, np.zeros(60), Settings(components=(1, 2)))
+        fit(SHAPES, LABELS, np.zeros(60), GeometrySettings(components=(1, 2)))
 
 
 @pytest.mark.parametrize(
@@ -150,5 +150,5 @@ def test_one_group_cannot_choose() -> None:
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Settings.model_validate(wrong)
-    assert max(Settings().components) == MOST_COMPONENTS == 31
+        GeometrySettings.model_validate(wrong)
+    assert max(GeometrySettings().components) == MOST_COMPONENTS == 31

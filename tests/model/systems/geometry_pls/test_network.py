@@ -17,9 +17,10 @@ from data.landmarks.points import INDICES
 from model.answers import answer
 from model.serving import FaceModel, example_faces
 from model.systems.geometry_pls.fit import fit
-from model.systems.geometry_pls.network import GeometryPls, LinearMap, build
-from model.systems.geometry_pls.settings import Settings
+from model.systems.geometry_pls.network import GeometryPls, LinearMap
+from model.systems.geometry_pls.settings import GeometrySettings
 from model.systems.geometry_pls.shape import NUM_DISTANCES, distances
+from model.systems.registry import build_network
 
 EDITION = Edition.ABAW_2020
 SHAPES = face_shapes(40)
@@ -33,8 +34,14 @@ def first_distances() -> LinearMap:
     return LinearMap(mean_D, coefficients_D2, np.array([0.5, -0.75], np.float32), 1, {})
 
 
+def new_network() -> GeometryPls:
+    made = build_network(EDITION, GeometrySettings())
+    assert isinstance(made, GeometryPls)
+    return made
+
+
 def network() -> GeometryPls:
-    made = build(EDITION, Settings()).eval()
+    made = new_network().eval()
     made.take(first_distances())
     return made
 
@@ -73,16 +80,18 @@ def test_a_frame_without_a_face_has_no_answer() -> None:
 
 
 def test_a_new_network_answers_zero() -> None:
-    found = build(EDITION, Settings()).answer_points(torch.from_numpy(SHAPES)).valence_arousal_B2
+    found = new_network().answer_points(torch.from_numpy(SHAPES)).valence_arousal_B2
     assert found.tolist() == [[0, 0]] * 40
 
 
 def test_the_map_is_saved_and_loaded_as_tensors(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    made = build(EDITION, Settings())
-    made.take(fit(SHAPES, rng.uniform(-1, 1, (40, 2)).astype(np.float32), np.arange(40), Settings(components=(2,))))
+    made = new_network()
+    made.take(
+        fit(SHAPES, rng.uniform(-1, 1, (40, 2)).astype(np.float32), np.arange(40), GeometrySettings(components=(2,)))
+    )
     save_file(made.state_dict(), tmp_path / "model.safetensors")
-    read = build(EDITION, Settings())
+    read = new_network()
     read.load_state_dict(load_file(tmp_path / "model.safetensors"))
     assert {"mean_D", "coefficients_D2", "intercept_2", "log_sigma_T"} == set(read.state_dict())
     expected, found = (each.answer_points(torch.from_numpy(SHAPES)).valence_arousal_B2 for each in (made, read))

@@ -38,6 +38,11 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @property
+    def answering(self) -> Sequence[Tensor]:
+        """What was learned and is needed to answer; all parameters by default, but for the scalars of the losses."""
+        return [weight for weight in self.parameters() if weight is not self.log_sigma_T]
+
+    @property
     def shared(self) -> Sequence[nn.Parameter]:
         """The parameters that all tasks share; none by default."""
         return ()

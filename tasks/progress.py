@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -145,6 +145,12 @@ def stage(name: str, total: int, unit: str, *, counts_frames: bool = False) -> I
         log.info("%s: nothing new, %s already done", name, counted(shown.done, unit))
     else:
         log.info("%s", shown)
+
+
+def show_text(text: str, *, key: str, description: str) -> None:
+    """Puts a text in Markdown on the page of the flow run, if there is one."""
+    if FlowRunContext.get() is not None or TaskRunContext.get() is not None:
+        create_markdown_artifact(text, key=key, description=description)
 
 
 def _create_artifact(name: str, description: str) -> UUID | None:

@@ -2,6 +2,7 @@
 
 - `views`: defines the views
 - `answers`: runs queries and writes their answers
+- `leaderboard`: the rows of comparisons
 - `macros`: the scores as SQL macros
 - `predictions`: writes predictions as Parquet
 - `subjects`: the same people in several videos

@@ -22,6 +22,7 @@ from data.store.damage import names_damage, read_json
 from data.store.shards import PARTIAL, parquet_files, read_manifest, whole_folders, write_parquet
 from data.store.verify import EVALUATE_AGAIN, name_damaged_shard
 from data.warehouse.answers import literal, query, set_store, warehouse_path
+from data.warehouse.leaderboard import FOLDER, LEADERBOARD
 from data.warehouse.macros import AGGREGATES, TABLES
 from data.warehouse.quality_rows import kept_rows
 from data.warehouse.subjects import PEOPLE, people_rows
@@ -147,6 +148,7 @@ def _build(store: Path, path: Path) -> None:
         columns = f"{_origin_column(synthetic)}, {system}"
         _create_view(connection, store, "predictions", _files_in(current), PREDICTIONS, columns)
         _create_view(connection, store, "scores", sorted((store / "runs").glob("*.parquet")), SCORES, system)
+        _create_view(connection, store, "leaderboard", sorted((store / FOLDER).glob("*.parquet")), LEADERBOARD)
         _create_table(connection, "videos", _video_rows(store, datasets), VIDEOS)
         _create_table(connection, "people", people_rows(store, datasets), PEOPLE)
         _create_table(connection, "runs", run_rows, RUNS)

@@ -1,6 +1,7 @@
 """The `mtanet` command: arguments, printing, progress.
 
 - `cli`: the commands that produce results
+- `comparing`: the commands that compare
 - `inspection`: the commands that show or maintain results
 - `again`: repeats the answer of a command for which nothing is new
 - `interrupt`: ends a command on Ctrl-C and other signals
@@ -8,6 +9,5 @@
 - `table`: prints the answer to a query for a person
 - `options`: options shared by several commands
 - `doctor`: describes this machine and checks its GPU against its CPU
-- `team`: training with several processes
-- `terminal`: progress in the terminal
+- `terminal`: progress in the terminal, and training with several processes
 """

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data.store.catalogue import check_name, read_catalogue
-from flows.command import inspection, interrupt
+from flows.command import comparing, inspection, interrupt
 from flows.command.again import unless_finished
 from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machine_of, refuse_missing
-from flows.command.team import as_team
-from flows.command.terminal import VERBOSE, err, is_verbose, out, prefect
+from flows.command.terminal import VERBOSE, as_team, err, is_verbose, out, prefect
 
 if TYPE_CHECKING:
     from flows.train import Trained
@@ -78,35 +77,6 @@ def train(
 
     inputs = [config.ingest.root, config.ingest.track_hints, getattr(config.train, "pretrained", None)]
     unless_finished(store, "train", {"config": config, "device": device}, inputs, work)
-
-
-@app.command()
-def ablate(
-    experiment: Annotated[str, typer.Option(help="Name in flows/experiments, or path of a .toml file.")] = "ablation",
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Number of trainings of each variant.")] = 3,
-    only: Annotated[
-        str, typer.Option(help="Train only the whole recipe and variants with this text in their names.")
-    ] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, such as train.epochs=3.")] = None,
-    store: Store = STORE,
-    device: OnDevice = "auto",
-    workers: Workers = CORES,
-) -> None:
-    """Compare a recipe with variants that lack one part each, and with the paper's recipe, over several seeds."""
-    from tasks.experiments import load_experiment, mtanet_experiment, with_settings
-
-    config = with_settings(mtanet_experiment(load_experiment(experiment)), set_ or [])
-
-    def work() -> None:
-        with prefect(store):
-            from flows.ablate import ablate_mtanet
-
-            table = ablate_mtanet(config, seeds, machine_of(store, device, workers), only)
-        out.print(f"ablation: {table}")
-
-    settings = {"config": config, "seeds": seeds, "only": only, "device": device}
-    inputs = [config.ingest.root, config.ingest.track_hints, getattr(config.train, "pretrained", None)]
-    unless_finished(store, "ablate", settings, inputs, work)
 
 
 @app.command()
@@ -228,6 +198,7 @@ EXAMPLE = (
 )
 
 
+app.add_typer(comparing.app)
 app.add_typer(inspection.app)
 
 

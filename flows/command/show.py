@@ -76,6 +76,28 @@ def _check_place(path: Path) -> None:
         raise ValueError(f"{path}: no folder {path.parent}; make it, or give another file with --out")
 
 
+def print_comparison(store: Path, name: str, console: Console) -> None:
+    """Prints a kept comparison: a table for each level, and what can be told apart.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    from tasks.comparison.page import HEADINGS, by_level, cells, verdicts
+    from tasks.comparison.result import read_comparison
+
+    comparison = read_comparison(store, name)
+    for level, rows in by_level(comparison).items():
+        title = f"{comparison.name}: {comparison.dataset}, {counted(len(comparison.seeds), 'seeds')}"
+        table = Table(title=f"{title}, {level}" if level else title, title_justify="left", box=None, pad_edge=False)
+        for heading in HEADINGS:
+            table.add_column(escape(heading), overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, cells(row)))
+        console.print(table)
+    for verdict in verdicts(comparison):
+        console.print(verdict, markup=False)
+
+
 def print_views(store: Path, console: Console) -> None:
     """Prints each view with all its columns."""
     carry_over(store)

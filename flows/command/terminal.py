@@ -1,4 +1,4 @@
-"""Printing to the terminal, and progress while a flow runs."""
+"""Printing to the terminal, progress while a flow runs, and commands that torchrun starts in several processes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from data.store.access import check_store
 from flows.servers.environment import prefect_server, set_environment
+
+if TYPE_CHECKING:
+    from tasks.config import MachineConfig
 
 # A pipe or file has no width, and a narrow default would break identifiers across lines.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
@@ -71,3 +75,25 @@ def _show_logs() -> None:
     logger.handlers = [*(other for other in logger.handlers if other.name != "terminal"), handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)
+
+
+def as_team(machine: MachineConfig, work: Callable[[], None]) -> None:
+    """Does the work in the only process, or in torchrun's first; the other processes help with the trainings.
+
+    Only the first process talks to Prefect and MLflow and writes to the store. All processes read the store.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        work()
+        return
+    set_environment(machine.store, verbose=is_verbose())
+    from data.video.frames import resolve_device
+    from model.training.distributed import broadcast_job, join_process_group, rank
+
+    with join_process_group(resolve_device(machine.device)):
+        if rank() > 0:
+            from tasks.training.epochs import follow
+
+            follow()
+        else:
+            work()
+            broadcast_job(None)

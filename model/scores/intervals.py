@@ -21,11 +21,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 from data.labels import Task
 from model.scores.tallies import OFFICIAL, Floats, Scores, Tallies, scores_of
@@ -39,13 +37,15 @@ _PERCENT = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Interval:
-    """The 95 % interval of a score or a difference; `value` is that of all videos."""
+    """The 95 % interval of a score or a difference; `value` is that of all videos. The ends are NaN with one video."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.value:.3f}"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
@@ -72,6 +72,12 @@ def mean_intervals(trainings: Sequence[Tallies], *, num_draws: int = DRAWS, seed
     value_1, value_R = _means(trainings, num_draws, seed)
     counted = _official(value_1)
     return _intervals(_with_sum(value_1, counted), _with_sum(value_R, counted), _units(trainings[0])[1])
+
+
+def mean_scores(trainings: Sequence[Tallies]) -> dict[str, float]:
+    """The mean of each defined score over trainings from different seeds, and of the sum `official`."""
+    value_1 = _means(trainings, 1, SEED)[0]
+    return {name: float(of[0]) for name, of in _with_sum(value_1, _official(value_1)).items() if not np.isnan(of[0])}
 
 
 def mean_differences(
@@ -201,28 +207,3 @@ def _labels(tallies: Tallies) -> list[Floats | None]:
         tallies.expressions.target_GE if tallies.expressions else None,
         tallies.units.count_GU if tallies.units else None,
     ]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """`deviation` is the sample standard deviation, NaN for one value; the interval contains the mean of all seeds at
-    95 %."""
-
-    mean: float
-    deviation: float
-    half_interval: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Mean, standard deviation and half the 95 % interval of the mean (Student's t), for one value or more."""
-    if len(values) == 1:
-        return Spread(values[0], math.nan, math.nan)
-    deviation = stdev(values)
-    quantile = float(t.ppf(0.975, len(values) - 1))
-    return Spread(fmean(values), deviation, quantile * deviation / math.sqrt(len(values)))
-
-
-def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Statistics of the differences seed by seed, so that effects shared within a seed, such as initial weights,
-    cancel."""
-    return spread([our - their for our, their in zip(ours, theirs, strict=True)])

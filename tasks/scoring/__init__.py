@@ -7,6 +7,5 @@
 - `gate`: compares a challenger with the champion
 - `champion`: promotes a champion or rolls it back
 - `crossfit`: scores postprocessing on videos that it was not fitted on
-- `ablation`: trains and compares variants
 - `pictures`: draws the pictures of an evaluation
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file
 from data.batches.corruption import corrupted
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.stored_faces import with_landmarks
-from data.labels import Split
+from data.labels import Split, Task
 from data.store.catalogue import Dataset
 from model.systems.settings import SYSTEMS
 from tasks.config import AnyTrainConfig, MachineConfig
@@ -36,8 +37,10 @@ def split_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfi
     return left
 
 
-def complete_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, split: Split) -> LabelledFrames:
-    """The labelled frames of a split before their labels are corrupted.
+def complete_frames(
+    config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, split: Split, *, tasks: Sequence[Task] = ()
+) -> LabelledFrames:
+    """The labelled frames of a split before their labels are corrupted; of the system's tasks unless others are given.
 
     Raises:
         ValueError: There are none.
@@ -50,7 +53,7 @@ def complete_frames(config: AnyTrainConfig, dataset: Dataset, machine: MachineCo
         labels_file,
         split=split,
         edition=dataset.edition,
-        tasks=config.tasks,
+        tasks=tasks or config.tasks,
         frame_step=config.frame_step,
         shuffle_labels_seed=config.seed if shuffled else None,
     )

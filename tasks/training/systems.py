@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from data.labels import Split
 from data.store.catalogue import Dataset
+from model.systems.registry import load_checkpoint
 from model.systems.settings import SYSTEMS
+from model.training.loop import MODEL
 from model.training.step import Record
 from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
 from tasks.tracking import runs
@@ -27,6 +31,15 @@ def run_training(
     if SYSTEMS[config.system].needs == "teacher":
         _teach(config, dataset, machine, run_id, name)
     return run_epochs(config, dataset, machine, run_id, name=name)
+
+
+def training_seconds(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig) -> float:
+    """How long a finished training took, without validation; with that of its teacher."""
+    folder = machine.store / "models" / training_digest(config, dataset, machine.store)
+    seconds = sum(record.get("seconds", math.nan) for record in load_checkpoint(folder / MODEL).records)
+    if isinstance(config, EpochsConfig) and SYSTEMS[config.system].needs == "teacher":
+        seconds += training_seconds(teacher_of(config), dataset, machine)
+    return seconds
 
 
 def _teach(config: EpochsConfig, dataset: Dataset, machine: MachineConfig, run_id: str, name: str) -> None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from prefect.artifacts import create_markdown_artifact
 from safetensors.numpy import save
 
 from data.annotations.splits import recording_of
@@ -33,7 +32,7 @@ from model.systems.weak_labels.network import Mirrored
 from model.systems.weak_labels.settings import Filling
 from model.training.loop import MODEL
 from tasks.config import EpochsConfig, MachineConfig, TrainConfig
-from tasks.progress import log
+from tasks.progress import log, show_text
 from tasks.tracking import runs
 from tasks.training.epochs import cores
 from tasks.training.frames import TEACHER_FILE
@@ -81,7 +80,7 @@ def ask_teacher(
     page = _page(rows, calibration, quality)
     log.info("%s", page)
     runs.log_text(machine.store, run_id, TABLE, page)
-    create_markdown_artifact(page, key="filled-labels", description="What the teacher filled")
+    show_text(page, key="filled-labels", description="What the teacher filled")
     with hold(machine.store, f"models-{folder.name}", what="this training"):
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / TEACHER_FILE, save(extras_of(filled, on_training, calibration)))

@@ -38,6 +38,11 @@ class DenseDetection(MTANet):
         self._third_stage = _STEM + sum(layers[:3])
         self.detector = nn.Conv2d(width * EXPANSION * 4, NUM_LANDMARKS + num_units, 1)
 
+    @property
+    def answering(self) -> list[Tensor]:
+        dropped = set(self.detector.parameters())
+        return [weight for weight in super().answering if weight not in dropped]
+
     def with_windows(self, faces_BCHW: Tensor) -> tuple[Outputs, Tensor]:
         """The outputs, and the logit of each part in each window (B, P, G, G)."""
         middle_BCHW = self.trunk[: self._third_stage](faces_BCHW)

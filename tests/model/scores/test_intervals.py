@@ -18,10 +18,10 @@ from model.scores.intervals import (
     Interval,
     intervals,
     labelled_videos,
+    mean_differences,
+    mean_intervals,
     official_sum,
-    paired,
     paired_differences,
-    spread,
 )
 from model.scores.metrics import scores
 from model.scores.tallies import Tallies, scores_by, scores_of, tally
@@ -255,20 +255,54 @@ def test_the_interval_of_a_few_videos_is_too_narrow() -> None:
     assert 0.6 < coverage(6) < 0.93
 
 
-def test_a_spread_has_the_quantile_of_students_t() -> None:
-    found = spread([1.0, 3.0, 5.0])
-    assert (found.mean, found.deviation) == (3, 2)
-    assert found.half_interval == pytest.approx(2 * 4.302653 / np.sqrt(3), abs=1e-6)
+def seeds(*noises: float) -> list[Tallies]:
+    """Trainings of a system whose answers are off by noise, on the same 12 videos."""
+    found = []
+    for number, noise in enumerate(noises):
+        _, truth = frames_of(np.random.default_rng(0), 480, missing=0)
+        off = np.random.default_rng((1, number))
+        predicted = {name: column + noise * off.normal(size=480) for name, column in truth.items()}
+        predicted["expression"] = np.where(off.random(480) < noise, 0, truth["expression"])
+        videos = tuple(map(str, range(12)))
+        found.append(tally(predicted, truth, EDITION, group_N=np.arange(480) // 40, groups=videos))
+    return found
 
 
-def test_one_seed_has_no_spread() -> None:
-    found = spread([5.0])
-    assert found.mean == 5
-    assert np.isnan([found.deviation, found.half_interval]).all()
+def test_the_score_of_several_seeds_is_their_mean_and_its_interval_covers_their_spread() -> None:
+    trainings = seeds(0.2, 0.8, 1.4)
+    found = mean_intervals(trainings)
+    each = [intervals(tallies) for tallies in trainings]
+    for name in ("ccc_valence", "expression", OFFICIAL_SUM):
+        assert found[name].value == pytest.approx(np.mean([of[name].value for of in each]))
+    spread = found["ccc_valence"].high - found["ccc_valence"].low
+    assert all(spread > 2 * (of["ccc_valence"].high - of["ccc_valence"].low) for of in each)
+    alike = mean_intervals([trainings[0]] * 3)
+    for name, interval in each[0].items():
+        assert (alike[name].low, alike[name].value, alike[name].high) == pytest.approx(
+            (interval.low, interval.value, interval.high)
+        )
 
 
-def test_paired_differences_of_seeds_are_ours_less_theirs() -> None:
-    assert paired([1.0, 2.0, 6.0], [0.0, 2.0, 3.0]) == spread([1.0, 0.0, 3.0])
+def test_differences_of_seeds_are_paired_by_seed() -> None:
+    theirs = seeds(0.2, 0.8, 1.4)
+    ours = seeds(0.1, 0.7, 1.3)
+    found = mean_differences(ours, theirs)["ccc_valence"]
+    assert found.value == pytest.approx(
+        np.mean([paired_differences(a, b)["ccc_valence"].value for a, b in zip(ours, theirs, strict=True)])
+    )
+    # The seeds differ by far more than the systems, so only pairs can tell these apart.
+    assert 0 < found.low < found.high < 0.2
+    opposite = mean_differences(theirs, ours)["ccc_valence"]
+    assert (opposite.low, opposite.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_systems_with_other_tasks_are_compared_in_those_that_both_answer() -> None:
+    (whole,) = seeds(0.3)
+    part = replace(whole, moments={}, units=None)
+    found = paired_differences(part, whole)
+    assert (found["expression"].low, found["expression"].high) == (0, 0)
+    assert not [name for name in found if name.startswith(("ccc", "action", "f1_au")) or name == OFFICIAL_SUM]
+    assert mean_intervals([part])[OFFICIAL_SUM].value == mean_intervals([part])["expression"].value
 
 
 def test_the_official_sum_takes_scores_that_are_missing_for_nothing() -> None:

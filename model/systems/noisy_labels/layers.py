@@ -23,8 +23,8 @@ _Layer = TypeVar("_Layer", bound=nn.Module)
 
 def normalised(layer: _Layer) -> _Layer:
     """The layer, with the spectral norm of its weight kept at 1."""
-    found: _Layer = spectral_norm(layer, eps=1e-12)
-    return found
+    spectral_norm(layer, eps=1e-12)
+    return layer
 
 
 class Attention(nn.Module):
@@ -44,7 +44,8 @@ class Attention(nn.Module):
         value_BQC = functional.max_pool2d(self.value(x_BCHW), 2).flatten(2).transpose(1, 2)
         mixed_BPC = (query_BPC @ key_BCQ).softmax(2) @ value_BQC
         mixed_BCHW = mixed_BPC.transpose(1, 2).unflatten(2, x_BCHW.shape[2:])
-        return x_BCHW + self.share * self.mixture(mixed_BCHW)
+        mixture_BCHW: Tensor = self.mixture(mixed_BCHW)
+        return x_BCHW + self.share * mixture_BCHW
 
 
 class ResidualBlock(nn.Module):

@@ -67,7 +67,8 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
         network.discriminators.requires_grad_(False)
         scores_BS = network.discriminators(real.and_then(fake))
         network.discriminators.requires_grad_(True)
-        total = total + network.settings.gan_weight * encoder_decoder_loss(*scores_BS.chunk(2), weight_BS)
+        real_BS, fake_BS = scores_BS.chunk(2)
+        total = total + network.settings.gan_weight * encoder_decoder_loss(real_BS, fake_BS, weight_BS)
     numbers = _update(run, learning, total, {"loss": total, **shown}, "gradient_norm") | game
     if run.average is not None and _finite(numbers):
         update_average(run.average, network, decay=learning.ema_decay, steps=steps)

@@ -19,6 +19,7 @@ def _largest_singular_value(layer: nn.Module, weight: Tensor) -> float:
     return float(np.linalg.svd(weight.detach().flatten(1).numpy(), compute_uv=False)[0])
 
 
+@pytest.mark.slow
 def test_every_layer_that_makes_or_judges_a_face_has_a_spectral_norm_of_1() -> None:
     network = tiny_network()
     parts = {"decoder": network.decoder, "discriminators": network.discriminators}
@@ -35,10 +36,10 @@ def test_every_layer_that_makes_or_judges_a_face_has_a_spectral_norm_of_1() -> N
     with torch.no_grad():
         for layer in layers.values():
             layer.get_parameter("parametrizations.weight.original").mul_(3.0)
-    pairs = some_pairs(4)
-    for _ in range(300):
-        network.decoder(pairs.latent_BZ, pairs.expression_BE, pairs.valence_arousal_B2)
-        network.discriminators(pairs)
+    with torch.no_grad():
+        for _ in range(200):
+            for layer in layers.values():
+                _ = layer.weight  # a power iteration, as in each forward pass in training
     network.eval()
     for name, layer in layers.items():
         assert _largest_singular_value(layer, layer.weight) == pytest.approx(1, abs=0.01), name

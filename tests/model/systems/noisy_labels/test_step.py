@@ -85,18 +85,20 @@ def test_without_its_weight_there_is_no_adversarial_part() -> None:
     assert _changed(run, before) == {"encoder"}
 
 
+@pytest.mark.slow
 def test_discriminators_learn_to_score_the_encoders_pairs_above_the_decoders() -> None:
-    run = _run(discriminator_steps=10)
+    run = _run(discriminator_steps=5)
     noisy_labels(run.network).encoder.requires_grad_(False)
     noisy_labels(run.network).decoder.requires_grad_(False)
     batch = tiny_batch()
-    first, *_, last = (_step(run, batch) for _ in range(15))
+    first, *_, last = (_step(run, batch) for _ in range(8))
     assert last["score_real"] - last["score_fake"] > first["score_real"] - first["score_fake"] + 1
     assert last["score_real"] > 0 > last["score_fake"]
     assert last["loss_discriminator"] < first["loss_discriminator"]
     assert last["discriminator_accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_encoder_and_decoder_close_the_gap_between_fixed_discriminators_scores() -> None:
     run = _run(gan_weight=100.0)
     for _ in range(15):

@@ -29,7 +29,10 @@ from model.training.step import Record, Run, memory_format, update_average
 
 
 def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate: float, steps: int) -> Record:
-    """Updates the networks from a batch; leaves a network unchanged if its loss or gradient is not finite.
+    """Updates the networks from a batch, unless a loss or the gradient is not finite.
+
+    The loss of the labels is checked before any update, that of the discriminators before theirs, and that of encoder
+    and decoder last: only if this alone fails, the discriminators of the same step are already updated.
 
     The adversarial part starts in the epoch that the settings say; `run.records` has one record per earlier epoch.
     `steps` is the number of earlier steps. The discriminators and the decoder are computed in float32, whatever the

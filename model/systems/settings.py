@@ -11,6 +11,7 @@ from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.geometry_pls.settings import GeometrySettings
 from model.systems.mtanet.settings import Architecture, Pretrained
+from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
 from model.systems.weak_labels.settings import Filling, WeakLabelsArchitecture
 
 
@@ -39,6 +40,7 @@ SYSTEMS = {
         System("dense_detection", DenseDetectionArchitecture, tuple(Task), (Pretrained,), needs="landmarks"),
         System("expr_cnn", ExprCnnArchitecture, (Task.EXPR,)),
         System("geometry_pls", GeometrySettings, (Task.VA,), learns="at once", needs="points"),
+        System("noisy_labels", NoisyLabelsArchitecture, (Task.VA, Task.EXPR), needs="two label sets"),
         System("weak_labels", WeakLabelsArchitecture, tuple(Task), (Pretrained, Filling), needs="teacher"),
     )
 }

@@ -77,7 +77,7 @@ def train(
     """Trains, resuming from the newest checkpoint in `folder`, and writes `model.safetensors` and its JSON there.
 
     Yields one record per epoch, including epochs finished by an earlier call: `epoch`, `learning_rate` (of its last
-    step), `images_per_s` and `seconds` (in training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
+    step), `images_per_s` (in training), `train/loss`, `train/loss_<task>`, `train/gradient_norm`,
     `train/weight_<task>`, and every score of `model.scores.metrics.scores` on all validation frames as
     `validation/<score>`.
 
@@ -163,12 +163,10 @@ def _train_epoch(
         num_images += len(batch.frame_index_B)
         if progress is not None:
             progress(epoch, number + 1, num_batches)
-    seconds = time.perf_counter() - start_s
     return {
         "epoch": float(epoch),
         "learning_rate": rate,
-        "images_per_s": num_images / seconds,
-        "seconds": seconds,
+        "images_per_s": num_images / (time.perf_counter() - start_s),
         **{f"train/{name}": sum(values) / len(values) for name, values in numbers.items()},
         **_task_weights(run.network, learning.task_weights),
     }

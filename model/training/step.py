@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from itertools import chain
@@ -67,6 +67,8 @@ class Method:
     network: Callable[..., Network]
     step: Step | None
     records_passes: bool = True
+    warning: Callable[[Sequence[Record]], str | None] = lambda _: None
+    """What there is to warn of after the epochs with these records."""
 
     def build(self, edition: Edition, settings: Settings) -> Network:
         """A new network for an edition's action units and expressions, with random weights from torch's generator."""

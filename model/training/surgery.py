@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.network import Network
 from model.training.distributed import average
@@ -22,8 +22,11 @@ def backward_with_surgery(losses: Sequence[Tensor], network: Network, order: np.
 
     Runs one backward pass per loss. With several processes, conflicts are found in the gradients of the whole batch,
     and `order` must be the same in every process.
+
+    Raises:
+        ValueError: The tasks of the network share no weights.
     """
-    shared = list(network.shared)
+    shared = shared_weights(network)
     shared_ids = set(map(id, shared))
     own = [parameter for parameter in network.parameters() if id(parameter) not in shared_ids]
     gradients = []
@@ -38,6 +41,18 @@ def backward_with_surgery(losses: Sequence[Tensor], network: Network, order: np.
     agreed = torch.split(without_conflict(torch.stack(gradients), order), [parameter.numel() for parameter in shared])
     for parameter, part_K in zip(shared, agreed, strict=True):
         parameter.grad = part_K.view(parameter.shape)
+
+
+def shared_weights(network: Network) -> list[nn.Parameter]:
+    """
+    Raises:
+        ValueError: The tasks of the network share no weights.
+    """
+    shared = list(network.shared)
+    if not shared:
+        system = type(network).__name__
+        raise ValueError(f"gradient_surgery: expected a system whose tasks share a trunk, found {system}; turn it off")
+    return shared
 
 
 def without_conflict(gradients_TK: Tensor, order: np.random.Generator) -> Tensor:

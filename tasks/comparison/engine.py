@@ -21,7 +21,7 @@ from model.inference import predict_frames
 from model.network import Network
 from model.scores.kept import from_json, to_json
 from model.scores.tallies import tally
-from model.systems.registry import load_checkpoint
+from model.systems.registry import load_checkpoint, method_of
 from model.systems.settings import SYSTEMS
 from model.training.loop import MODEL
 from tasks.comparison.entries import Entry
@@ -152,7 +152,8 @@ def _measured(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig) 
     store, edition = machine.store, dataset.edition
     assert edition is not None, "a data set with labels knows their edition"
     folder = store / "models" / training_digest(config, dataset, store)
-    network = load_checkpoint(folder / MODEL).network
+    checkpoint = load_checkpoint(folder / MODEL)
+    network = checkpoint.network
     # All frames that any task labels, so that the videos are the same for every system.
     frames = complete_frames(config.but(frame_step=1), dataset, machine, Split.VALIDATION, tasks=tuple(Task))
     use_all_cores()
@@ -174,8 +175,9 @@ def _measured(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig) 
             predicted, frames.truth(), edition, group_N=video_N, groups=videos, people=people, tasks=network.tasks
         ),
         parameters=_num_parameters(network),
-        train_s=training_seconds(config, dataset, machine),
+        train_s=training_seconds(config, dataset, machine, len(training)),
         faces_per_s=len(frames) / seconds,
+        warning=method_of(config.system).warning(checkpoint.records),
         labels={str(task): int(labels[task]) for task in SYSTEMS[config.system].tasks},
     )
 

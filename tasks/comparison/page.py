@@ -67,6 +67,8 @@ def verdicts(comparison: Comparison) -> Iterator[str]:
                     found = row.differences[score]
                     verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "no different beyond chance"
                     yield f"{row.name} is {verdict} than {rows[0].name} in {words}{where}: {_signed(found)}"
+    for row in comparison.rows:
+        yield from (f"{row.name}: {warning}" for warning in row.warnings)
     if comparison.num_videos < 2:
         yield "One video validates, so there are no intervals, and nothing can be told apart from chance."
     if len(comparison.rows) == len(by_level(comparison)):

@@ -33,6 +33,7 @@ class Training:
     """In prediction, from crops."""
     labels: Mapping[str, int]
     """By task, the labels that were trained on: frames, or values of action units."""
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Row:
     train_s: float
     faces_per_s: float
     labels: Mapping[str, int]
+    warnings: Sequence[str] = ()
+    """What there is to warn of, for each training that has something."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def row_of(
         train_s=sum(training.train_s for training in trainings) / len(trainings),
         faces_per_s=sum(training.faces_per_s for training in trainings) / len(trainings),
         labels=trainings[0].labels,
+        warnings=[training.warning for training in trainings if training.warning is not None],
     )
 
 

@@ -33,6 +33,10 @@ VERSION = 3
 """Raised when the same settings and data train a different network."""
 
 
+WARNING = "warning.txt"
+"""Artifact of a run that has something to warn of."""
+
+
 def training_digest(config: AnyTrainConfig, dataset: Dataset, store: Path) -> str:
     """Identifies a training and its folder in `store/models`. Pretrained weights count by content, not by path.
 
@@ -87,6 +91,10 @@ def run_epochs(
                 runs.log_epoch(machine.store, run_id, epoch, record)
                 shown.say("%s, epoch %d of %d: %s", name, epoch + 1, config.epochs, _sentence(record))
             shown.set(epoch + 1, note="")
+    warning = method_of(config.system).warning(records)
+    if warning is not None:
+        log.warning("%s: %s", name, warning)
+        runs.log_text(machine.store, run_id, WARNING, warning + "\n")
     return records[kept_epoch(records, config)]
 
 

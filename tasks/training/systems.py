@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from data.labels import Split
 from data.store.catalogue import Dataset
 from model.systems.registry import load_checkpoint
@@ -33,12 +31,16 @@ def run_training(
     return run_epochs(config, dataset, machine, run_id, name=name)
 
 
-def training_seconds(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig) -> float:
-    """How long a finished training took, without validation; with that of its teacher."""
+def training_seconds(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, num_frames: int) -> float:
+    """How long a finished training on so many frames took, without validation; with that of its teacher."""
     folder = machine.store / "models" / training_digest(config, dataset, machine.store)
-    seconds = sum(record.get("seconds", math.nan) for record in load_checkpoint(folder / MODEL).records)
-    if isinstance(config, EpochsConfig) and SYSTEMS[config.system].needs == "teacher":
-        seconds += training_seconds(teacher_of(config), dataset, machine)
+    records = load_checkpoint(folder / MODEL).records
+    if not isinstance(config, EpochsConfig):
+        return records[0]["seconds"]
+    of_epoch = max(num_frames // config.batch_size * config.batch_size, min(num_frames, config.batch_size))
+    seconds = sum(of_epoch / record["images_per_s"] for record in records)
+    if SYSTEMS[config.system].needs == "teacher":
+        seconds += training_seconds(teacher_of(config), dataset, machine, num_frames)
     return seconds
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,25 +28,18 @@ TINY = NoisyLabelsArchitecture(
 )
 
 
-@dataclass(frozen=True)
-class BatchWithExtras(Batch):
-    """A batch with further label sets."""
-
-    extras: dict[str, Tensor] = field(default_factory=dict)
-
-
 def tiny_network(seed: int = 1, **settings: Any) -> NoisyLabels:
     torch.manual_seed(seed)
     return NoisyLabels(num_units=8, num_expressions=7, **TINY.but(**settings).model_dump())
 
 
-def tiny_batch(num_faces: int = 6, **extras: Tensor) -> BatchWithExtras:
+def tiny_batch(num_faces: int = 6, **extras: Tensor) -> Batch:
     generator = torch.Generator().manual_seed(2)
     faces_BCHW = torch.rand(num_faces, 3, 112, 112, generator=generator) * 2 - 1
     valence_arousal_B2 = torch.rand(num_faces, 2, generator=generator) * 2 - 1
     indices_B = torch.arange(num_faces)
     units_BU = torch.full((num_faces, 8), torch.nan)
-    return BatchWithExtras(faces_BCHW, valence_arousal_B2, indices_B % 7.0, units_BU, indices_B, indices_B, extras)
+    return Batch(faces_BCHW, valence_arousal_B2, indices_B % 7.0, units_BU, indices_B, indices_B, extras)
 
 
 def some_pairs(num_pairs: int = 6, *, seed: int = 3) -> Pairs:

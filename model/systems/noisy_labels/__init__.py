@@ -8,7 +8,7 @@
 - `discriminators`: the five scores of a pair
 - `network`: holds all of them; answers by the encoder alone
 - `losses`: of the labels and of the adversarial game
-- `step`: one training step
+- `method`: one training step
 - `collapse`: says when the adversarial game is over
 
 Source: Li et al. (2021), arXiv 2010.09849, with the sizes of the public code, sanweiliti/noisyFER.

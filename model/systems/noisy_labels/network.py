@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.labels import Task
-from model.network import Network, Outputs
+from model.network import Network, Outputs, missing
 from model.systems.noisy_labels.decoder import Decoder
 from model.systems.noisy_labels.discriminators import Discriminators
 from model.systems.noisy_labels.encoder import Code, Encoder
@@ -40,8 +40,11 @@ class NoisyLabels(Network):
 
     def outputs(self, code: Code) -> Outputs:
         """The answers in a code, none of which depend on the latent part."""
-        nothing_B1 = code.expression_BE.new_full((len(code.expression_BE), 1), torch.nan)
-        return Outputs(code.valence_arousal_B2, nothing_B1.expand(-1, self._num_units), code.expression_BE)
+        return Outputs(code.valence_arousal_B2, missing(code.expression_BE, self._num_units), code.expression_BE)
+
+    @property
+    def answering(self) -> list[Tensor]:
+        return list(self.encoder.parameters())
 
     def shrunk(self, faces_BCHW: Tensor) -> Tensor:
         """The faces with the side of the settings, antialiased; values stay in [-1, 1]."""

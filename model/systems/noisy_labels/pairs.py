@@ -49,10 +49,9 @@ class LabelSet:
 
 def label_sets(batch: Batch) -> list[LabelSet]:
     """The labels of the batch, and the further sets `expression_1` and `valence_arousal_1`, `expression_2`, ..."""
-    extras = getattr(batch, "extras", {})
     sets = [LabelSet(batch.expression_B, batch.valence_arousal_B2)]
-    while f"expression_{len(sets)}" in extras:
-        sets.append(LabelSet(extras[f"expression_{len(sets)}"], extras[f"valence_arousal_{len(sets)}"]))
+    while f"expression_{len(sets)}" in batch.extras:
+        sets.append(LabelSet(batch.extras[f"expression_{len(sets)}"], batch.extras[f"valence_arousal_{len(sets)}"]))
     return sets
 
 

@@ -20,6 +20,7 @@ from model.finished import finished_columns, load_finished, predict_track
 from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.settings import Architecture
+from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
 from model.systems.registry import build_network, load_checkpoint, method_of
 from model.systems.settings import SYSTEMS
 from model.systems.weak_labels.settings import WeakLabelsArchitecture
@@ -31,6 +32,20 @@ _SMALL = {"layers": (1, 1, 1, 1), "width": 8, "neck": 8, "dropout": 0.1}
 TINY: dict[str, Settings] = {
     "mtanet": Architecture(**_SMALL),  # type: ignore[arg-type]
     "dense_detection": DenseDetectionArchitecture(**_SMALL),  # type: ignore[arg-type]
+    "noisy_labels": NoisyLabelsArchitecture(
+        side_px=32,
+        latent=4,
+        filters=(8, 8, 8, 8, 8),
+        convolutions=(1, 1, 1, 1, 1),
+        hidden=8,
+        batch_normalisation=True,
+        decoder_filters=(8, 8, 8, 8, 8),
+        discriminator_filters=(8, 8, 8, 8),
+        features=8,
+        joint_features=8,
+        gan_weight=0.1,
+        adversarial_from_epoch=1,
+    ),
     "weak_labels": WeakLabelsArchitecture(**_SMALL),  # type: ignore[arg-type]
     "expr_cnn": ExprCnnArchitecture(filters=(8, 8, 8, 8), dense=(16, 8)),
 }
@@ -63,6 +78,8 @@ def _with_extras(frames: LabelledFrames) -> LabelledFrames:
         "teacher_valence_arousal": frames.valence_arousal_N2,
         "teacher_expression": 0.1 + 0.3 * np.eye(7)[frames.expression_N.astype(int)],
         "teacher_action_units": 0.1 + 0.8 * frames.action_units_NU,
+        "expression_1": frames.expression_N,
+        "valence_arousal_1": frames.valence_arousal_N2,
         "filled_valence_arousal": np.full((len(frames), 2), np.nan),
         "filled_expression": np.full(len(frames), np.nan),
         "filled_action_units": np.full(frames.action_units_NU.shape, np.nan),

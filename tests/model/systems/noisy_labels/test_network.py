@@ -10,7 +10,7 @@ from support.noisy_pairs import TINY, tiny_batch, tiny_network
 
 from data.labels import Edition, Task
 from model.answers import answer
-from model.network import MTANet
+from model.systems.mtanet.network import MTANet
 from model.systems.noisy_labels.network import NoisyLabels, noisy_labels
 from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
 

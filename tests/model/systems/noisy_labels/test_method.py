@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from support.noisy_pairs import BatchWithExtras, tiny_batch, tiny_network
+from support.noisy_pairs import tiny_batch, tiny_network
 from torch import Tensor, nan, nn
 
-from model.network import MTANet
+from data.batches.batch import Batch
+from model.systems.mtanet.network import MTANet
+from model.systems.noisy_labels.method import step
 from model.systems.noisy_labels.network import NoisyLabels, noisy_labels
-from model.systems.noisy_labels.step import step
 from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS
 from model.training.step import Record, Run, make_optimiser, start_average
@@ -26,9 +27,7 @@ def _run(learning: Learning = LEARNING, *, average: bool = False, **settings: An
     return Run(network, make_optimiser(network, learning), start_average(network) if average else None)
 
 
-def _step(
-    run: Run, batch: BatchWithExtras, learning: Learning = LEARNING, *, seed: int = 7, rate: float = 1e-2
-) -> Record:
+def _step(run: Run, batch: Batch, learning: Learning = LEARNING, *, seed: int = 7, rate: float = 1e-2) -> Record:
     torch.manual_seed(seed)
     return step(run, batch, learning, NO_EMPHASIS, rate=rate, steps=0)
 
@@ -227,7 +226,7 @@ def test_a_second_label_set_counts_as_much_as_the_first() -> None:
 
 
 def test_the_other_systems_network_and_gradient_surgery_are_refused() -> None:
-    with pytest.raises(ValueError, match="system mtanet, found NoisyLabels"):
+    with pytest.raises(ValueError, match="expected a system whose tasks share a trunk, found NoisyLabels"):
         _step(_run(), tiny_batch(), LEARNING.but(gradient_surgery=True))
     network = MTANet(num_units=8, num_expressions=7, layers=(1, 1, 1, 1), width=8, neck=8)
     with pytest.raises(ValueError, match="system noisy_labels, found MTANet"):

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.noisy_pairs import BatchWithExtras, tiny_batch, tiny_network
+from support.noisy_pairs import tiny_batch, tiny_network
 from torch import Tensor, nan
 
-from model.systems.noisy_labels.step import step
+from data.batches.batch import Batch
+from model.systems.noisy_labels.method import step
 from model.training.distributed import join_process_group, synchronise_batch_norm, world_size
 from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS
@@ -28,13 +29,13 @@ LEARNING = Learning(optimiser="sgd", weight_decay=0.0, task_weights="equal", cha
 """Not Adam, which hides the length of a gradient."""
 
 
-def _batch() -> BatchWithExtras:
+def _batch() -> Batch:
     """This process's faces, with the labels of the whole batch, of which some are missing."""
     batch = tiny_batch(8)
     batch.expression_B[:3] = nan
     batch.valence_arousal_B2[2:4] = nan
     times = world_size()
-    return BatchWithExtras(
+    return Batch(
         batch.faces_BCHW,
         batch.valence_arousal_B2.repeat(times, 1),
         batch.expression_B.repeat(times),

@@ -17,15 +17,17 @@ from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from data.batches.batch import Batch
-from model.network import mtanet
+from model.systems.noisy_labels.collapse import collapsed
 from model.systems.noisy_labels.encoder import Code, draw_latent
 from model.systems.noisy_labels.losses import discriminator_loss, encoder_decoder_loss, label_losses
 from model.systems.noisy_labels.network import NoisyLabels, noisy_labels
 from model.systems.noisy_labels.pairs import LabelSet, Pairs, draw_labels, has_score, known_to_any, label_sets
+from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
 from model.training.distributed import all_gather_outputs, average, average_gradients, rank, world_size
 from model.training.learning import Learning
 from model.training.losses import Emphasis, weighted_losses
-from model.training.step import Record, Run, memory_format, update_average
+from model.training.step import Method, Record, Run, memory_format, update_average
+from model.training.surgery import shared_weights
 
 
 def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate: float, steps: int) -> Record:
@@ -47,7 +49,7 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     """
     network = noisy_labels(run.network)
     if learning.gradient_surgery:
-        mtanet(network)  # which alone has a trunk for it
+        shared_weights(network)  # it has none
     for group in run.optimiser.param_groups:
         group["lr"] = rate
     faces_BCHW = network.shrunk(batch.faces_BCHW).contiguous(memory_format=memory_format(learning))
@@ -151,3 +153,6 @@ def _numbers(values: Mapping[str, Tensor]) -> Record:
 
 def _finite(numbers: Record) -> bool:
     return all(map(math.isfinite, numbers.values()))
+
+
+METHOD = Method("noisy_labels", NoisyLabelsArchitecture, NoisyLabels, step, records_passes=False, warning=collapsed)

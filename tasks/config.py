@@ -180,7 +180,9 @@ def _experiment(system: System) -> type[OtherExperiment]:
 
 
 SYSTEM_EXPERIMENTS: dict[str, type[Experiment] | type[OtherExperiment]] = {
-    name: Experiment if name == TrainConfig.system else _experiment(system) for name, system in SYSTEMS.items()
+    name: Experiment if name == TrainConfig.system else _experiment(system)
+    for name, system in SYSTEMS.items()
+    if system.learns != "elsewhere"
 }
 """By system."""
 

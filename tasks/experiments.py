@@ -38,7 +38,7 @@ def load_experiment(name: str) -> AnyExperiment:
     try:
         return SYSTEM_EXPERIMENTS[system].model_validate({"name": path.stem, **values})
     except ValidationError as error:
-        raise ValueError(f"{path}: {_problems(error, SYSTEM_EXPERIMENTS[system])}") from error
+        raise ValueError(f"{path}: {problems(error, SYSTEM_EXPERIMENTS[system])}") from error
 
 
 def mtanet_experiment(experiment: AnyExperiment) -> Experiment:
@@ -72,7 +72,7 @@ def with_settings(config: AnySettings, settings: Sequence[str]) -> AnySettings:
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
-        raise ValueError(_problems(error, type(config))) from error
+        raise ValueError(problems(error, type(config))) from error
 
 
 def _value(text: str) -> Any:
@@ -82,7 +82,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _problems(error: ValidationError, settings: type[Settings]) -> str:
+def problems(error: ValidationError, settings: type[Settings]) -> str:
+    """What is wrong with settings, in a sentence."""
     return "; ".join(_problem(problem, settings) for problem in error.errors())
 
 

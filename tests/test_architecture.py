@@ -32,6 +32,7 @@ DOORS = {
     "av": ("data/sample/", "data/testing/", "data/video/"),
     "pyarrow": ("data/",),
     "duckdb": ("data/warehouse/",),
+    "onnxruntime": ("model/systems/onnx_file/",),
     "onnx": ("data/faces/retinaface.py",),
     "ai_edge_litert": ("data/landmarks/mesh.py",),
     "sklearn": ("model/systems/geometry_pls/fit.py",),

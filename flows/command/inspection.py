@@ -101,6 +101,27 @@ def people(
 
 
 @app.command()
+def register(
+    onnx: Annotated[Path, typer.Option(help="An ONNX file of a network that reads faces.")],
+    spec: Annotated[
+        str, typer.Option(help="What it expects and answers: a name in flows/specs/, or path of a .toml file.")
+    ],
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="It was trained on rendered people.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Register a network that was trained elsewhere, to predict and to be scored like the others."""
+    check_store(store)
+    set_environment(store, verbose=is_verbose())
+    with err.status("trying the network"):
+        from tasks.training.elsewhere import register_onnx
+
+        version = register_onnx(onnx, spec, store, is_synthetic=synthetic)
+    out.print(f"{version}: {onnx.name}. To use it, for example:")
+    out.print(f"  mtanet predict VIDEOS --model {version.number}")
+    out.print(f"  mtanet evaluate --model {version.number} --dataset DATASET")
+
+
+@app.command()
 def rollback(store: Store = STORE) -> None:
     """Make the previous champion the champion again."""
     refuse_missing(store)

@@ -12,6 +12,7 @@ from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.geometry_pls.settings import GeometrySettings
 from model.systems.mtanet.settings import Architecture, Pretrained
 from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
+from model.systems.onnx_file.settings import OnnxSettings
 from model.systems.weak_labels.settings import Filling, WeakLabelsArchitecture
 
 
@@ -23,9 +24,10 @@ class System:
     settings: type[Settings]
     """Those from which its network is built."""
     tasks: tuple[Task, ...]
+    """Those that it answers; a network that learned elsewhere may answer fewer."""
     further_settings: tuple[type[Settings], ...] = ()
     """Groups of settings of its training beyond those that all have."""
-    learns: Literal["by epochs", "at once"] = "by epochs"
+    learns: Literal["by epochs", "at once", "elsewhere"] = "by epochs"
     needs: Literal["landmarks", "two label sets", "teacher", "points"] | None = None
     """What its training needs besides faces and labels: the five landmarks of each face; where labels are made wrong
     (`[corruption]`), a second set of them, made wrong independently; the answers of a trained MTANet; or 68 points of
@@ -41,6 +43,7 @@ SYSTEMS = {
         System("expr_cnn", ExprCnnArchitecture, (Task.EXPR,)),
         System("geometry_pls", GeometrySettings, (Task.VA,), learns="at once", needs="points"),
         System("noisy_labels", NoisyLabelsArchitecture, (Task.VA, Task.EXPR), needs="two label sets"),
+        System("onnx_file", OnnxSettings, tuple(Task), learns="elsewhere"),
         System("weak_labels", WeakLabelsArchitecture, tuple(Task), (Pretrained, Filling), needs="teacher"),
     )
 }

@@ -33,6 +33,8 @@ WEIGHTS = "weights"
 
 SYSTEM = "system"
 """Tag of runs and versions: the system that was trained. Those of an earlier version lack it; it knew only mtanet."""
+TASKS = "tasks"
+"""Tag of runs and versions of networks that were trained elsewhere: the tasks that they answer."""
 SYNTHETIC = "synthetic"
 """Tag of a version: `true` if it was trained on rendered people, else `false`."""
 _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
@@ -72,7 +74,8 @@ def system_of(tags: Mapping[str, str]) -> str:
 
 def tasks_of(version: Version) -> tuple[Task, ...]:
     """The tasks that a version answers."""
-    return SYSTEMS[system_of(version.tags)].tasks
+    named = version.tags.get(TASKS)
+    return tuple(map(Task, named.split(","))) if named else SYSTEMS[system_of(version.tags)].tasks
 
 
 def register(store: Path, run_id: str, model_uri: str) -> Version:
@@ -91,6 +94,7 @@ def register(store: Path, run_id: str, model_uri: str) -> Version:
         "experiment": run_tags.get("experiment", ""),
         SYSTEM: system_of(run_tags),
         SYNTHETIC: synthetic,
+        **({TASKS: run_tags[TASKS]} if TASKS in run_tags else {}),
     }
     model_id = model_uri.rpartition("/")[2]
     created = client.create_model_version(NAME, source=model_uri, run_id=run_id, tags=tags, model_id=model_id)

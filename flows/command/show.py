@@ -146,6 +146,8 @@ def print_scores(evaluation: Evaluation, console: Console) -> None:
             ends = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "-"
             shown.add_row(title, f"{evaluation.scores[name]:.3f}", ends, f"{guess:z.3f}")
     console.print(shown)
+    if evaluation.corruption:
+        console.print(f"The training labels were corrupted: {evaluation.corruption}")
 
 
 def print_people(store: Path, name: str | None, console: Console) -> None:
@@ -223,6 +225,7 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     steps = {
         f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
         f'mtanet sql{where} "SELECT * FROM runs"': "query anything; `mtanet sql --list` shows the tables",
+        f"mtanet compare{where}": "six systems side by side: an hour on two cores",
         "prefect deployment run train-mtanet/nightly --watch": "the same flow as a deployment; needs `mtanet up`",
     }
     width = max(map(len, steps))

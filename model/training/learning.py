@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -50,6 +51,9 @@ class Learning(Settings):
     gradient_surgery: bool = False
     """Remove from each task's gradient the part that conflicts with another task's (PCGrad); one backward pass per
     task."""
+    plateau: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Halve the learning rate after this many epochs without a better official score, instead of the optimiser's
+    schedule; 0: never."""
     keep_epoch: Literal["last", "best"] = "last"
     """Which epoch's weights become the model: the last, or the one with the best official validation score."""
     patience: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -62,8 +66,31 @@ class Learning(Settings):
     """Random seed for the weights, the order of the frames, dropout and augmentation."""
 
 
-def learning_rate(learning: Learning, epoch: int, share_of_epoch: float) -> float:
-    """The learning rate of a step at `share_of_epoch`, in [0, 1), of an epoch (from 0)."""
+def halvings(official_sums: Sequence[float], plateau: int) -> int:
+    """How often the rate was halved by now: each time that so many epochs in a row brought no better score.
+
+    Args:
+        official_sums: Of the epochs so far; NaN is no better than any.
+        plateau: The number of epochs.
+    """
+    best, since, number = -math.inf, 0, 0
+    for value in official_sums:
+        if value > best:
+            best, since = value, 0
+        else:
+            since += 1
+        if since == plateau:
+            since, number = 0, number + 1
+    return number
+
+
+def learning_rate(learning: Learning, epoch: int, share_of_epoch: float, *, halved: int = 0) -> float:
+    """The learning rate of a step at `share_of_epoch`, in [0, 1), of an epoch (from 0).
+
+    `halved` is how often a plateau halved it, which counts if `plateau` is set.
+    """
+    if learning.plateau:
+        return learning.learning_rate * 0.5**halved
     if learning.optimiser == "sgd":
         return learning.learning_rate * (1 - epoch / learning.epochs)
     done = (epoch + share_of_epoch) / learning.epochs

@@ -40,9 +40,9 @@ from model.training.distributed import (
     synchronise_batch_norm,
     world_size,
 )
-from model.training.learning import Learning, TaskWeights, learning_rate
+from model.training.learning import Learning, TaskWeights, halvings, learning_rate
 from model.training.recipe import Recipe, recipe_for
-from model.training.resume import Plan, finished, has_stalled, save, start
+from model.training.resume import Plan, finished, has_stalled, official_sums, save, start
 from model.training.step import Method, Record, Run, memory_format, record_passes
 
 __all__ = ["MODEL", "Machine", "Progress", "Record", "train"]
@@ -138,6 +138,7 @@ def _train_epoch(
     if plan.method.records_passes:
         record_passes(run, learning)
     num_batches = max(len(training) // learning.batch_size, 1)
+    halved = halvings(official_sums(run.records), learning.plateau) if learning.plateau else 0
     numbers = defaultdict[str, list[float]](list)
     rate, num_images, start_s = 0.0, 0, time.perf_counter()
     order = np.random.default_rng((learning.seed, epoch, 2))
@@ -154,7 +155,7 @@ def _train_epoch(
         part=(rank(), world_size()),
     )
     for number, batch in enumerate(map(all_gather_labels, epoch_batches)):
-        rate = learning_rate(learning, epoch, (number + 0.5) / num_batches)
+        rate = learning_rate(learning, epoch, (number + 0.5) / num_batches, halved=halved)
         steps = epoch * num_batches + number
         for name, value in step(run, batch, learning, recipe.emphasis, rate=rate, steps=steps).items():
             numbers[name].append(value)

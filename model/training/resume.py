@@ -109,8 +109,13 @@ def best_epoch(records: Sequence[Record]) -> int:
         raise ValueError(
             "the validation frames have no labels to choose the best epoch by; keep the last epoch, without patience"
         )
-    sums = [sum(record.get(name, 0.0) for name in _OFFICIAL) for record in records]
+    sums = official_sums(records)
     return max(range(len(records)), key=lambda epoch: -math.inf if math.isnan(sums[epoch]) else sums[epoch])
+
+
+def official_sums(records: Sequence[Record]) -> list[float]:
+    """The sum of the official scores of each epoch; tasks without labels are skipped."""
+    return [sum(record.get(name, 0.0) for name in _OFFICIAL) for record in records]
 
 
 def kept_epoch(records: Sequence[Record], learning: Learning) -> int:

@@ -133,6 +133,7 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     videos, video_N = videos_of(frames, video_of)
     group_of = groups_of(dataset.subjects)
     people = tuple(group_of[video_id] for video_id in videos) if group_of else ()
+    run_tags = runs.run_tags(store, model.run_id)
     evaluation = Evaluation(
         model=model,
         dataset=dataset.name,
@@ -143,7 +144,8 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
         batch_averaged=batch_averaged_scores(predicted, truth, edition),
         constant_guess=constant_guess(training.truth(), truth, edition),
         videos=tally(predicted, truth, edition, group_N=video_N, groups=videos, people=people),
-        leaking_videos=int(runs.run_tags(store, model.run_id).get("leaking_videos", "0")),
+        leaking_videos=int(run_tags.get("leaking_videos", "0")),
+        corruption=run_tags.get("corruption", ""),
     )
     if write_down(evaluation, store):
         log_pictures(evaluation, frames, predicted, video_N, store)

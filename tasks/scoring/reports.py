@@ -97,15 +97,13 @@ def scores_markdown(evaluation: Evaluation, verdict: str) -> str:
 
 
 def _warning(evaluation: Evaluation) -> list[str]:
-    if not evaluation.leaking_videos:
-        return []
-    return [
-        (
-            "**These scores are too high:** a task was trained on "
-            f"{counted(evaluation.leaking_videos, 'videos')} that another task holds out."
-        ),
-        "",
-    ]
+    lines = []
+    if evaluation.leaking_videos:
+        videos = counted(evaluation.leaking_videos, "videos")
+        lines += [f"**These scores are too high:** a task was trained on {videos} that another task holds out.", ""]
+    if evaluation.corruption:
+        lines += [f"The training labels were corrupted: {evaluation.corruption}.", ""]
+    return lines
 
 
 def _scores_table(evaluation: Evaluation, names: list[str]) -> list[str]:

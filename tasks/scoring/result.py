@@ -34,6 +34,8 @@ class Evaluation:
     videos: Tallies
     leaking_videos: int = 0
     """Number of videos on which one of the model's tasks was trained although another task holds them out."""
+    corruption: str = ""
+    """How the model's training labels were made wrong or withheld, if they were."""
 
     @property
     def total(self) -> float:

@@ -46,6 +46,8 @@ def training_digest(config: AnyTrainConfig, dataset: Dataset, store: Path) -> st
     values = config.model_dump(mode="json")
     if not config.corruption.is_on:
         del values["corruption"]
+    if not values.get("plateau", 1):  # came later: a training without it is what it was
+        del values["plateau"]
     if config.system != "mtanet":
         values["system"] = config.system
     if isinstance(config, Pretrained) and config.pretrained is not None:

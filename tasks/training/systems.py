@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from data.labels import Split
 from data.store.catalogue import Dataset
+from model.systems.dense_detection.network import DenseDetection, detected, part_names
 from model.systems.registry import load_checkpoint
 from model.systems.settings import SYSTEMS
 from model.training.loop import MODEL
 from model.training.step import Record
 from tasks.config import AnyTrainConfig, EpochsConfig, MachineConfig
+from tasks.plots.windows import fired_windows
 from tasks.tracking import runs
 from tasks.training.at_once import fit_at_once
 from tasks.training.epochs import run_epochs, training_digest
 from tasks.training.frames import TEACHER_FILE, complete_frames, split_frames
 from tasks.training.teacher import ask_teacher, teacher_of
+
+SHOWN_FACES = 6
+"""In the picture of what windows fire at, each from another track."""
 
 
 def run_training(
@@ -28,7 +35,23 @@ def run_training(
         return fit_at_once(config, dataset, machine, run_id, name=name)
     if SYSTEMS[config.system].needs == "teacher":
         _teach(config, dataset, machine, run_id, name)
-    return run_epochs(config, dataset, machine, run_id, name=name)
+    record = run_epochs(config, dataset, machine, run_id, name=name)
+    if SYSTEMS[config.system].needs == "landmarks":
+        _draw_windows(config, dataset, machine, run_id)
+    return record
+
+
+def _draw_windows(config: EpochsConfig, dataset: Dataset, machine: MachineConfig, run_id: str) -> None:
+    """Logs a picture of what the windows fire at, in faces of different validation tracks."""
+    network = load_checkpoint(
+        machine.store / "models" / training_digest(config, dataset, machine.store) / MODEL
+    ).network
+    assert isinstance(network, DenseDetection), "the network of this system"
+    frames = split_frames(config, dataset, machine, Split.VALIDATION)
+    first_of_track = np.unique(frames.track_index_N, return_index=True)[1]
+    faces_NHWC, probabilities_NPGG = detected(network, frames.take(first_of_track[:SHOWN_FACES]))
+    figure = fired_windows(faces_NHWC, probabilities_NPGG, part_names(network))
+    runs.log_figure(machine.store, run_id, "plots/windows.png", figure)
 
 
 def training_seconds(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig, num_frames: int) -> float:

@@ -102,6 +102,7 @@ def tags_of(experiment: AnyExperiment, dataset: Dataset) -> dict[str, str]:
         "code_revision": code_revision(),
         "dataset": dataset.name,
         "data_digest": dataset.digest,
+        **({"corruption": str(corruption)} if (corruption := experiment.train.corruption).is_on else {}),
         "edition": str(dataset.edition),
         "prefect.flow_run": str(runtime.flow_run.id),
         **page,

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from data.batches.labelled_frames import LabelledFrames
+from data.batches.loader import batches
 from data.labels import ACTION_UNITS
 from model.network import Outputs
 from model.systems.dense_detection.windows import NUM_LANDMARKS
@@ -52,3 +57,18 @@ class DenseDetection(MTANet):
         """The logit of each part in each window alone."""
         found_BPGG: Tensor = self.detector(self.trunk[: self._third_stage](faces_BCHW))
         return found_BPGG
+
+
+def part_names(network: DenseDetection) -> list[str]:
+    """What each part of a window's logits is."""
+    return ["right eye", "left eye", "nose", "right mouth", "left mouth", *(f"AU{unit}" for unit in network.units)]
+
+
+def detected(network: DenseDetection, frames: LabelledFrames) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The faces of some frames (N, H, W, RGB), and the probability of each part in each window (N, P, G, G)."""
+    (batch,) = batches(frames, batch_size=len(frames))
+    network = network.cpu().eval()
+    with torch.inference_mode():
+        probabilities_NPGG = network.windows(batch.faces_BCHW).sigmoid()
+    faces_NHWC = ((batch.faces_BCHW.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return faces_NHWC.numpy(), probabilities_NPGG.numpy()

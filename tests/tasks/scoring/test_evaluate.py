@@ -178,6 +178,17 @@ def test_a_model_that_was_trained_on_a_leak_has_a_warning(
     assert registry.find_version(machine.store, str(leaky.number)).tags["leaking_videos"] == "57"
 
 
+def test_a_page_says_how_the_training_labels_were_corrupted(
+    evaluation: Evaluation, machine: MachineConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "corrupted" not in scores_markdown(evaluation, "")
+    monkeypatch.setattr(runs, "SERVER", "")
+    version = add_version(machine.store, dataset, noise=0.4, seed=8)
+    runs.connect(machine.store).set_tag(version.run_id, "corruption", "wrong_expressions=0.4")
+    found = evaluate.evaluate.fn(version, dataset, Split.VALIDATION, machine)
+    assert "The training labels were corrupted: wrong_expressions=0.4." in scores_markdown(found, "")
+
+
 def test_mlflow_has_the_scores_and_the_ends_of_the_official_ones(
     evaluation: Evaluation, machine: MachineConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

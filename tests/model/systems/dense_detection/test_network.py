@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from support.little_store import learnable_store
 from torch import nn
 
-from model.systems.dense_detection.network import DenseDetection
+from data.batches.labelled_frames import labelled_frames
+from data.labels import Edition, Split
+from model.systems.dense_detection.network import DenseDetection, detected, part_names
 from model.systems.mtanet.network import MTANet
+from tasks.plots.windows import fired_windows
 
 SMALL = {"layers": (1, 1, 1, 1), "width": 8, "neck": 8, "dropout": 0.0}
 
@@ -35,3 +43,21 @@ def test_the_detectors_loss_reaches_the_trunk_up_to_its_third_stage() -> None:
     assert reached[:1] == [True]
     last_stage = network.get_submodule("trunk.7")
     assert all(parameter.grad is None for parameter in last_stage.parameters())
+
+
+def test_what_the_windows_fire_at_is_given_for_faces_and_drawn(tmp_path: Path) -> None:
+    files, labels = learnable_store(tmp_path)
+    frames = labelled_frames(files, labels, split=Split.VALIDATION, edition=Edition.ABAW_2020).take(np.arange(3))
+    network = _network()
+    torch.nn.init.zeros_(network.detector.weight)
+    assert network.detector.bias is not None
+    torch.nn.init.constant_(network.detector.bias, -2.0)
+    faces_NHWC, probabilities_NPGG = detected(network, frames)
+    assert faces_NHWC.shape == (3, 112, 112, 3)
+    assert probabilities_NPGG.shape == (3, 13, 7, 7)
+    assert probabilities_NPGG == pytest.approx(1 / (1 + np.exp(2)))
+    assert abs(int(faces_NHWC[1, 56, 100, 0]) - (40 + 26) % 250) < 4
+    names = part_names(network)
+    assert names[:2] == ["right eye", "left eye"]
+    assert names[5:7] == ["AU1", "AU2"]
+    assert len(fired_windows(faces_NHWC, probabilities_NPGG, names).axes) == 3 * 14

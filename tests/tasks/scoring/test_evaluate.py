@@ -183,7 +183,7 @@ def test_a_page_says_how_the_training_labels_were_corrupted(
 ) -> None:
     assert "corrupted" not in scores_markdown(evaluation, "")
     monkeypatch.setattr(runs, "SERVER", "")
-    version = add_version(machine.store, dataset, noise=0.4, seed=8)
+    version = add_version(machine.store, dataset, noise=0.4, seed=11)
     runs.connect(machine.store).set_tag(version.run_id, "corruption", "wrong_expressions=0.4")
     found = evaluate.evaluate.fn(version, dataset, Split.VALIDATION, machine)
     assert "The training labels were corrupted: wrong_expressions=0.4." in scores_markdown(found, "")

@@ -26,7 +26,16 @@ from model.systems.settings import SYSTEMS
 from model.training.loop import MODEL
 from tasks.comparison.entries import Entry
 from tasks.comparison.page import by_level, markdown, page
-from tasks.comparison.result import COMPARE_AGAIN, SHOWN, Comparison, Row, Training, keep, row_of
+from tasks.comparison.result import (
+    COMPARE_AGAIN,
+    SHOWN,
+    Comparison,
+    Row,
+    Training,
+    keep,
+    row_of,
+    without_partial_sums,
+)
 from tasks.config import AnyTrainConfig, MachineConfig
 from tasks.plots.comparison import comparison_pictures
 from tasks.plots.figures import png
@@ -81,7 +90,7 @@ def run_comparison(
             dataset=dataset.name,
             num_videos=len(next(iter(trained.values()))[0].videos.groups),
             seeds=seeds,
-            rows=[_row(entry, entries, trained) for entry in entries],
+            rows=without_partial_sums([_row(entry, entries, trained) for entry in entries]),
             is_synthetic=dataset.is_synthetic(store),
             notes=list(notes),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,16 @@ def row_of(
         labels=trainings[0].labels,
         warnings=[training.warning for training in trainings if training.warning is not None],
     )
+
+
+def without_partial_sums(rows: Sequence[Row]) -> list[Row]:
+    """The rows, of which those that answer fewer tasks than others have no sum: it would be of other things."""
+    answered = {score for row in rows for score in row.scores} & set(OFFICIAL.values())
+    return [row if answered <= row.scores.keys() else replace(row, scores=_without_sum(row.scores)) for row in rows]
+
+
+def _without_sum(scores: Mapping[str, Interval]) -> dict[str, Interval]:
+    return {name: interval for name, interval in scores.items() if name != OFFICIAL_SUM}
 
 
 def _differences(ours: Sequence[Tallies], theirs: Sequence[Tallies]) -> dict[str, Interval]:

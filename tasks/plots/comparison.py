@@ -30,6 +30,8 @@ Levels = Mapping[str, Sequence[Scored]]
 
 def comparison_pictures(levels: Levels, scores: Mapping[str, str]) -> dict[str, Figure]:
     """By title: the scores with their intervals, and over the levels if there are several."""
+    known = {score for rows in levels.values() for row in rows for score in row.scores}
+    scores = {score: words for score, words in scores.items() if score in known}
     found = {"Scores": dots(levels, scores)}
     if len(levels) > 1:
         found["Scores by level"] = curves(levels, scores)

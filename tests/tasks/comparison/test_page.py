@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from model.scores.intervals import Interval
 from tasks.comparison.page import by_level, cells, markdown, page, verdicts
-from tasks.comparison.result import SHOWN, Comparison, Row
+from tasks.comparison.result import SHOWN, Comparison, Row, without_partial_sums
 from tasks.plots.comparison import comparison_pictures
 from tasks.plots.figures import png
 
@@ -44,6 +44,14 @@ def test_a_system_with_fewer_tasks_is_compared_in_what_both_answer_and_is_empty_
     found = cells(PARTIAL)
     assert found[1] == found[3] == found[4] == "-"
     assert found[5] == "+0.000 [-0.100, +0.100] (expression)"
+
+
+def test_a_system_that_answers_fewer_tasks_than_another_has_no_sum() -> None:
+    partial = replace(PARTIAL, scores={**PARTIAL.scores, "official": Interval(0.4, 0.3, 0.5)})
+    found = without_partial_sums([BASELINE, partial])
+    assert "official" in found[0].scores
+    assert set(found[1].scores) == {"expression"}
+    assert without_partial_sums([partial]) == [partial]
 
 
 def test_verdicts_say_better_worse_or_not_told_apart() -> None:

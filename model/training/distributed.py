@@ -144,6 +144,8 @@ def synchronise_batch_norm(network: Network) -> Network:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = _SyncedBatchNorm2d
+        elif type(module) is nn.BatchNorm1d:
+            module.__class__ = _SyncedBatchNorm1d
     return network
 
 
@@ -151,23 +153,35 @@ class _SyncedBatchNorm2d(nn.BatchNorm2d):
     """`nn.SyncBatchNorm` for the CPU, which torch does not support."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        if not self.training:
-            return super().forward(input)
-        assert self.momentum is not None, "expected a batch normalisation with a momentum"
-        assert self.running_mean is not None, "expected a batch normalisation with running statistics"
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        x_BCHW = input.to(torch.promote_types(input.dtype, torch.float32))
-        count = x_BCHW.numel() // x_BCHW.shape[1] * world_size()
-        mean_C = _all_reduce(x_BCHW.sum((0, 2, 3))) / count
-        centred_BCHW = x_BCHW - mean_C[:, None, None]
-        variance_C = _all_reduce(centred_BCHW.square().sum((0, 2, 3))) / count
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean_C.detach(), self.momentum)
-        self.running_var.lerp_(variance_C.detach() * (count / (count - 1)), self.momentum)
-        scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
-        normal_BCHW: Tensor = centred_BCHW * scale_C[:, None, None] + self.bias[:, None, None]
-        return normal_BCHW
+        return _normalised_together(self, input) if self.training else super().forward(input)
+
+
+class _SyncedBatchNorm1d(nn.BatchNorm1d):
+    """The same for features without a place."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return _normalised_together(self, input) if self.training else super().forward(input)
+
+
+def _normalised_together(norm: nn.BatchNorm1d | nn.BatchNorm2d, given_BCX: Tensor) -> Tensor:
+    """The values normalised by the moments of the whole batch; X are any further dimensions."""
+    assert norm.momentum is not None, "expected a batch normalisation with a momentum"
+    assert norm.running_mean is not None, "expected a batch normalisation with running statistics"
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    x_BCX = given_BCX.to(torch.promote_types(given_BCX.dtype, torch.float32))
+    count = x_BCX.numel() // x_BCX.shape[1] * world_size()
+    others = (0, *range(2, x_BCX.dim()))
+    as_channels = (-1, *[1] * (x_BCX.dim() - 2))
+    mean_C = _all_reduce(x_BCX.sum(others)) / count
+    centred_BCX = x_BCX - mean_C.view(as_channels)
+    variance_C = _all_reduce(centred_BCX.square().sum(others)) / count
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean_C.detach(), norm.momentum)
+    norm.running_var.lerp_(variance_C.detach() * (count / (count - 1)), norm.momentum)
+    scale_C = norm.weight * torch.rsqrt(variance_C + norm.eps)
+    normal_BCX: Tensor = centred_BCX * scale_C.view(as_channels) + norm.bias.view(as_channels)
+    return normal_BCX
 
 
 class _AllReduce(torch.autograd.Function):

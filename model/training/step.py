@@ -97,7 +97,8 @@ def step(run: Run, batch: Batch, learning: Learning, emphasis: Emphasis, *, rate
     Returns the total loss, each task's loss and the norm of the whole gradient. `steps` is the number of earlier steps.
     """
     losses = task_losses(all_gather_outputs(forward_pass(run, batch, learning)), batch, emphasis)
-    return descend(run, losses, learning, rate=rate, steps=steps)
+    answered = {task: loss for task, loss in losses.items() if task in run.network.tasks}
+    return descend(run, answered, learning, rate=rate, steps=steps)
 
 
 def descend(

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ import torch
 from support.little_store import jpeg, label, write_labels, write_track
 from torch import Tensor, nn
 
-from data.batches.augment import Augmentation
+from data.batches.augment import LANDMARKS, Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
 from data.batches.loader import batches
+from data.faces.crops import TEMPLATE_52
 from data.labels import Edition, Split
+from model.systems.dense_detection.settings import DenseDetectionArchitecture
+from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.method import METHOD
 from model.systems.mtanet.settings import Architecture
-from model.systems.registry import load_checkpoint
+from model.systems.registry import load_checkpoint, method_of
+from model.systems.weak_labels.settings import WeakLabelsArchitecture
 from model.training import distributed
 from model.training.checkpoint import MODEL
 from model.training.distributed import (
@@ -47,6 +52,12 @@ STRONG = PAPER.but(optimiser="adamw", learning_rate=3e-4, balance=0.5, ema_decay
 RECIPES = {"paper": PAPER, "strong": STRONG.but(keep_epoch="best", label_smoothing=0.1, action_unit_weight=5.0)}
 RECIPES["surgery"] = PAPER.but(learning_rate=5e-3, seed=10, gradient_surgery=True)
 """With this seed the order of the tasks matters: losses are 5e-4 off if each process draws its own."""
+SYSTEMS = {
+    "dense_detection": DenseDetectionArchitecture(**TINY.model_dump()),
+    "expr_cnn": ExprCnnArchitecture(filters=(8, 8, 8, 8), dense=(16, 8), dropout=0.0),
+    "weak_labels": WeakLabelsArchitecture(**TINY.model_dump()),
+}
+RECIPES |= dict.fromkeys(SYSTEMS, PAPER) | {"expr_cnn": PAPER.but(learning_rate=1e-4)}
 
 
 def _sets(folder: Path) -> tuple[LabelledFrames, LabelledFrames]:
@@ -67,7 +78,23 @@ def _sets(folder: Path) -> tuple[LabelledFrames, LabelledFrames]:
         labelled_frames(files, labels, split=split, edition=Edition.ABAW_2020)
         for split in (Split.TRAIN, Split.VALIDATION)
     )
-    return training, validation
+    return replace(training, extras=_extras(training)), validation
+
+
+def _extras(frames: LabelledFrames) -> dict[str, np.ndarray]:
+    """What the systems need besides: landmarks, and a teacher who fills every second expression."""
+    drawn = np.random.default_rng(1)
+    every_second_N = np.arange(len(frames)) % 2 == 0
+    extras = {
+        LANDMARKS: TEMPLATE_52 + drawn.normal(0, 4, (len(frames), 5, 2)),
+        "teacher_valence_arousal": drawn.uniform(-1, 1, (len(frames), 2)),
+        "teacher_expression": drawn.dirichlet(np.ones(7), len(frames)),
+        "teacher_action_units": drawn.uniform(0.1, 0.9, (len(frames), 8)),
+        "filled_valence_arousal": np.full((len(frames), 2), np.nan),
+        "filled_expression": np.where(every_second_N, 3.0, np.nan),
+        "filled_action_units": np.full((len(frames), 8), np.nan),
+    }
+    return {name: values.astype(np.float32) for name, values in extras.items()}
 
 
 def _label(name: str, frame: int, level: float) -> Any:
@@ -80,16 +107,22 @@ def _label(name: str, frame: int, level: float) -> Any:
     return label(name, frame, split=split.value, **values)
 
 
-def _records(folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning: Learning) -> list[Record]:
+def _records(
+    folder: Path, sets: tuple[LabelledFrames, LabelledFrames], learning: Learning, system: str = "mtanet"
+) -> list[Record]:
     """Records of a training that was interrupted after the first epoch and resumed."""
     torch.set_num_threads(1)
-    list(islice(train(folder, *sets, method=METHOD, architecture=TINY, learning=learning), 1))
-    return list(train(folder, *sets, method=METHOD, architecture=TINY, learning=learning))
+    how: dict[str, Any] = {"method": method_of(system), "architecture": SYSTEMS.get(system, TINY), "learning": learning}
+    list(islice(train(folder, *sets, **how), 1))
+    return list(train(folder, *sets, **how))
 
 
 def _train_all(folder: Path, name: str) -> dict[str, list[Record]]:
     sets = _sets(folder)
-    found = {recipe: _records(folder / name / recipe, sets, learning) for recipe, learning in RECIPES.items()}
+    found = {
+        recipe: _records(folder / name / recipe, sets, learning, recipe if recipe in SYSTEMS else "mtanet")
+        for recipe, learning in RECIPES.items()
+    }
     one_frame = (sets[0], sets[1].take(np.arange(1)))
     return {**found, "one frame": _records(folder / name / "one", one_frame, PAPER.but(epochs=1))}
 

@@ -49,7 +49,7 @@ def split_to_fit(
     store: Path,
     predicted_of: Callable[[Path], tuple[Integers, Arrays]],
 ) -> dict[Task, TaskFrames]:
-    """The frames to fit on in a split; `predicted_of` returns the answers for a faces file, before postprocessing."""
+    """The frames to fit each task on; `predicted_of` returns the answers for a faces file, before postprocessing."""
     labelled = labelled_frames(
         dataset.faces_files(store), dataset.labels_file(store), split=split, edition=edition, tasks=tasks
     )
@@ -59,4 +59,5 @@ def split_to_fit(
         for video in dataset.videos
         for track in video.tracks
     }
-    return frames_to_fit(labelled, predicted_of, recordings)
+    found = frames_to_fit(labelled, predicted_of, recordings)
+    return {task: frames for task, frames in found.items() if task in tasks}

@@ -13,8 +13,10 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from data.batches.augment import Augmentation
-from data.labels import Split, Task
+from data.labels import Edition, Split, Task
 from data.schema import FACES, LABELS, Status
+from data.store.catalogue import Dataset, Video
+from data.store.shards import write_folder, write_manifest
 
 STILL = Augmentation(flip=0, crop=0, colour=0)
 """Changes nothing."""
@@ -106,3 +108,14 @@ def learnable_store(folder: Path, *, tracks: int = 3, frames: int = 24) -> tuple
             for frame, level in enumerate(levels)
         ]
     return files, write_labels(folder / "labels.parquet", rows)
+
+
+def little_dataset(store: Path) -> Dataset:
+    """A data set in a store: one video with the tracks of `learnable_store`."""
+    with write_folder(store / "faces" / "f1") as folder, write_folder(store / "labels" / "l1") as labels:
+        learnable_store(folder)
+        (folder / "labels.parquet").rename(labels / "labels.parquet")
+        write_manifest(folder, {})
+        write_manifest(labels, {"splits": {"rule": "guarded"}, "split_of": {}})
+    video = Video("video", "video.mp4", "f1", "s", ("video0", "video1", "video2"))
+    return Dataset("tiny", str(store), (video,), Edition.ABAW_2020, "l1")

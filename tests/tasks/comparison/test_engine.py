@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.little_store import learnable_store
+from support.little_store import little_dataset
 
-from data.labels import Edition
-from data.store.catalogue import Dataset, Video
-from data.store.shards import write_folder, write_manifest
+from data.store.catalogue import Dataset
 from data.warehouse.answers import query
 from data.warehouse.views import publish
 from tasks.comparison.engine import run_comparison
@@ -29,14 +27,7 @@ SMALL = ("train.epochs=1", "train.batch_size=24")
 
 @pytest.fixture
 def dataset(mlflow_store: Path) -> Dataset:
-    """Three videos in a store, two of them for training."""
-    with write_folder(mlflow_store / "faces" / "f1") as folder, write_folder(mlflow_store / "labels" / "l1") as labels:
-        learnable_store(folder)
-        (folder / "labels.parquet").rename(labels / "labels.parquet")
-        write_manifest(folder, {})
-        write_manifest(labels, {"splits": {"rule": "guarded"}, "split_of": {}})
-    video = Video("video", "video.mp4", "f1", "s", ("video0", "video1", "video2"))
-    return Dataset("tiny", str(mlflow_store), (video,), Edition.ABAW_2020, "l1")
+    return little_dataset(mlflow_store)
 
 
 def _entries(*, noise: str = "") -> list[Entry]:

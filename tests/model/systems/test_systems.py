@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.little_store import learnable_store
+from support.noisy_pairs import TINY as TINY_NOISY
 
 from data.batches.augment import LANDMARKS, Augmentation
 from data.batches.labelled_frames import LabelledFrames, labelled_frames
@@ -20,7 +21,6 @@ from model.finished import finished_columns, load_finished, predict_track
 from model.systems.dense_detection.settings import DenseDetectionArchitecture
 from model.systems.expr_cnn.settings import ExprCnnArchitecture
 from model.systems.mtanet.settings import Architecture
-from model.systems.noisy_labels.settings import NoisyLabelsArchitecture
 from model.systems.registry import build_network, load_checkpoint, method_of
 from model.systems.settings import SYSTEMS
 from model.systems.weak_labels.settings import WeakLabelsArchitecture
@@ -32,20 +32,7 @@ _SMALL = {"layers": (1, 1, 1, 1), "width": 8, "neck": 8, "dropout": 0.1}
 TINY: dict[str, Settings] = {
     "mtanet": Architecture(**_SMALL),  # type: ignore[arg-type]
     "dense_detection": DenseDetectionArchitecture(**_SMALL),  # type: ignore[arg-type]
-    "noisy_labels": NoisyLabelsArchitecture(
-        side_px=32,
-        latent=4,
-        filters=(8, 8, 8, 8, 8),
-        convolutions=(1, 1, 1, 1, 1),
-        hidden=8,
-        batch_normalisation=True,
-        decoder_filters=(8, 8, 8, 8, 8),
-        discriminator_filters=(8, 8, 8, 8),
-        features=8,
-        joint_features=8,
-        gan_weight=0.1,
-        adversarial_from_epoch=1,
-    ),
+    "noisy_labels": TINY_NOISY.but(gan_weight=0.1, adversarial_from_epoch=1),
     "weak_labels": WeakLabelsArchitecture(**_SMALL),  # type: ignore[arg-type]
     "expr_cnn": ExprCnnArchitecture(filters=(8, 8, 8, 8), dense=(16, 8)),
 }

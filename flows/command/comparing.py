@@ -90,7 +90,7 @@ def ablate(
             from flows.command.show import print_comparison
 
             table = ablate_mtanet(config, seeds, machine_of(store, device, workers), only)
-        print_comparison(store, table.stem, out)
+        print_comparison(store, table.stem.removeprefix("comparison-"), out)
         out.print(f"page: {table}")
 
     settings = {"config": config, "seeds": seeds, "only": only, "device": device}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ def _row(entry: Entry, entries: Sequence[Entry], trained: dict[tuple[str, str], 
 def _publish(comparison: Comparison, store: Path, run_id: str) -> Path:
     """Writes the page into the reports, and all of it to the run and the flow run's page."""
     text, figures = markdown(comparison), comparison_pictures(by_level(comparison), SHOWN)
-    path = store / "reports" / f"{comparison.name}.html"
+    path = store / "reports" / f"comparison-{comparison.name}.html"
     with hold(store, "reports", what="the reports"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path.with_suffix(".md"), text)
@@ -116,14 +117,19 @@ def _publish(comparison: Comparison, store: Path, run_id: str) -> Path:
     for title, figure in figures.items():
         runs.log_figure(store, run_id, f"{title}.png", figure)
     means = {
-        f"{score}/{' '.join(filter(None, (row.level, row.name))).replace(':', ' ').replace('=', ' ')}": interval.value
+        f"{score}/{_metric_name(row)}": row.scores[score].value
         for row in comparison.rows
-        for score, interval in row.scores.items()
-        if score in ("ccc", "expression", "action_units", "official")
+        for score in SHOWN
+        if score in row.scores
     }
     runs.log_scores(store, run_id, means)
     show_text(text, key="comparison", description=comparison.name)
     return path
+
+
+def _metric_name(row: Row) -> str:
+    """The entry in the letters that MLflow allows in the name of a metric."""
+    return re.sub(r"[^\w./-]+", " ", f"{row.level} {row.name}").strip()
 
 
 def _trained(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     torch.set_num_threads(1)
     machine = MachineConfig(store=mlflow_store, device="cpu")
     path = run_comparison("mine", _entries(), dataset, 1, machine)
-    assert path == mlflow_store / "reports" / "mine.html"
+    assert path == mlflow_store / "reports" / "comparison-mine.html"
     found = _runs(mlflow_store)
     (parent,) = (run for run in found if run.info.run_name == "comparison mine")
     children = [run for run in found if run is not parent]
@@ -56,7 +57,7 @@ def test_trainings_lie_below_one_run_and_are_done_once_also_when_seeds_are_added
     assert sorted(run.data.tags["variant"] for run in children) == ["cnn", "plain"]
     assert sorted(run.data.tags["system"] for run in children) == ["expr_cnn", "mtanet"]
     assert {artifact.path for artifact in runs.connect(mlflow_store).list_artifacts(parent.info.run_id)} == {
-        "mine.html",
+        "comparison-mine.html",
         "Scores.png",
     }
     plain = next(run for run in children if run.data.tags["variant"] == "plain").data.metrics
@@ -99,4 +100,16 @@ def test_a_comparison_that_does_not_exist_is_an_error_that_names_those_that_do(
     publish(mlflow_store)
     answer = query(mlflow_store, "SELECT name, value FROM leaderboard WHERE metric = 'expression' ORDER BY name")
     assert answer["name"].to_pylist() == ["cnn", "plain"]
-    assert re.search("Comparison mine on tiny", (mlflow_store / "reports" / "mine.md").read_text())
+    assert re.search("Comparison mine on tiny", (mlflow_store / "reports" / "comparison-mine.md").read_text())
+
+
+def test_names_may_have_letters_that_mlflow_refuses_in_metrics(mlflow_store: Path, dataset: Dataset) -> None:
+    torch.set_num_threads(1)
+    plain, cnn = _entries(noise="noise=0.4")
+    entries = [replace(plain, name="the paper's recipe, at 50 %"), replace(cnn, name="cnn:train.dropout=0.5")]
+    run_comparison("mine", entries, dataset, 1, MachineConfig(store=mlflow_store, device="cpu"))
+    (parent,) = (run for run in _runs(mlflow_store) if run.info.run_name == "comparison mine")
+    assert {name for name in parent.data.metrics if name.startswith("expression/")} == {
+        "expression/noise 0.4 the paper s recipe at 50",
+        "expression/noise 0.4 cnn train.dropout 0.5",
+    }

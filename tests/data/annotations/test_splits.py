@@ -219,9 +219,7 @@ def test_a_video_leaks_if_one_row_trains_and_another_is_held_out(tmp_path: Path)
     leaking = [("1", {Task.VA: TRAIN}), ("1", {Task.EXPR: VALIDATION})]
     facts = {"splits": {"rule": "guarded"}, "groups": {"4": "4", "5": "4"}}
     assert find_leaks(labels_of(tmp_path, *rows, **facts), {}) == []
-    assert find_leaks(labels_of(tmp_path, *rows, *leaking, **facts), {}) == [
-        Leak("1", Task.VA, Task.EXPR, VALIDATION)
-    ]
+    assert find_leaks(labels_of(tmp_path, *rows, *leaking, **facts), {}) == [Leak("1", Task.VA, Task.EXPR, VALIDATION)]
 
 
 def test_in_drawn_splits_a_recording_or_a_group_leaks(tmp_path: Path) -> None:

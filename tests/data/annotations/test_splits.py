@@ -205,7 +205,8 @@ def test_a_share_between_two_numbers_is_rounded_up_or_down_by_the_seed() -> None
 
 def labels_of(folder: Path, *rows: tuple[str, Mapping[Task, Split]], **facts: object) -> Path:
     """A labels shard with the splits of some videos, a row for each."""
-    write_labels(folder / "labels.parquet", [label(video, 0, split=splits) for video, splits in rows])
+    splits = [(video, {str(task): str(split) for task, split in of.items()}) for video, of in rows]
+    write_labels(folder / "labels.parquet", [label(video, 0, split=of) for video, of in splits])
     (folder / MANIFEST).write_text(json.dumps({"split_of": {}, **facts}))
     return folder
 

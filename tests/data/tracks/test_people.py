@@ -77,7 +77,7 @@ def test_a_stretch_that_fits_another_as_well_has_a_rival() -> None:
 )
 def test_a_later_join_with_more_margin_does_not_hide_an_earlier_one(x_px: tuple[float, float, float]) -> None:
     """The corners of a triangle: the two at its base are joined first, and their middle is nearer to the third."""
-    y_px = {100: 50, 180: 50, 140: 121}
+    y_px: dict[float, float] = {100: 50, 180: 50, 140: 121}
     video = [
         FrameFaces(index, index / HZ, np.array([(x - 20, y_px[x] - 20, 40, 40)]), mixed(0.5)[None])
         for frames, x in zip((EARLY, LATE, LAST), x_px, strict=True)

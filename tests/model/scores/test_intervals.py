@@ -20,11 +20,12 @@ from model.scores.intervals import (
     labelled_videos,
     mean_differences,
     mean_intervals,
+    mean_scores,
     official_sum,
     paired_differences,
 )
 from model.scores.metrics import scores
-from model.scores.tallies import Tallies, scores_by, scores_of, tally
+from model.scores.tallies import Moments, Tallies, scores_by, scores_of, tally
 
 Columns = dict[str, NDArray[np.float64]]
 EDITION = Edition.ABAW_2020
@@ -94,6 +95,7 @@ def test_every_score_has_an_interval_around_it() -> None:
     assert found[OFFICIAL_SUM].value == official_sum(pooled) == pytest.approx(pooled["total"])
     assert found == intervals(tallies, num_draws=300)
     assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(Interval(0.5, float("nan"), float("nan"))) == "0.500"
 
 
 def test_videos_of_the_same_people_are_drawn_together() -> None:
@@ -311,6 +313,19 @@ def test_the_score_of_several_seeds_is_their_mean_and_its_interval_covers_their_
         assert (alike[name].low, alike[name].value, alike[name].high) == pytest.approx(
             (interval.low, interval.value, interval.high)
         )
+
+
+def test_the_mean_scores_of_several_seeds_are_those_of_their_intervals() -> None:
+    trainings = seeds(0.2, 0.8)
+    assert mean_scores(trainings) == {name: of.value for name, of in mean_intervals(trainings, num_draws=20).items()}
+    only = [replace(tallies, expressions=None, units=None) for tallies in trainings]
+    assert mean_scores(only).keys() == {"ccc_valence", "ccc_arousal", "ccc", OFFICIAL_SUM}
+    unlabelled = [replace(of, moments={**of.moments, "arousal": unseen(of.moments["arousal"])}) for of in only]
+    assert mean_scores(unlabelled).keys() == {"ccc_valence"}
+
+
+def unseen(moments: Moments) -> Moments:
+    return Moments(*[values_G * 0 for values_G in vars(moments).values()])
 
 
 def test_each_draw_has_its_own_trainings_and_videos() -> None:

@@ -84,7 +84,7 @@ def test_the_crop_of_a_gap_is_cut_from_that_very_frame(tmp_path: Path, chunk: in
     video = numbered_clip(tmp_path / "v.mp4", 40)
     filled = {
         track_id: {index: Filled(np.zeros(4, np.float32), EYES_ON_THE_BLOCKS) for index in indices}
-        for track_id, indices in {"v_left": range(3, 23), "v_right": [7, 31]}.items()
+        for track_id, indices in {"v_left": range(3, 23), "v_right": [7, 32]}.items()
     }
     jpegs = cut_gaps(video, filled, device="cpu", decoder="pyav", chunk=chunk, jpeg_quality=95)
     assert sorted(jpegs) == sorted((track_id, index) for track_id, faces in filled.items() for index in faces)

@@ -361,10 +361,11 @@ def test_systems_with_other_tasks_are_compared_in_those_that_both_answer() -> No
 
 
 def test_a_draw_in_which_all_labels_are_alike_has_no_ccc() -> None:
-    columns = {"valence": np.array([0.5, 0.5, 0.0, 1.0]), "arousal": np.array([0.5, 0.5, 0.0, 1.0])}
-    tallies = tally(columns, columns, EDITION, group_N=np.array([0, 0, 1, 1]), groups=("a", "b"), tasks=[Task.VA])
+    truth = dict.fromkeys(("valence", "arousal"), np.array([0.5, 0.5, 0.0, 1.0]))
+    predicted = dict.fromkeys(("valence", "arousal"), np.array([0.4, 0.6, 0.0, 1.0]))
+    tallies = tally(predicted, truth, EDITION, group_N=np.array([0, 0, 1, 1]), groups=("a", "b"), tasks=[Task.VA])
     found = scores_of(tallies, np.array([[1.0, 0], [0, 1], [1, 1]]))
-    np.testing.assert_array_equal(found["ccc_valence"], [np.nan, 1, 1])
+    np.testing.assert_allclose(found["ccc_valence"], [np.nan, 1, 50 / 51])
 
 
 def test_the_official_sum_takes_scores_that_are_missing_for_nothing() -> None:

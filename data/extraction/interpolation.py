@@ -26,9 +26,8 @@ def agreement(one: Faces, other: Faces) -> np.ndarray | None:
     size_F, other_size_F = (np.sqrt(boxes_F4[:, 2:].prod(1)) for boxes_F4 in (one.boxes_F4, other.boxes_F4[partner_F]))
     shift_F5 = np.linalg.norm(other.landmarks_F52[partner_F] - one.landmarks_F52, axis=2)
     growth_F = np.maximum(size_F, other_size_F) / np.minimum(size_F, other_size_F)
-    is_steady_F = (shift_F5.max(1, initial=0) <= FARTHEST * np.minimum(size_F, other_size_F)) & (
-        growth_F <= GREATEST_GROWTH
-    )
+    is_near_F = shift_F5.max(1) <= FARTHEST * np.minimum(size_F, other_size_F)
+    is_steady_F = is_near_F & (growth_F <= GREATEST_GROWTH)
     return partner_F if is_steady_F.all() else None
 
 

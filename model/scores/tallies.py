@@ -242,7 +242,7 @@ def _expression_scores(counts: Expressions, weight_RG: Floats, edition: Edition)
 def _unit_scores(counts: Units, weight_RG: Floats, edition: Edition) -> Scores:
     count_RU = weight_RG @ counts.count_GU
     f1_RU = f1(weight_RG @ counts.both_GU, weight_RG @ counts.mentions_GU)
-    f1_R = _ratio(np.where(count_RU > 0, f1_RU, 0).sum(axis=1), (count_RU > 0).sum(axis=1))
+    f1_R = _ratio(f1_RU.sum(axis=1), (count_RU > 0).sum(axis=1))
     accuracy_R = _ratio((weight_RG @ counts.right_GU).sum(axis=1), count_RU.sum(axis=1))
     f1_RU[count_RU == 0] = np.nan
     return {

@@ -9,6 +9,7 @@ from support.hostile import LAYOUTS, MTL_GENERATIONS, PAIRS, Layout, harmless_tr
 from support.trees import MakeTree
 
 from data.annotations.discovery import discover
+from data.annotations.editions import folder_editions
 from data.annotations.listing import VIDEO_SUFFIXES, video_of
 from data.annotations.videos import content_hash, find_videos
 from data.labels import Edition, Split, Task
@@ -121,7 +122,7 @@ def test_an_annotation_without_its_video_is_refused(make_tree: MakeTree) -> None
 
 def test_an_edition_that_cannot_be_recognised_is_asked_for(make_tree: MakeTree) -> None:
     root = make_tree({"VA_Set/Training_Set/107": ["0,0"]})
-    with pytest.raises(ValueError, match=r"cannot recognise the edition.*fit 2020, 2021, 2022"):
+    with pytest.raises(ValueError, match=r"cannot recognise the edition.*107\.txt\): 2020, 2021, 2022$"):
         discover(root)
     assert discover(root, Edition.ABAW_2021).edition is Edition.ABAW_2021
 
@@ -169,13 +170,19 @@ def test_valence_alone_is_recognised_by_its_folder(make_tree: MakeTree, folder: 
     assert discover(renamed).edition == edition
 
 
+def test_the_root_and_the_folder_of_a_file_can_be_called_after_a_challenge(tmp_path: Path) -> None:
+    root = tmp_path / "ABAW2"
+    found = folder_editions(root, root / "labels" / "ABAW3" / "ABAW1.txt")
+    assert found == {"ABAW2": (Edition.ABAW_2021,), "ABAW3": (Edition.ABAW_2022,)}
+
+
 def test_a_mixed_tree_is_refused_with_all_that_was_seen(make_tree: MakeTree) -> None:
     root = make_tree({"AU_Set/Training_Set/107": [AU_ROW], "VA_Set/Training_Set/107": ["0,0"]})
     (root / "annotations").rename(root / "Third ABAW Annotations")
     message = (
         r"cannot recognise the edition: the files fit no edition; set ingest\.edition.* Found: "
         r"AU header with 8 names \(1 file, such as Third ABAW Annotations/AU_Set/Training_Set/107\.txt\): 2020; .*"
-        r"folder 'Third ABAW Annotations' \(2 files, .*\): 2022"
+        r"folder 'Third ABAW Annotations' \(2 files, such as Third ABAW Annotations/AU_Set/.*\): 2022"
     )
     with pytest.raises(ValueError, match=message):
         discover(root)

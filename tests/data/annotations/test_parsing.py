@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile import DAMAGE, REFUSED, Row, cells, counted, num_values, render
 
-from data.annotations.editions import first_line, header_of
+from data.annotations.editions import first_line, header_names, header_of
 from data.annotations.findings import Kind
 from data.annotations.parsing import Floats, Text, open_text, read_rows
 from data.labels import EXPRESSIONS, Edition, Task
@@ -138,6 +138,9 @@ def test_a_value_just_beyond_its_range_is_refused(task: Task, cell: str) -> None
         ("valence,arousal\n0,0\n".encode("utf-32"), "expected UTF-8 text, found UTF-32; .* `iconv -f UTF-32"),
         (b"valence;arousal\n0;0\n0;0\n", "expected commas between the values, found semicolons; .* `tr ';' ','"),
         (b"valence,arousal\n0;0\n0;0\n", "expected commas between the values, found semicolons"),
+        (b"valence,arousal\n0;0\n0,0\n", "expected commas between the values, found semicolons"),
+        (b"valence,arousal\n0;0", "expected commas between the values, found semicolons"),
+        (b"\xef\xbb\xbfvalence;arousal\n0;0\n", "expected commas between the values, found semicolons"),
         (b"valence\tarousal\n0\t0\n", r"expected commas between the values, found tabs; .* `tr '\\t' ','"),
         (b"valence|arousal\n0|0\n", r"expected commas between the values, found bars"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected text, found binary data; copy the file again"),
@@ -150,7 +153,75 @@ def test_another_encoding_or_separator_is_one_problem_with_its_remedy(
     rows = read_rows(text, [Task.VA] * 2, Edition.ABAW_2020)
     (found,) = text.problems
     assert re.match(problem, found)
-    assert len(rows.values_NC) == 0
+    assert (text.header, text.body, len(rows.values_NC)) == ("", b"", 0)
+    assert text.oddities[Kind.BYTE_ORDER_MARK] == content.startswith(b"\xef\xbb\xbf")
     if "binary" not in found:
         (tmp_path / "107.txt").write_bytes(content)
         assert first_line(tmp_path / "107.txt") == "valence,arousal"
+
+
+@pytest.mark.parametrize(
+    ("content", "task", "lines", "body"),
+    [
+        (b"\n2,0\n", Task.VA, ["line 1"], b""),
+        (b"AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26\n2\n", Task.AU, ["line 1"], b""),
+        (b"arousal,valence\n2,0\n", Task.VA, ["line 1", "line 2"], b"2,0\n"),
+        (b"4\n9\n", Task.EXPR, ["line 1", "line 2"], b"9\n"),
+    ],
+)
+def test_the_rows_under_a_wrong_header_are_checked_unless_all_would_be_wrong(
+    content: bytes, task: Task, lines: list[str], body: bytes
+) -> None:
+    _, text = parse(content, task)
+    assert [problem.split(":")[0] for problem in text.problems] == lines
+    assert text.body == body
+
+
+def test_a_class_file_without_its_header_is_recognised() -> None:
+    _, text = parse(b"4\n4\n", Task.EXPR)
+    assert re.search("found the row '4'; add the header", text.problems[0])
+
+
+@pytest.mark.parametrize("space", [" ", "\t"])
+def test_spaces_or_tabs_beside_a_comma_are_counted(space: str) -> None:
+    values_NC, text = parse(f"valence,arousal\n0,0\n0,{space}1\n".encode(), Task.VA)
+    assert (values_NC.tolist(), text.problems) == ([[0, 0], [0, 1]], [])
+    assert text.oddities[Kind.SPACES] == 1
+
+
+def test_points_are_counted_from_the_first_class_on() -> None:
+    text = Text("", b"0.5,4.0\n0.25,4\n")
+    rows = read_rows(text, [Task.VA, Task.EXPR], Edition.ABAW_2020)
+    assert rows.values_NC.tolist() == [[0.5, 4], [0.25, 4]]
+    assert text.oddities[Kind.FLOATS] == 1
+
+
+def test_binary_data_is_recognised_by_the_first_kibibyte() -> None:
+    start = b"valence,arousal\n0,0\n".ljust(1023, b"0")
+    for content, kind in ((start + b"\0", "binary data"), (start + b"0\0", "'000")):
+        _, text = parse(content, Task.VA)
+        assert [kind in problem for problem in text.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("Valence, arousal", ("valence", "arousal")),
+        ("'AU_1','AU 2',", ("au1", "au2")),
+        ("valence,", ("valence",)),
+        ("valence,,arousal", ("valence", "", "arousal")),
+        ("valence,,", ("valence", "")),
+        ("", ("",)),
+    ],
+)
+def test_a_header_is_read_without_case_spaces_quotes_and_one_trailing_comma(
+    header: str, names: tuple[str, ...]
+) -> None:
+    assert header_names(header) == names
+
+
+def test_a_first_line_with_commas_stays_as_it_is_up_to_a_kibibyte(tmp_path: Path) -> None:
+    (tmp_path / "107.txt").write_text("valence,arousal;x\n0,0\n")
+    assert first_line(tmp_path / "107.txt") == "valence,arousal;x"
+    (tmp_path / "108.txt").write_text("x" * 2000)
+    assert first_line(tmp_path / "108.txt") == "x" * 1024

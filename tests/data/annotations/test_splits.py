@@ -1,24 +1,31 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.little_store import label, write_labels
 
 from data.annotations.listing import video_of
 from data.annotations.splits import (
+    Leak,
     Overlap,
     Splits,
     SplitSettings,
     choose_splits,
+    find_leaks,
     groups_of,
     guarded,
     overlap,
     recording_of,
     subject_disjoint,
+    training_videos,
 )
 from data.labels import Split, Task
+from data.store.shards import MANIFEST
 
 TRAIN, VALIDATION, TEST, HELD_OUT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.HELD_OUT
 
@@ -172,12 +179,16 @@ def test_which_recordings_a_seed_draws_is_frozen() -> None:
 
     def drawn(names: range, seed: int, share: float) -> list[int]:
         of_these = {key: split for key, split in official.items() if int(key[0]) in names}
-        splits = subject_disjoint(of_these, videos_of(of_these), seed=seed, validation_share=share)
+        settings = SplitSettings(splits="subject_disjoint", split_seed=seed, validation_share=share)
+        splits = choose_splits(of_these, videos_of(of_these), settings)
         return sorted({int(track_id) for (track_id, _), split in splits.items() if split is VALIDATION})
 
+    assert drawn(range(12), 0, 0.25) == [0, 5, 6]
     assert drawn(range(12), 3, 0.25) == [1, 4, 8]
     assert drawn(range(12), 4, 0.25) == [0, 4, 9]
+    assert drawn(range(4), 0, 0.01) == [2]
     assert drawn(range(4), 1, 0.01) == [1]
+    assert drawn(range(4), 0, 0.99) == [0, 1, 2]
     assert drawn(range(4), 1, 0.99) == [0, 1, 3]
 
 
@@ -190,3 +201,51 @@ def test_a_share_between_two_numbers_is_rounded_up_or_down_by_the_seed() -> None
         for seed in range(20)
     }
     assert numbers == {2, 3}
+
+
+def labels_of(folder: Path, *rows: tuple[str, Mapping[Task, Split]], **facts: object) -> Path:
+    """A labels shard with the splits of some videos, a row for each."""
+    splits = [(video, {str(task): str(split) for task, split in of.items()}) for video, of in rows]
+    write_labels(folder / "labels.parquet", [label(video, 0, split=of) for video, of in splits])
+    (folder / MANIFEST).write_text(json.dumps({"split_of": {}, **facts}))
+    return folder
+
+
+TWO_PARTS = (("video3_1", {Task.VA: TRAIN}), ("video3_2", {Task.VA: VALIDATION}))
+ONE_SUBJECT = (("4", {Task.AU: TRAIN}), ("5", {Task.VA: VALIDATION}))
+
+
+def test_a_video_leaks_if_one_row_trains_and_another_is_held_out(tmp_path: Path) -> None:
+    rows = [("2", {Task.VA: TRAIN, Task.AU: HELD_OUT}), *TWO_PARTS, *ONE_SUBJECT]
+    leaking = [("1", {Task.VA: TRAIN}), ("1", {Task.EXPR: VALIDATION})]
+    facts = {"splits": {"rule": "guarded"}, "groups": {"4": "4", "5": "4"}}
+    assert find_leaks(labels_of(tmp_path, *rows, **facts), {}) == []
+    assert find_leaks(labels_of(tmp_path, *rows, *leaking, **facts), {}) == [Leak("1", Task.VA, Task.EXPR, VALIDATION)]
+
+
+def test_in_drawn_splits_a_recording_or_a_group_leaks(tmp_path: Path) -> None:
+    drawn = {"splits": {"rule": "subject_disjoint"}}
+    in_parts = Leak("video3", Task.VA, Task.VA, VALIDATION)
+    assert find_leaks(labels_of(tmp_path, *TWO_PARTS, *ONE_SUBJECT, **drawn), {}) == [in_parts]
+    labels = labels_of(tmp_path, *TWO_PARTS, *ONE_SUBJECT, **drawn, groups={"4": "4", "5": "4"})
+    assert find_leaks(labels, {}) == [Leak("4", Task.AU, Task.VA, VALIDATION), in_parts]
+
+
+def test_a_video_of_a_test_list_leaks_if_it_trains_with_or_without_faces(tmp_path: Path) -> None:
+    listed = {"1_left": {"va": {"used": "test"}}, "2": {"va": {"used": "test"}}, "3": {"va": {"used": "train"}}}
+    rows = [(video, {Task.AU: TRAIN}) for video in ("1", "2", "3")]
+    labels = labels_of(tmp_path, *rows, splits={"rule": "guarded"}, split_of=listed)
+    found = find_leaks(labels, {"1_left": "1", "3": "3"})
+    assert found == [Leak(video, Task.AU, Task.VA, TEST) for video in ("1", "2")]
+
+
+def test_a_video_trains_if_any_task_trains_on_any_of_its_rows(tmp_path: Path) -> None:
+    labels = labels_of(
+        tmp_path,
+        ("1", {Task.VA: TRAIN}),
+        ("1", {Task.VA: VALIDATION}),
+        ("2", {Task.EXPR: VALIDATION}),
+        ("3", {Task.AU: HELD_OUT}),
+        ("4", {Task.AU: TRAIN, Task.VA: VALIDATION}),
+    )
+    assert training_videos(labels) == {"1", "4"}

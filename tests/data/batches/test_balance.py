@@ -27,6 +27,18 @@ def test_classes_come_equally_often_and_in_each_its_tracks() -> None:
     assert draws(frames, 0).tolist() == [1] * 6
 
 
+def test_a_class_comes_as_often_whether_it_has_one_track_or_two() -> None:
+    frames = frames_of([0, 0, 0, 1], expression=[0, 0, 4, 4])
+    assert draws(frames, 1).tolist() == pytest.approx([1] * 4)
+    frames = frames_of([0, 1, 1, 1], expression=[0, 0, 0, 4])
+    assert draws(frames, 1).tolist() == pytest.approx([1, 0.5, 0.5, 2])
+
+
+def test_between_none_and_all_a_task_comes_by_the_root_of_its_frames() -> None:
+    frames = frames_of([0] * 5, valence=[0.1] * 4 + [NAN], expression=[NAN] * 4 + [2])
+    assert draws(frames, 0.5).tolist() == pytest.approx([5 * 2 / 3 / 4] * 4 + [5 / 3])
+
+
 def test_between_none_and_all_a_class_comes_by_the_root_of_its_frames() -> None:
     frames = frames_of([0] * 5, expression=[0, 0, 0, 0, 1])
     assert draws(frames, 0.5).tolist() == pytest.approx([5 * 2 / 3 / 4] * 4 + [5 / 3])
@@ -86,6 +98,22 @@ def test_copies_of_a_frame_are_far_apart(copies: list[int], seed: int) -> None:
 def test_without_copies_the_order_is_any_with_equal_chances() -> None:
     first = [int(spread(np.arange(4), np.random.default_rng(seed))[0]) for seed in range(400)]
     assert all(70 < count < 130 for count in np.bincount(first))
+
+
+def test_the_order_of_a_pool_is_that_of_a_sort_by_place_and_then_position() -> None:
+    """The m copies of a frame come m times in an order of all frames, each with the place of its first copy there."""
+    generator = np.random.default_rng(2)
+    position_P = generator.permutation(np.repeat(np.arange(150), generator.integers(1, 5, 150)))
+    num_frames = len(position_P)
+    at = np.random.default_rng(0).permutation(num_frames).tolist()
+    rank = {at_P: place for place, at_P in enumerate(at)}
+    frames = position_P.tolist()
+    place = {
+        index: (frames[:index].count(frame) * num_frames + rank[frames.index(frame)]) / frames.count(frame)
+        for index, frame in enumerate(frames)
+    }
+    assert len(set(place.values())) < num_frames, "no two have the same place"
+    assert spread(position_P, np.random.default_rng(0)).tolist() == sorted(place, key=lambda index: place[index])
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ def test_a_gap_in_which_another_s_face_is_in_the_way_stays() -> None:
     assert gaps([face(10), face(14)], face(11)) == []
     assert gaps([face(10), face(14)], face(13)) == []
     assert gaps([face(10), face(14)], face(9), face(10), face(5)) == [(10, 14)]
+    assert gaps([face(0), face(2), face(4)], face(1)) == [(2, 4)]
+    assert gaps([face(0), face(2), face(4)], face(3)) == [(0, 2)]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_faces_between_lie_on_a_straight_line() -> None:
     filled = fill_gap(face(0), face(4, x_px=108, size_px=48), landmarks)
     assert sorted(filled) == [1, 2, 3]
     assert filled[1].box_4.tolist() == [81, 29.0, 42, 42]
+    assert filled[1].box_4.dtype == filled[1].landmarks_52.dtype == np.float32
     assert filled[3].landmarks_52.tolist() == [[6, 6]] * 5
     later = fill_gap(face(10), face(14, x_px=108, size_px=48), {10: landmarks[0], 14: landmarks[4]})
     assert [later[index].box_4.tolist() for index in (11, 12, 13)] == [filled[n].box_4.tolist() for n in (1, 2, 3)]
@@ -81,7 +84,7 @@ def test_the_crop_of_a_gap_is_cut_from_that_very_frame(tmp_path: Path, chunk: in
     video = numbered_clip(tmp_path / "v.mp4", 40)
     filled = {
         track_id: {index: Filled(np.zeros(4, np.float32), EYES_ON_THE_BLOCKS) for index in indices}
-        for track_id, indices in {"v_left": range(3, 23), "v_right": [7, 31]}.items()
+        for track_id, indices in {"v_left": range(3, 23), "v_right": [7, 32]}.items()
     }
     jpegs = cut_gaps(video, filled, device="cpu", decoder="pyav", chunk=chunk, jpeg_quality=95)
     assert sorted(jpegs) == sorted((track_id, index) for track_id, faces in filled.items() for index in faces)

@@ -11,7 +11,7 @@ from support.clips import one_person
 from data.extraction.interpolation import agreement, confirmed, faces_between, pairs
 from data.extraction.search import Seen, search_frames
 from data.extraction.settings import Search
-from data.faces.detector import NO_FACES, FaceDetector, Faces
+from data.faces.detector import LARGEST_OVERLAP, NO_FACES, FaceDetector, Faces, overlaps
 from data.video.frames import Chunk
 
 WINDOW = 8
@@ -182,6 +182,10 @@ def test_faces_agree_only_if_they_are_the_same_near_where_they_were() -> None:
     assert agreement(two, faces((0, 0, 100, 100), (600, 0, 100, 100))) is None
     assert agreement(two, faces((0, 0, 100, 100), (316, 0, 100, 100))) is None, "farther than 15 px of 100"
     assert agreement(two, faces((-9, -9, 118, 118), (300, 0, 100, 100))) is None, "larger by more than 15 %"
+    assert agreement(two, faces((-7.5, -7.5, 115, 115), (300, 0, 100, 100))) is not None, "larger by 15 %"
+    large_and_small = faces((0, 0, 100, 100), (300, 0, 20, 20))
+    assert agreement(large_and_small, faces((12, 0, 100, 100), (303, 0, 20, 20))) is not None, "3 px of 20"
+    assert agreement(large_and_small, faces((12, 0, 100, 100), (304, 0, 20, 20))) is None
     nothing = agreement(NO_FACES, NO_FACES)
     assert nothing is not None
     assert nothing.tolist() == []
@@ -210,3 +214,11 @@ def test_pairs_are_one_to_one() -> None:
     assert pairs(boxes_F4, np.array([(2.5, 0, 10, 10), (90, 0, 10, 10)], np.float32)).tolist() == [-1, 0, -1]
     assert pairs(boxes_F4, boxes_F4[:0]).tolist() == [-1, -1, -1]
     assert pairs(boxes_F4[:0], boxes_F4).tolist() == []
+
+
+def test_a_pair_overlaps_by_more_than_the_limit_and_each_on_its_own() -> None:
+    boxes_F4 = np.array([(0, 0, 10, 7), (50, 0, 10, 10)], np.float32)
+    exactly_the_limit, near, far = (0, 3, 10, 7), (50, 0, 10, 9), (58, 0, 10, 10)
+    assert overlaps(boxes_F4[:1], np.array([exactly_the_limit], np.float32)).tolist() == [[np.float32(LARGEST_OVERLAP)]]
+    assert pairs(boxes_F4, np.array([exactly_the_limit, near], np.float32)).tolist() == [-1, 1]
+    assert pairs(boxes_F4, np.array([(0, 0, 10, 7), far], np.float32)).tolist() == [0, -1]

@@ -151,11 +151,18 @@ def test_left_and_right_are_decided_where_both_people_are_seen() -> None:
     assert owners(choices) == {"v_left": wanders, "v_right": stays}
 
 
-@pytest.mark.parametrize("track_ids", [[], ["a", "b"], ["a_left", "b_left"], ["v", "v_left", "v_right"]])
-def test_names_that_do_not_say_who_is_who_are_refused(track_ids: list[str]) -> None:
-    with pytest.raises(
-        ValueError, match=r"expected one track, or two of which at least one ends in _left or _right; rename"
-    ):
+@pytest.mark.parametrize(
+    ("track_ids", "named"),
+    [
+        ([], r"\(none\)"),
+        (["a", "b"], "a, b"),
+        (["a_left", "b_left"], "a_left, b_left"),
+        (["v", "v_left", "v_right"], "v, v_left, v_right"),
+    ],
+)
+def test_names_that_do_not_say_who_is_who_are_refused(track_ids: list[str], named: str) -> None:
+    message = f"tracks {named}: expected one track, or two of which at least one ends in _left or _right; rename"
+    with pytest.raises(ValueError, match=message):
         assign_tracks(track_ids, [LEFT, RIGHT], 640)
 
 
@@ -238,3 +245,18 @@ def test_sides_of_people_whom_no_shot_shows_both_are_doubtful() -> None:
     assert assign_tracks(["v_left", "v_right"], people, 640)["v_left"].side_margin == 1.0
     choice = assign_tracks(["v_left", "v_right"], people, 640, cuts=[20])["v_left"]
     assert (choice.person, choice.side_margin) == (people[0], 0.4)
+
+
+def test_people_who_are_on_either_side_equally_often_are_ordered_by_prominence() -> None:
+    first = Person([*one(100, range(10)).faces, *one(400, range(10, 20)).faces])
+    second = Person([*one(200, range(20)).faces])
+    choices = assign_tracks(["v_left", "v_right"], [first, second], 640)
+    assert owners(choices) == {"v_left": first, "v_right": second}
+    assert choices["v_left"].side_margin == 0
+
+
+def test_who_has_lost_faces_to_a_hint_ranks_by_what_is_left() -> None:
+    large, small = one(100, range(30)), one(400, range(20))
+    taken, left = Person(large.faces[:25]), Person(large.faces[25:])
+    choices = assign_tracks(["v_left", "v_right"], [large, small], 640, {"v_left": taken})
+    assert (choices["v_right"].person, choices["v_right"].runner_up) == (small, left)

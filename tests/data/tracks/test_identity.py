@@ -50,7 +50,12 @@ def embeddings(*stretches: Stretch, every: int = 5) -> identity.Embeddings:
 
 
 def people(*stretches: Stretch, cuts: Sequence[int] = ()) -> list[Person]:
-    return find_people(seen(*stretches), cuts, lambda _: embeddings(*stretches))
+    found = embeddings(*stretches)
+
+    def embed(fragments: Sequence[Fragment]) -> identity.Embeddings:
+        return {face.row: found[face.row] for of in fragments for face in of.faces if face.row in found}
+
+    return find_people(seen(*stretches), cuts, embed)
 
 
 def frames_of(person: Person) -> set[int]:
@@ -82,6 +87,32 @@ def test_who_may_be_the_same_stays_apart_over_a_cut_with_a_small_margin() -> Non
     one, other = people(Stretch(FIRST, ANNA), Stretch(SECOND, LIKE_ANNA), cuts=[30])
     assert (one.most_similar, other.most_similar) == (1, 0)
     assert 0 < one.split_margin < 0.04
+    assert one.surely_others == other.surely_others == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("distance", "num_people", "num_others"),
+    [(identity.SAME, 1, 0), (identity.SAME + 1e-9, 2, 0), (identity.OTHER, 2, 0), (identity.OTHER + 1e-9, 2, 1)],
+)
+def test_the_distances_that_leave_it_open_are_those_between_the_limits(
+    distance: float, num_people: int, num_others: int
+) -> None:
+    video = seen(Stretch(FIRST, ANNA, look=0), Stretch(SECOND, ANNA, look=0))
+    found = find_people(video, [30], lambda _: {0: np.array([1.4, 0.0]), 30: np.array([1.4, distance])})
+    assert [len(person.surely_others) for person in found] == [num_others] * num_people
+
+
+def test_over_a_cut_nobody_is_joined_whose_face_is_unknown() -> None:
+    known = embeddings(Stretch(FIRST, ANNA))
+    one, other = find_people(seen(Stretch(FIRST, ANNA), Stretch(SECOND, ANNA)), [30], lambda _: known)
+    assert one.split_margin == other.split_margin == pytest.approx(0.01)
+
+
+def test_who_was_joined_over_a_cut_is_in_both_shots() -> None:
+    """The last stretch has an open face, but is in a shot and near the place of one of the two that are surely Anna."""
+    stretches = Stretch(FIRST, ANNA), Stretch(SECOND, ANNA), Stretch(range(115, 145), LIKE_ANNA, x_px=120)
+    (anna,) = people(*stretches, cuts=[30])
+    assert len(anna.faces) == 90
 
 
 def test_within_a_shot_colours_and_place_join_whom_the_face_leaves_open() -> None:

@@ -19,7 +19,7 @@ from data.store.shards import read_manifest
 from data.tracks.assignment import Choice, Rule, assign_tracks
 from data.tracks.doubts import doubts
 from data.tracks.fragments import Face, FrameFaces
-from data.tracks.people import Person, find_people
+from data.tracks.people import Person, find_people, in_frames
 
 HZ = 25
 
@@ -41,6 +41,7 @@ def seen(stretches: Sequence[tuple[range, float, float]]) -> list[FrameFaces]:
 
 
 EARLY, LATE, ALL = range(20), range(100, 120), range(120)
+LAST = range(200, 220)
 
 
 def test_an_undisturbed_person_leaves_nothing_to_decide() -> None:
@@ -65,6 +66,46 @@ def test_a_stretch_that_fits_another_as_well_has_a_rival() -> None:
     people = find_people(seen([(EARLY, 100, 0.4), (EARLY, 300, 0.6), (LATE, 200, 0.49)]))
     joined = next(person for person in people if person.num_fragments == 2)
     assert 0 < joined.rival_margin < 0.04
+
+
+@pytest.mark.parametrize(
+    "x_px",
+    [
+        (100, 180, 140),
+        (140, 100, 180),
+    ],
+)
+def test_a_later_join_with_more_margin_does_not_hide_an_earlier_one(x_px: tuple[float, float, float]) -> None:
+    """The corners of a triangle: the two at its base are joined first, and their middle is nearer to the third."""
+    y_px: dict[float, float] = {100: 50, 180: 50, 140: 121}
+    video = [
+        FrameFaces(index, index / HZ, np.array([(x - 20, y_px[x] - 20, 40, 40)]), mixed(0.5)[None])
+        for frames, x in zip((EARLY, LATE, LAST), x_px, strict=True)
+        for index in frames
+    ]
+    (one,) = find_people(video)
+    assert one.num_fragments == 3
+    assert one.join_margin == pytest.approx(0.24 - 2 * 0.04)
+
+
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        [(EARLY, 100, 0.4), (EARLY, 300, 0.44), (LATE, 100, 0.4), (LAST, 200, 0.4), (LAST, 300, 0.44)],
+        [(EARLY, 200, 0.4), (EARLY, 300, 0.44), (LATE, 100, 0.4), (LATE, 300, 0.44), (LAST, 100, 0.4)],
+    ],
+)
+def test_a_later_join_without_a_rival_does_not_hide_one_that_had_one(
+    stretches: Sequence[tuple[range, float, float]],
+) -> None:
+    """The other one fits the stretch at 100 px that it is not seen beside, by its look and 3 of 5 face sizes."""
+    joined = next(person for person in find_people(seen(stretches)) if person.num_fragments == 3)
+    assert 0.12 < joined.rival_margin < 0.15
+
+
+def test_of_two_equally_prominent_people_the_one_who_came_first_is_first() -> None:
+    people = find_people(seen([(EARLY, 100, 0.2), (range(40), 400, 0.8), (LATE, 100, 0.2)]))
+    assert [(person.x_px, len(person.faces)) for person in people] == [(100, 40), (400, 40)]
 
 
 def test_who_looks_almost_like_somebody_else_has_a_small_split_margin() -> None:
@@ -134,6 +175,20 @@ def test_what_is_doubtful_is_said(track_ids: list[str], people: list[Person], ex
 def test_what_a_hint_has_settled_is_not_doubtful() -> None:
     settled = {"v": Choice(person(100, join_margin=0, rival_margin=0), Rule.HINT)}
     assert doubts([MAIN], settled) == []
+
+
+@pytest.mark.parametrize(
+    ("indices", "said"),
+    [
+        ([*range(5)], "frames 0 to 4"),
+        ([0, 12], "frames 0 to 12"),
+        ([0, 13], "frames 0 to 0 and 13 to 13"),
+        ([0, 1, 20, 21, 40], "frames 0 to 1 and 20 to 21 and 40 to 40"),
+        ([0, 1, 20, 21, 40, 60], "frames 0 to 1 and 20 to 21 and 40 to 40 and others"),
+    ],
+)
+def test_a_person_is_seen_in_stretches_of_frames(indices: list[int], said: str) -> None:
+    assert in_frames(Person([Face(i, i, i / HZ, 100, 50, 40, 40) for i in indices])) == said
 
 
 @pytest.mark.slow

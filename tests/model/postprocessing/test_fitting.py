@@ -18,7 +18,7 @@ from data.batches.labelled_frames import labelled_frames
 from data.labels import Edition, Split, Task, action_unit_columns
 from model.answers import value_columns
 from model.postprocessing.crossfit import cross_fit, deal, fit_kept, frames_to_fit
-from model.postprocessing.fitting import Fit, TaskFrames, finish, fit_task, smooth, task_frames
+from model.postprocessing.fitting import Fit, TaskFrames, decide, finish, fit_task, smooth, task_frames
 from model.scores.intervals import Interval
 from model.scores.metrics import scores
 
@@ -57,6 +57,11 @@ def test_a_slope_stays_as_it_is_to_its_very_ends() -> None:
 
 def test_a_missing_face_stays_missing_and_counts_for_nothing() -> None:
     np.testing.assert_allclose(_smooth([1, NAN, 3, 5, 5], 3), [1, NAN, 3, 13 / 3, 5])
+
+
+def test_a_track_without_faces_or_with_one_stays_as_it_is() -> None:
+    assert np.isnan(_smooth([NAN, NAN], 3)).all()
+    np.testing.assert_array_equal(_smooth([NAN, 0.5, NAN], 3), [NAN, 0.5, NAN])
 
 
 def test_a_window_does_not_reach_across_a_long_gap() -> None:
@@ -154,6 +159,43 @@ def test_thresholds_are_found_where_they_are() -> None:
     trial = cross_fit(frames)[1]
     assert trial.steps == ("thresholds",)
     assert trial.score > 0.99 > trial.raw + 0.5
+
+
+def test_a_unit_is_present_above_its_threshold_and_not_at_it() -> None:
+    values_NC = np.tile([[0.2], [0.22]], (20, 8))
+    truth = dict.fromkeys(action_unit_columns(EDITION), np.tile([0.0, 1.0], 20))
+    frames = _frames(Task.AU, values_NC, truth, 2)
+    fit = fit_task(frames, smooths=False)
+    assert set(fit.decision.values()) == {0.2}
+    assert frames.score(fit) == 1
+
+
+def test_a_fit_without_smoothing_has_no_window() -> None:
+    assert fit_task(_noisy_valence()).window > 5
+    assert fit_task(_noisy_valence(), smooths=False) == Fit()
+
+
+def test_answers_that_are_right_get_no_bias() -> None:
+    classes_N = np.arange(70) % 7
+    frames = _frames(Task.EXPR, 0.4 + 0.6 * np.eye(7)[classes_N], {"expression": classes_N * 1.0}, 5)
+    assert set(fit_task(frames).decision.values()) == {0}
+
+
+def test_a_class_without_a_bias_keeps_its_probability() -> None:
+    values_MC = np.array([[0.4, 0.3, 0, 0, 0, 0, 0.3], [0.5, 0.2, 0, 0, 0, 0, 0.3]])
+    answers = decide(Task.EXPR, values_MC, Fit(1, {"p_anger": 0.5}), EDITION)
+    assert answers["expression"].tolist() == [1, 0], "0.3 e^0.5 is above 0.4, 0.2 e^0.5 below 0.5"
+
+
+def test_only_labelled_frames_with_a_face_are_fitted_and_without_any_the_score_is_below_all() -> None:
+    valence_N = np.array([0.1, 0.2, NAN, 0.4])
+    truth_N = np.array([0.5, NAN, 0.5, 0.6])
+    frames = _frames(
+        Task.VA, np.stack([valence_N, valence_N], axis=1), {"valence": truth_N, "arousal": truth_N}, recordings=4
+    )
+    assert frames.values_MC[1].tolist() == [[0.1, 0.1], [0.4, 0.4]]
+    assert frames.take(np.array([1])).recording_M.tolist() == [3]
+    assert frames.take(np.array([1])).score(Fit()) == -np.inf
 
 
 def test_a_class_that_is_never_said_gets_its_bias() -> None:

@@ -20,11 +20,12 @@ from model.scores.intervals import (
     labelled_videos,
     mean_differences,
     mean_intervals,
+    mean_scores,
     official_sum,
     paired_differences,
 )
 from model.scores.metrics import scores
-from model.scores.tallies import Tallies, scores_by, scores_of, tally
+from model.scores.tallies import Moments, Tallies, scores_by, scores_of, tally
 
 Columns = dict[str, NDArray[np.float64]]
 EDITION = Edition.ABAW_2020
@@ -94,6 +95,7 @@ def test_every_score_has_an_interval_around_it() -> None:
     assert found[OFFICIAL_SUM].value == official_sum(pooled) == pytest.approx(pooled["total"])
     assert found == intervals(tallies, num_draws=300)
     assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(Interval(0.5, float("nan"), float("nan"))) == "0.500"
 
 
 def test_videos_of_the_same_people_are_drawn_together() -> None:
@@ -109,6 +111,23 @@ def test_videos_of_the_same_people_are_drawn_together() -> None:
         found = intervals(twice)[name]
         assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-9), name
     assert intervals(replace(twice, people=("one",) * 24)) == {}
+
+
+def test_draws_are_as_many_as_asked_for_and_from_their_seed() -> None:
+    ours, theirs = example(noise=0.3), example(noise=0.4)
+    some, other = {"num_draws": 50, "seed": 3}, {"num_draws": 50}
+    assert intervals(ours, **some) == mean_intervals([ours], **some) != intervals(ours, **other)
+    assert intervals(ours, **some) != intervals(ours, seed=3)
+    found = paired_differences(ours, theirs, **some)
+    assert found == mean_differences([ours], [theirs], **some) != paired_differences(ours, theirs, **other)
+    assert found != paired_differences(ours, theirs, seed=3)
+
+
+def test_two_videos_and_two_draws_are_enough_for_an_interval() -> None:
+    found = intervals(example(num_videos=2))["ccc"]
+    assert found.low < found.value < found.high
+    assert intervals(example(), num_draws=2).keys() == intervals(example()).keys()
+    assert intervals(example(), num_draws=1) == {}
 
 
 def test_one_video_has_no_interval() -> None:
@@ -227,6 +246,19 @@ def test_only_the_same_frames_can_be_compared() -> None:
             paired_differences(whole, partly)
 
 
+def test_frames_are_the_same_if_their_numbers_are_and_their_means_but_for_rounding() -> None:
+    (ours,) = seeds(0.3)
+    assert ours.units is not None
+    valence = ours.moments["valence"]
+    rounded = {**ours.moments, "valence": replace(valence, target_G=valence.target_G + 5e-7)}
+    assert paired_differences(ours, replace(ours, moments=rounded))["ccc_valence"].value == pytest.approx(0, abs=1e-6)
+    many, one_more = (replace(ours.units, count_GU=ours.units.count_GU + more) for more in (200_000, 200_001))
+    with pytest.raises(ValueError, match="those of action units differ in video 0"):
+        paired_differences(replace(ours, units=many), replace(ours, units=one_more))
+    with pytest.raises(ValueError, match="those of action units differ in video 0"):
+        paired_differences(replace(ours, moments={}, units=many), replace(ours, units=one_more))
+
+
 def coverage(num_videos: int, trials: int = 250) -> float:
     """How often the interval of a CCC holds that of all videos there could be; each has its own error and mean."""
     generator = np.random.default_rng(7)
@@ -283,6 +315,29 @@ def test_the_score_of_several_seeds_is_their_mean_and_its_interval_covers_their_
         )
 
 
+def test_the_mean_scores_of_several_seeds_are_those_of_their_intervals() -> None:
+    trainings = seeds(0.2, 0.8)
+    assert mean_scores(trainings) == {name: of.value for name, of in mean_intervals(trainings, num_draws=20).items()}
+    only = [replace(tallies, expressions=None, units=None) for tallies in trainings]
+    assert mean_scores(only).keys() == {"ccc_valence", "ccc_arousal", "ccc", OFFICIAL_SUM}
+    unlabelled = [replace(of, moments={**of.moments, "arousal": unseen(of.moments["arousal"])}) for of in only]
+    assert mean_scores(unlabelled).keys() == {"ccc_valence"}
+
+
+def unseen(moments: Moments) -> Moments:
+    return Moments(*[values_G * 0 for values_G in vars(moments).values()])
+
+
+def test_each_draw_has_its_own_trainings_and_videos() -> None:
+    trainings = seeds(0.2, 0.8, 1.4)
+    weight_RV = np.random.default_rng(4).multinomial(12, [1 / 12] * 12, size=40).astype(float)
+    chosen_RS = np.random.default_rng((4, 1)).integers(3, size=(40, 3))
+    ccc_SR = [scores_of(tallies, weight_RV)["ccc_valence"] for tallies in trainings]
+    mean_R = [np.mean([ccc_SR[training][row] for training in chosen]) for row, chosen in enumerate(chosen_RS.tolist())]
+    found = mean_intervals(trainings, num_draws=40, seed=4)["ccc_valence"]
+    assert (found.low, found.high) == pytest.approx(np.percentile(mean_R, (2.5, 97.5)))
+
+
 def test_differences_of_seeds_are_paired_by_seed() -> None:
     theirs = seeds(0.2, 0.8, 1.4)
     ours = seeds(0.1, 0.7, 1.3)
@@ -303,6 +358,14 @@ def test_systems_with_other_tasks_are_compared_in_those_that_both_answer() -> No
     assert (found["expression"].low, found["expression"].high) == (0, 0)
     assert not [name for name in found if name.startswith(("ccc", "action", "f1_au")) or name == OFFICIAL_SUM]
     assert mean_intervals([part])[OFFICIAL_SUM].value == mean_intervals([part])["expression"].value
+
+
+def test_a_draw_in_which_all_labels_are_alike_has_no_ccc() -> None:
+    truth = dict.fromkeys(("valence", "arousal"), np.array([0.5, 0.5, 0.0, 1.0]))
+    predicted = dict.fromkeys(("valence", "arousal"), np.array([0.4, 0.6, 0.0, 1.0]))
+    tallies = tally(predicted, truth, EDITION, group_N=np.array([0, 0, 1, 1]), groups=("a", "b"), tasks=[Task.VA])
+    found = scores_of(tallies, np.array([[1.0, 0], [0, 1], [1, 1]]))
+    np.testing.assert_allclose(found["ccc_valence"], [np.nan, 1, 50 / 51])
 
 
 def test_the_official_sum_takes_scores_that_are_missing_for_nothing() -> None:

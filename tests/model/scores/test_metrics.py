@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
-from data.labels import EXPRESSIONS, Edition, action_unit_columns
-from model.scores.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, scores
+from data.labels import EXPRESSIONS, Edition, Task, action_unit_columns
+from model.scores.metrics import batch_averaged_scores, ccc, constant_guess, f1_binary, has_ccc, scores, task_scores
 
 NAN = math.nan
 Floats = NDArray[np.float64]
@@ -73,6 +73,7 @@ def test_ccc_is_pearsons_r_times_the_bias(columns_2N: Floats) -> None:
         ([0, 0], [1, 1], 0),
         ([0, 0], [0, 0], 0),
         ([0.51, 0.5], [1, 0], 1),
+        ([1, 0], [0.51, 0.5], 1),
     ],
 )
 def test_f1_binary_by_hand(predicted: list[float], target: list[float], expected: float) -> None:
@@ -173,10 +174,29 @@ def test_the_official_scores_of_2020_by_hand() -> None:
 def test_the_official_scores_of_2022_are_plain_f1() -> None:
     edition = Edition.ABAW_2022
     truth = _columns(edition, valence=[0, 1, 0, 1], arousal=[0, 1, 0, 1], expression=[7, 7, 0, 1], au26=[1, 1, 0, 0])
-    result = scores(truth, truth, edition)
-    assert result["expression"] == result["expression_macro_f1"] == pytest.approx(3 / 8)
-    assert result["action_units"] == result["action_units_mean_f1"] == 1
-    assert result["total"] == pytest.approx(2 + 3 / 8)
+    predicted = {**truth, "expression": np.array([7, 7, 0, 0]), "au26": np.array([1, 0, 0, 0])}
+    result = scores(predicted, truth, edition)
+    assert result["expression"] == result["expression_macro_f1"] == pytest.approx((1 + 2 / 3) / 8)
+    assert result["action_units"] == result["action_units_mean_f1"] == pytest.approx(2 / 3)
+    assert (result["expression_accuracy"], result["action_units_accuracy"]) == (3 / 4, 3 / 4)
+    assert result["total"] == pytest.approx(1 + (1 + 2 / 3) / 8 + 2 / 3)
+
+
+def test_one_task_has_its_own_scores_and_no_total() -> None:
+    truth = _columns(valence=[0, 1, 0, 1], arousal=[0, 1, 0, 1], expression=[0, 1, 2, 3], au1=[1, 0, 0, 1])
+    names = {task: set(task_scores(task, truth, truth, Edition.ABAW_2020)) for task in Task}
+    assert names[Task.VA] == {"ccc_valence", "ccc_arousal", "ccc"}
+    assert names[Task.EXPR] == {
+        *(f"f1_{name}" for name in EXPRESSIONS[Edition.ABAW_2020]),
+        *("expression_macro_f1", "expression_accuracy", "expression"),
+    }
+    assert names[Task.AU] == {"f1_au1", "action_units_mean_f1", "action_units_accuracy", "action_units"}
+
+
+def test_a_unit_is_present_above_a_half_on_both_sides() -> None:
+    truth, predicted = _columns(au1=[1, 0, 0, 0.5]), _columns(au1=[0.51, 0.5, 0, 0])
+    result = scores(predicted, truth, Edition.ABAW_2020)
+    assert (result["f1_au1"], result["action_units_accuracy"]) == (1, 1)
 
 
 def test_a_score_without_labels_is_left_out() -> None:
@@ -225,7 +245,7 @@ def test_the_constant_guess_is_learned_from_the_training_labels() -> None:
     training = _columns(
         valence=[0.1, 0.3, NAN, 0.2],
         arousal=[0, 0, 0, 1],
-        expression=[4, 4, 0, NAN],
+        expression=[4, 4, 6, NAN],
         au1=[0, 1, 0, 0],
         au2=[0, 0, 0, 0],
     )

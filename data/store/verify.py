@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -139,10 +140,12 @@ def check_database(path: Path) -> None:
     Raises:
         DamagedError: It is not; says what to do.
     """
+    # Where a writer was killed SQLite undoes its change on opening, for which it must be able to write.
+    mode = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
     name = path.name if path.parent.name != "prefect" else f"prefect/{path.name}"
     remedy = DATABASES.get(name)
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as database:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=60)) as database:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):

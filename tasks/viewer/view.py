@@ -77,6 +77,7 @@ def write_view(
     times_s_F = complete_times(gathered.columns.times_s_F)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with hold(store, f"view-{digest(str(folder.resolve()))}", what=f"the page of {video.video_id}"):
+        shutil.rmtree(_new(folder), ignore_errors=True)  # of a run that was killed before it took its place
         with write_folder(_new(folder)) as partial:
             playable = write_playable(gathered.found.path, partial, times_s_F)
             facts = ViewFacts(

@@ -1,0 +1,99 @@
+// Which frame is on the screen, and how to get to another one.
+//
+// Frames have times, not a rate. Browsers tell the time of the frame that they show (`mediaTime`), counted from the
+// start of the file; the first frame may be shown later than that, and browsers differ in how they count then. So the
+// time of the first frame is measured when it is shown, before anything else is.
+
+const video = document.getElementById("video");
+const hasFrameTimes = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
+const FIRST_FRAME_WAIT_MS = 4000;
+
+const player = {
+  shown: -1, // the frame on the screen
+  wanted: null, // the frame that a seek is under way to
+  firstTime: null, // of the first frame, in the player's time
+  isSeeking: false,
+  onShown: [], // called with the frame
+};
+
+function setShown(frame) {
+  player.shown = frame;
+  if (player.wanted === frame && !video.seeking) player.wanted = null;
+  for (const call of player.onShown) call(frame);
+}
+
+function onVideoFrame(now, facts) {
+  if (player.firstTime === null) startAt(facts.mediaTime);
+  setShown(nearestFrame(facts.mediaTime - player.firstTime));
+  video.requestVideoFrameCallback(onVideoFrame);
+}
+
+/** For browsers that do not tell the time of the shown frame. */
+function onTick() {
+  const frame = frameAt(video.currentTime - player.firstTime + 1e-4);
+  if (frame !== player.shown && !video.seeking) setShown(frame);
+  if (!video.paused) requestAnimationFrame(onTick);
+}
+
+function startAt(time) {
+  player.firstTime = time;
+  if (player.wanted !== null) issueSeek();
+}
+
+function seekTo(frame) {
+  player.wanted = Math.max(0, Math.min(numFrames - 1, frame));
+  if (player.firstTime !== null && !player.isSeeking) issueSeek();
+}
+
+function issueSeek() {
+  if (player.wanted === player.shown && !video.seeking && video.paused) {
+    setShown(player.shown);
+    return;
+  }
+  player.isSeeking = true;
+  player.seekingTo = player.wanted;
+  video.currentTime = player.firstTime + middleOf(player.wanted);
+}
+
+video.addEventListener("seeked", () => {
+  player.isSeeking = false;
+  if (player.wanted !== null && player.wanted !== player.seekingTo) issueSeek(); // a later wish came meanwhile
+  else if (!hasFrameTimes) onTick();
+  else if (player.shown === player.wanted) setShown(player.shown);
+});
+
+/** Steps from the frame that was asked for last, so that fast presses are not lost. */
+function step(number) {
+  video.pause();
+  seekTo((player.wanted === null ? player.shown : player.wanted) + number);
+}
+
+function togglePlay() {
+  if (!video.paused) video.pause();
+  else {
+    player.wanted = null;
+    video.play().catch((error) => showProblem(`The video does not play: ${error.message}`));
+  }
+}
+
+function showProblem(text) {
+  const problem = document.getElementById("problem");
+  problem.textContent = text;
+  problem.hidden = false;
+}
+
+function startVideo() {
+  video.addEventListener("error", () =>
+    showProblem(`This browser cannot play ${view.file}: ${video.error ? video.error.message : "unknown"}`));
+  if (hasFrameTimes) {
+    video.requestVideoFrameCallback(onVideoFrame);
+    // a hidden page shows no frame; what the file says is used then
+    video.addEventListener("loadeddata", () => setTimeout(() => {
+      if (player.firstTime === null && document.visibilityState === "visible") startAt(view.first_frame_s);
+    }, FIRST_FRAME_WAIT_MS));
+  } else {
+    video.addEventListener("loadeddata", () => { startAt(view.first_frame_s); onTick(); });
+    video.addEventListener("play", onTick);
+  }
+  video.src = view.file;
+}

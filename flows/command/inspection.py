@@ -80,9 +80,7 @@ def view(
         str | None, typer.Option(help="Version number or alias.", show_default="the newest that predicted it")
     ] = None,
     compare: Annotated[str | None, typer.Option(help="A second model, to compare with.")] = None,
-    to: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write.", show_default="STORE/views/VIDEO")
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder to write.", show_default="STORE/views/VIDEO")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     store: Store = STORE,
 ) -> None:

@@ -69,11 +69,6 @@ function nearestFrame(time) {
   return time - times[before] <= times[after] - time ? before : after;
 }
 
-function middleOf(frame) {
-  const end = frame + 1 < numFrames ? times[frame + 1] : times[frame] + medianStep;
-  return (times[frame] + end) / 2;
-}
-
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const PALETTE = { };
 function readPalette() {

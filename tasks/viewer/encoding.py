@@ -48,4 +48,9 @@ def encoded(values_F: NDArray[Any], code: Code) -> dict[str, Any]:
 
 def encoded_times(times_s_F: NDArray[np.float64]) -> dict[str, Any]:
     """Times without any loss."""
-    return {"kind": "f8", "step": 1, "missing": None, "data": base64.b64encode(times_s_F.astype("<f8").tobytes()).decode()}
+    return {
+        "kind": "f8",
+        "step": 1,
+        "missing": None,
+        "data": base64.b64encode(times_s_F.astype("<f8").tobytes()).decode(),
+    }

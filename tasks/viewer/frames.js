@@ -7,12 +7,16 @@
 const video = document.getElementById("video");
 const hasFrameTimes = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
 const FIRST_FRAME_WAIT_MS = 4000;
+const NUDGE_MS = 250;
+const MOST_NUDGES = 8;
 
 const player = {
   shown: -1, // the frame on the screen
   wanted: null, // the frame that a seek is under way to
   firstTime: null, // of the first frame, in the player's time
   isSeeking: false,
+  seekingTo: null,
+  nudges: 0,
   onShown: [], // called with the frame
 };
 
@@ -51,8 +55,25 @@ function issueSeek() {
     return;
   }
   player.isSeeking = true;
+  if (player.seekingTo !== player.wanted) player.nudges = 0;
   player.seekingTo = player.wanted;
-  video.currentTime = player.firstTime + middleOf(player.wanted);
+  const { start, length } = stretchOf(player.wanted);
+  // a nudge moves within the frame, at most an eighth of its time
+  video.currentTime = player.firstTime + start + length * (0.5 + player.nudges / 64);
+}
+
+/** When a frame is shown and for how long; the last one at most to the end of the file. */
+function stretchOf(frame) {
+  const start = times[frame];
+  if (frame + 1 < numFrames) return { start, length: times[frame + 1] - start };
+  const left = video.duration - player.firstTime - start;
+  return { start, length: Number.isFinite(left) ? Math.min(medianStep, Math.max(left, 1e-4)) : medianStep };
+}
+
+/** Chromium sometimes ends its first seek without showing the frame; then the same seek again shows it. */
+function nudge() {
+  if (player.isSeeking || player.wanted === null || player.shown === player.wanted || !video.paused) return;
+  if (++player.nudges <= MOST_NUDGES) issueSeek();
 }
 
 video.addEventListener("seeked", () => {
@@ -60,6 +81,7 @@ video.addEventListener("seeked", () => {
   if (player.wanted !== null && player.wanted !== player.seekingTo) issueSeek(); // a later wish came meanwhile
   else if (!hasFrameTimes) onTick();
   else if (player.shown === player.wanted) setShown(player.shown);
+  else if (player.wanted !== null) setTimeout(nudge, NUDGE_MS);
 });
 
 /** Steps from the frame that was asked for last, so that fast presses are not lost. */

@@ -27,7 +27,7 @@ function drawFrame(frame) {
   drawCursor();
   const time = `${clock(times[frame], 3)}`;
   const words = chosen() ? wordsOf(chosen(), frame) : "";
-  element("now").textContent = `frame ${frame} of ${numFrames}   ${time}   ${words}`;
+  element("now").textContent = `frame ${frame} of ${numFrames} · ${time} · ${words}`;
   element("sql").textContent = chosen() ? sqlOf(chosen(), frame) : "";
   cursor.setAttribute("aria-valuenow", frame);
   cursor.setAttribute("aria-valuetext", `frame ${frame}, ${time}, ${words}`);

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment
 from numpy.typing import NDArray
 
 from data.labels import ACTION_UNIT_NAMES, ALL_ACTION_UNITS, ALL_EXPRESSIONS, action_unit_column
@@ -60,10 +60,14 @@ class ViewFacts:
 def render_page(facts: ViewFacts) -> str:
     """The page as HTML."""
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=FileSystemLoader(FOLDER), keep_trailing_newline=True
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FileSystemLoader(FOLDER),
+        keep_trailing_newline=True,
     )
     sources = {"style": _text("page.css"), "scripts": [_text(name) for name in SCRIPTS]}
-    return environment.get_template("page.html").render(facts=facts, **sources)
+    return environment.from_string(_text("page.html")).render(facts=facts, **sources)
 
 
 def render_data(facts: ViewFacts) -> str:
@@ -81,7 +85,8 @@ def render_data(facts: ViewFacts) -> str:
         "statuses": [status.value for status in STATUSES],
         "expressions": list(ALL_EXPRESSIONS),
         "units": [
-            {"name": action_unit_column(unit), "title": f"AU{unit} {ACTION_UNIT_NAMES[unit]}"} for unit in ALL_ACTION_UNITS
+            {"name": action_unit_column(unit), "title": f"AU{unit} {ACTION_UNIT_NAMES[unit]}"}
+            for unit in ALL_ACTION_UNITS
         ],
         "times": encoded_times(facts.times_s_F),
         "tracks": [_track(track, facts) for track in facts.tracks],

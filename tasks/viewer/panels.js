@@ -111,8 +111,8 @@ function drawBars() {
   const { context, width, height } = fit(canvas);
   context.clearRect(0, 0, width, height);
   const rowHeight = Math.min(20, (height - 26) / rows.length);
-  const left = 142;
-  const span = width - left - 40;
+  const left = 148;
+  const length = width - left - 46;
   const bar = Math.max(3, rowHeight * 0.62);
   context.textBaseline = "middle";
   rows.forEach((row, number) => {
@@ -121,20 +121,20 @@ function drawBars() {
     context.fillStyle = PALETTE.text;
     context.fillText(row.title, 6, y, left - 12);
     context.fillStyle = PALETTE.line;
-    context.fillRect(left, y - 0.5, span, 1);
+    context.fillRect(left, y - 0.5, length, 1);
     if (!Number.isNaN(row.value)) {
       context.globalAlpha = row.isChosen ? 1 : 0.55;
       context.fillStyle = row.style;
-      context.fillRect(left, y - bar / 2, span * row.value, bar);
+      context.fillRect(left, y - bar / 2, length * row.value, bar);
       context.globalAlpha = 1;
       context.fillStyle = PALETTE.text;
-      context.fillText(row.value.toFixed(2), left + span + 12, y);
+      context.fillText(row.value.toFixed(2), left + length + 12, y);
     }
     if (!Number.isNaN(row.other)) {
       context.fillStyle = PALETTE.purple;
-      context.fillRect(left + span * row.other - 1.5, y - bar / 2 - 1, 3, bar + 2);
+      context.fillRect(left + length * row.other - 1.5, y - bar / 2 - 1, 3, bar + 2);
     }
-    if (row.label === 1) diamond(context, left + span + 5, y, Math.min(4.5, bar / 2 + 1));
+    if (row.label === 1) diamond(context, left + length + 5, y, Math.min(4.5, bar / 2 + 1));
   });
   context.font = "10px system-ui, sans-serif";
   context.fillStyle = PALETTE.quiet;

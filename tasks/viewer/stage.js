@@ -14,15 +14,15 @@ function doubtsAt(track, frame) {
 }
 
 function drawPicture() {
+  if (video.readyState < 2 && player.shown >= 0) return; // on the way to another frame: the last picture stays
   const { context, width, height } = fit(picture);
   context.fillStyle = "#000";
   context.fillRect(0, 0, width, height);
   const scale = Math.min(width / view.width_px, height / view.height_px);
   const place = { x: (width - view.width_px * scale) / 2, y: (height - view.height_px * scale) / 2, scale };
-  if (video.readyState >= 2)
-    context.drawImage(video, place.x, place.y, view.width_px * scale, view.height_px * scale);
   const frame = player.shown;
   if (frame < 0) return;
+  context.drawImage(video, place.x, place.y, view.width_px * scale, view.height_px * scale);
   if (tracks.some((track) => statusOf(track, frame) === "decode_error")) banner(context, place, "damaged frame: not decoded");
   for (const track of tracks) if (track !== chosen()) drawPerson(context, place, track, frame);
   if (chosen()) drawPerson(context, place, chosen(), frame);

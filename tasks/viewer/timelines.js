@@ -3,7 +3,7 @@
 
 const curves = document.getElementById("curves");
 const cursor = document.getElementById("cursor");
-const LEFT = 118;
+const LEFT = 132;
 const RIGHT = 10;
 const AXIS = 18;
 const span = { from: times[0], to: endTime };
@@ -233,7 +233,7 @@ function drawAxis(context, width, height) {
   for (let tick = Math.ceil(span.from / step); tick * step <= span.to; tick++) {
     const x = LEFT + ((tick * step - span.from) / (span.to - span.from)) * (width - LEFT - RIGHT);
     context.fillRect(x, height - AXIS + 2, 1, 4);
-    context.fillText(clock(tick * step, step < 1 ? 2 : 0), x, height - 5);
+    if (x < width - 24) context.fillText(clock(tick * step, step < 1 ? 2 : 0), x, height - 5);
   }
   context.textAlign = "left";
 }

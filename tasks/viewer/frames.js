@@ -73,7 +73,13 @@ function stretchOf(frame) {
 /** Chromium sometimes ends its first seek without showing the frame; then the same seek again shows it. */
 function nudge() {
   if (player.isSeeking || player.wanted === null || player.shown === player.wanted || !video.paused) return;
-  if (++player.nudges <= MOST_NUDGES) issueSeek();
+  if (++player.nudges <= MOST_NUDGES) {
+    issueSeek();
+    return;
+  }
+  say(`This browser does not show frame ${player.wanted}`); // so the page goes on with the frame that is shown
+  player.wanted = null;
+  setShown(player.shown);
 }
 
 video.addEventListener("seeked", () => {

@@ -59,13 +59,7 @@ class ViewFacts:
 
 def render_page(facts: ViewFacts) -> str:
     """The page as HTML."""
-    environment = Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FileSystemLoader(FOLDER),
-        keep_trailing_newline=True,
-    )
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     sources = {"style": _text("page.css"), "scripts": [_text(name) for name in SCRIPTS]}
     return environment.from_string(_text("page.html")).render(facts=facts, **sources)
 

@@ -51,11 +51,9 @@ def view_store(
         write_manifest(partial, about)
     if labelled:
         with write_folder(store / "labels" / "l1") as partial:
+            given = {"valence": 0.5, "arousal": -0.5, "expression": 3}
             rows = [
-                {
-                    **label(tracks[0], index, valence=0.5, arousal=-0.5, expression=3, au12=index % 20 < 10),
-                    "video_id": path.stem,
-                }
+                {**label(tracks[0], index, **given, au12=index % 20 < 10), "video_id": path.stem}
                 for index in range(len(times_s_F))
             ]
             write_labels(partial / "labels.parquet", rows)

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.video.packets import open_video
+from data.video.playback import sound as sounds
 from data.video.playback.rewriting import write_mp4
-from data.video.playback.sound import PLAYED, start_s
 from data.video.playback.times import usual_step_s
 from data.video.pyav import probe
 
 _SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".webm": "webm"}
 _CODECS = {"mp4": {"h264", "vp9"}, "webm": {"vp8", "vp9"}}
-_SOUNDS = {"mp4": PLAYED, "webm": frozenset({"opus", "vorbis"})}
+_SOUNDS = {"mp4": sounds.PLAYED, "webm": frozenset({"opus", "vorbis"})}
 _LARGEST_PX = 1920
 _LONGEST_STRETCH_S = 12.0
 """Without a keyframe; beyond, a jump takes too long."""
@@ -60,7 +60,7 @@ def write_playable(path: Path, folder: Path, times_s_F: NDArray[np.float64]) -> 
     with open_video(path) as container:
         stream = container.streams.best("video")
         start = min(p.pts for p in container.demux(stream) if p.pts is not None) * stream.time_base
-    sound_s = start_s(path)
+    sound_s = sounds.start_s(path)
     return Playable(target.name, 0.0 if sound_s is None else max(0.0, float(start) - sound_s), "")
 
 
@@ -76,6 +76,7 @@ def why_not_playable(path: Path, times_s_F: NDArray[np.float64]) -> str:
             sound.codec_context.codec.canonical_name if sound is not None and sound.codec_context is not None else None
         )
         shown = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size and p.pts is not None]
+        start_s = 0.0 if container.start_time is None else container.start_time / av.time_base
         seconds_F = np.sort([pts for pts, _ in shown]) * float(stream.time_base)
         keys_s = np.sort([pts for pts, is_key in shown if is_key]) * float(stream.time_base)
     reasons = {
@@ -86,6 +87,7 @@ def why_not_playable(path: Path, times_s_F: NDArray[np.float64]) -> str:
         "its pixels are not square": facts.pixel_aspect != 1,
         "it is too large": max(facts.width_px, facts.height_px) > _LARGEST_PX,
         facts.not_for_dali or "": facts.not_for_dali is not None,
+        "it starts late": start_s > _OFF * usual_step_s(times_s_F),  # browsers take its end for too early then
         "its frames have other times": not _are_alike(seconds_F, times_s_F),
         "its keyframes are far apart": bool((np.diff([*keys_s, *seconds_F[-1:]]) > _LONGEST_STRETCH_S).any()),
     }

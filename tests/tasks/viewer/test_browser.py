@@ -24,7 +24,7 @@ from tasks.viewer.view import write_view
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)]
 
 FRAMES = 120
-UNEVEN_MS = [480 + sum([20, 40, 33, 90, 1, 250][index % 6] for index in range(number)) for number in range(FRAMES)]
+UNEVEN_MS = [480 + sum([20, 40, 1, 90, 250, 33][index % 6] for index in range(number)) for number in range(FRAMES)]
 SEEKS = 20
 NUMBER = """(() => {
   const sheet = new OffscreenCanvas(160, 160).getContext("2d");
@@ -238,10 +238,8 @@ def test_the_mouse_seeks_and_zooms(page: Page, tmp_path: Path) -> None:
 
 
 def test_two_models_are_shown_and_their_largest_disagreements_are_jumped_to(page: Page, tmp_path: Path) -> None:
-    every = ("va", "expr", "au")
-    store = view_store(
-        tmp_path / "store", clip("constant rate", tmp_path), systems={1: every, 2: every}, labelled=False
-    )
+    systems = dict.fromkeys((1, 2), ("va", "expr", "au"))
+    store = view_store(tmp_path / "store", clip("constant rate", tmp_path), systems=systems, labelled=False)
     index = write_view(store, "clip", "1", "2").page
     opened(page, index)
     titles = page.value("rows.map((row) => row.title.trim())")
@@ -252,7 +250,8 @@ def test_two_models_are_shown_and_their_largest_disagreements_are_jumped_to(page
         " - chosen().get('other_smoothed_valence')[f]), 0) + 0.5)"
     )
     found = page.value("jumps(chosen())")
-    assert max(range(FRAMES), key=apart.__getitem__) in [jump["frame"] for jump in found]
+    most = max(range(FRAMES), key=apart.__getitem__)
+    assert min(abs(jump["frame"] - most) for jump in found) <= 1  # numbers are kept to 1/32000
     assert "second model" in found[0]["reason"]
     assert "model_version IN (1, 2)" in page.value("document.getElementById('sql').textContent")
     clean(page, index)
@@ -308,9 +307,9 @@ def test_it_is_used_by_keyboard_alone_and_fits_a_small_screen(page: Page, tmp_pa
         focused.append(page.value("document.activeElement.id"))
     assert focused == ["person", "play", "back", "forward", "jump", "keys", "cursor", "sql", "copy", "link"]
     unnamed = (
-        "[...document.querySelectorAll('button, select, canvas[role], [tabindex=\"0\"]')].filter((e) => "
-        "!(e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.labels?.length))"
-        ".map((e) => e.id)"
+        "[...document.querySelectorAll('button, select, canvas[role], [tabindex=\"0\"]')].filter((e) => !("
+        "e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.labels?.length"
+        ")).map((e) => e.id)"
     )
     assert page.value(unnamed) == []
     page.value("seekTo(9)")
@@ -318,7 +317,7 @@ def test_it_is_used_by_keyboard_alone_and_fits_a_small_screen(page: Page, tmp_pa
     assert page.value("cursor.getAttribute('aria-valuetext')").startswith("frame 9, 0:00.360")
 
 
-def test_the_scripts_are_valid_by_themselves(tmp_path: Path) -> None:
+def test_the_scripts_are_valid_by_themselves() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node; the browser reads the scripts anyway")

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 

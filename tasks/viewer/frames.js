@@ -7,8 +7,8 @@
 const video = document.getElementById("video");
 const hasFrameTimes = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
 const FIRST_FRAME_WAIT_MS = 4000;
-const NUDGE_MS = 250;
-const MOST_NUDGES = 8;
+const NUDGE_MS = 150;
+const MOST_NUDGES = 12;
 
 const player = {
   shown: -1, // the frame on the screen
@@ -17,6 +17,7 @@ const player = {
   isSeeking: false,
   seekingTo: null,
   nudges: 0,
+  push: 0, // what a repeated seek adds, in seconds
   onShown: [], // called with the frame
 };
 
@@ -55,11 +56,10 @@ function issueSeek() {
     return;
   }
   player.isSeeking = true;
-  if (player.seekingTo !== player.wanted) player.nudges = 0;
+  if (player.seekingTo !== player.wanted) player.nudges = player.push = 0;
   player.seekingTo = player.wanted;
   const { start, length } = stretchOf(player.wanted);
-  // a nudge moves within the frame, at most an eighth of its time
-  video.currentTime = player.firstTime + start + length * (0.5 + player.nudges / 64);
+  video.currentTime = Math.max(0, player.firstTime + start + length / 2 + player.push);
 }
 
 /** When a frame is shown and for how long; the last one at most to the end of the file. */
@@ -70,10 +70,15 @@ function stretchOf(frame) {
   return { start, length: Number.isFinite(left) ? Math.min(medianStep, Math.max(left, 1e-4)) : medianStep };
 }
 
-/** Chromium sometimes ends its first seek without showing the frame; then the same seek again shows it. */
+/**
+ * Seeks again if another frame than the wanted one is shown. Chromium takes each frame to last as long as the others,
+ * so a frame that follows closely on another is found later than it is; and its first seek of all may show nothing.
+ */
 function nudge() {
   if (player.isSeeking || player.wanted === null || player.shown === player.wanted || !video.paused) return;
   if (++player.nudges <= MOST_NUDGES) {
+    const { length } = stretchOf(player.wanted);
+    if (player.nudges > 1) player.push += (player.shown < player.wanted ? 1 : -1) * Math.max(length / 4, medianStep / 3);
     issueSeek();
     return;
   }

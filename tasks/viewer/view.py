@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.schema import Status
 from data.store.access import hold
 from data.store.shards import digest, is_whole, read_manifest, write_file, write_folder, write_manifest
 from data.text import counted
 from data.video.playback.browser_copy import write_playable
 from data.video.playback.times import complete_times
-from data.viewer.columns import VideoColumns, predicting_versions, read_columns
+from data.viewer.columns import STATUSES, VideoColumns, predicting_versions, read_columns
 from data.viewer.doubts import doubts_of
 from data.viewer.finding import Found, find_video
 from data.warehouse.views import carry_over
@@ -32,6 +33,8 @@ class Gathered:
     other: Model | None
     width_px: int
     height_px: int
+    is_damaged: bool
+    """Whether some frames could not be decoded."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ def gather(store: Path, name: str, model: str | None = None, other: str | None =
         store, video_id, None if chosen is None else chosen.version, None if second is None else second.version
     )
     manifest = read_manifest(store / "faces" / found.video.faces)
-    return Gathered(found, columns, chosen, second, manifest["width_px"], manifest["height_px"])
+    is_damaged = any((track.status_F == STATUSES.index(Status.DECODE_ERROR)).any() for track in columns.tracks)
+    size_px = manifest["width_px"], manifest["height_px"]
+    return Gathered(found, columns, chosen, second, *size_px, is_damaged or bool(manifest.get("damaged_packets")))
 
 
 def write_view(
@@ -79,7 +84,7 @@ def write_view(
     with hold(store, f"view-{digest(str(folder.resolve()))}", what=f"the page of {video.video_id}"):
         shutil.rmtree(_new(folder), ignore_errors=True)  # of a run that was killed before it took its place
         with write_folder(_new(folder)) as partial:
-            playable = write_playable(gathered.found.path, partial, times_s_F)
+            playable = write_playable(gathered.found.path, partial, times_s_F, is_damaged=gathered.is_damaged)
             facts = ViewFacts(
                 video_id=video.video_id,
                 dataset=gathered.found.dataset.name,
@@ -100,7 +105,7 @@ def write_view(
             write_file(partial / "index.html", render_page(facts))
             write_manifest(partial, {"kind": KIND, "video_id": video.video_id, "sha256": video.sha256})
         _put_in_place(folder)
-    about = [counted(len(times_s_F), "frames"), counted(len(facts.tracks), "people")]
+    about = [counted(len(times_s_F), "frames"), "1 person" if len(facts.tracks) == 1 else f"{len(facts.tracks)} people"]
     about += [str(of) for of in (gathered.model, gathered.other) if of is not None] or ["not predicted yet"]
     about += [f"a copy of the video, as {playable.reason}"] if playable.reason else []
     return View(folder / "index.html", ", ".join(about))

@@ -38,19 +38,20 @@ class Playable:
     """Why it is a copy; empty if it is the video itself."""
 
 
-def write_playable(path: Path, folder: Path, times_s_F: NDArray[np.float64]) -> Playable:
+def write_playable(path: Path, folder: Path, times_s_F: NDArray[np.float64], *, is_damaged: bool = False) -> Playable:
     """Links, copies or rewrites a video into a folder as `video.mp4` or `video.webm`.
 
     Args:
         path: The video.
         folder: Where to write.
         times_s_F: The time of each of its frames since the first.
+        is_damaged: Whether some frames could not be decoded; browsers drop and repeat frames there.
 
     Raises:
         ValueError: The video cannot be read, or has another number of frames.
         NoRoomError: The disk is full.
     """
-    reason = why_not_playable(path, times_s_F)
+    reason = "some of its frames are damaged" if is_damaged else why_not_playable(path, times_s_F)
     if reason:
         return Playable("video.mp4", write_mp4(path, folder / "video.mp4", times_s_F), reason)
     target = folder / f"video.{_SUFFIXES[path.suffix.lower()]}"

@@ -84,7 +84,8 @@ def test_a_copy_has_a_keyframe_a_second_and_is_at_most_1280_px_wide(tmp_path: Pa
     write_mp4(path, tmp_path / "copy.mp4", times_of(path))
     facts = probe(tmp_path / "copy.mp4")
     assert (facts.width_px, facts.height_px, facts.codec, facts.pixel_format) == (1280, 134, "h264", "yuv420p")
-    assert keys_s(tmp_path / "copy.mp4") == pytest.approx([0, 1, 2])
+    keys = keys_s(tmp_path / "copy.mp4")
+    assert {0.0, 1.0, 2.0} <= set(keys.round(6))
     assert facts.not_for_dali is None
 
 
@@ -99,13 +100,13 @@ def test_other_times_or_another_number_of_frames_are_noticed(tmp_path: Path) -> 
     assert not (tmp_path / "copy.mp4").exists()
 
 
-def test_a_damaged_frame_stays_a_frame(tmp_path: Path) -> None:
+def test_a_video_with_a_damaged_frame_is_copied_with_all_its_frames(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "clip.mp4", 40, codec="libx264")
     spoil(path, 5)
-    times_s_F = times_of(path)
-    assert why_not_playable(path, complete_times(times_s_F)) == "packet 5 is damaged"
-    write_mp4(path, tmp_path / "copy.mp4", complete_times(times_s_F))
-    assert len(numbers_of(tmp_path / "copy.mp4")) == len(times_s_F) == 40
+    times_s_F = complete_times(times_of(path))
+    playable = write_playable(path, tmp_path, times_s_F, is_damaged=True)
+    assert playable.reason == "some of its frames are damaged"
+    assert len(numbers_of(tmp_path / playable.name)) == len(times_s_F) == 40
 
 
 def test_what_is_drawn_is_in_the_picture_of_its_frame(tmp_path: Path) -> None:

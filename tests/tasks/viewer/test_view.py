@@ -67,7 +67,7 @@ def test_the_page_stands_alone_and_has_the_video_beside_it(store: Path) -> None:
     text = view.page.read_text()
     assert "://" not in text
     assert text.count("<script") == 2
-    assert view.summary == "30 frames, 1 people, v2 (mtanet)"
+    assert view.summary == "30 frames, 1 person, v2 (mtanet)"
     data = data_of(view.page)
     times = np.frombuffer(base64.b64decode(data["times"]["data"]), "<f8")
     assert times.tolist() == times_of(store.parent / "clip.mp4").tolist()
@@ -115,7 +115,7 @@ def test_a_video_without_predictions_is_shown_with_its_labels(tmp_path: Path) ->
 
     publish(store)
     view = write_view(store, "clip")
-    assert view.summary == "12 frames, 1 people, not predicted yet"
+    assert view.summary == "12 frames, 1 person, not predicted yet"
     assert data_of(view.page)["model"] is None
 
 

@@ -8,16 +8,23 @@ const video = document.getElementById("video");
 const hasFrameTimes = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
 const FIRST_FRAME_WAIT_MS = 4000;
 const NUDGE_MS = 150;
-const MOST_NUDGES = 12;
+const MOST_NUDGES = 40;
 
+const UNPUSHED = {
+  nudges: 0, // how often the same seek was repeated
+  isAgain: false, // whether it was repeated unchanged, since the browser told of no frame
+  push: 0, // what a repeated seek adds, in seconds
+  tooEarly: -Infinity, // what it added when an earlier frame was shown
+  tooLate: Infinity,
+};
 const player = {
+  ...UNPUSHED,
   shown: -1, // the frame on the screen
   wanted: null, // the frame that a seek is under way to
   firstTime: null, // of the first frame, in the player's time
   isSeeking: false,
   seekingTo: null,
-  nudges: 0,
-  push: 0, // what a repeated seek adds, in seconds
+  isTold: false, // whether the browser told of a frame since the seek
   onShown: [], // called with the frame
 };
 
@@ -28,6 +35,7 @@ function setShown(frame) {
 }
 
 function onVideoFrame(now, facts) {
+  player.isTold = true;
   if (player.firstTime === null) startAt(facts.mediaTime);
   setShown(nearestFrame(facts.mediaTime - player.firstTime));
   video.requestVideoFrameCallback(onVideoFrame);
@@ -56,7 +64,8 @@ function issueSeek() {
     return;
   }
   player.isSeeking = true;
-  if (player.seekingTo !== player.wanted) player.nudges = player.push = 0;
+  if (player.seekingTo !== player.wanted) Object.assign(player, UNPUSHED);
+  player.isTold = false;
   player.seekingTo = player.wanted;
   const { start, length } = stretchOf(player.wanted);
   video.currentTime = Math.max(0, player.firstTime + start + length / 2 + player.push);
@@ -77,14 +86,29 @@ function stretchOf(frame) {
 function nudge() {
   if (player.isSeeking || player.wanted === null || player.shown === player.wanted || !video.paused) return;
   if (++player.nudges <= MOST_NUDGES) {
-    const { length } = stretchOf(player.wanted);
-    if (player.nudges > 1) player.push += (player.shown < player.wanted ? 1 : -1) * Math.max(length / 4, medianStep / 3);
+    player.isAgain = !player.isTold && !player.isAgain;
+    if (!player.isAgain) push();
     issueSeek();
     return;
   }
   say(`This browser does not show frame ${player.wanted}`); // so the page goes on with the frame that is shown
   player.wanted = null;
   setShown(player.shown);
+}
+
+/** Moves the next seek, between what was too early and what was too late. */
+function push() {
+  const isEarly = player.shown < player.wanted;
+  if (isEarly) player.tooEarly = player.push;
+  else player.tooLate = player.push;
+  const { length } = stretchOf(player.wanted);
+  if (player.tooLate - player.tooEarly < length / 50) { // something was shown late; anew
+    Object.assign(player, { push: 0, tooEarly: -Infinity, tooLate: Infinity });
+    return;
+  }
+  const middle = (player.tooEarly + player.tooLate) / 2;
+  const stride = Math.max(length / 4, medianStep / 3);
+  player.push = Number.isFinite(middle) ? middle : player.push + (isEarly ? stride : -stride);
 }
 
 video.addEventListener("seeked", () => {

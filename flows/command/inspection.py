@@ -81,12 +81,24 @@ def view(
     ] = None,
     compare: Annotated[str | None, typer.Option(help="A second model, to compare with.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Folder to write.", show_default="STORE/views/VIDEO")] = None,
+    film: Annotated[
+        Path | None, typer.Option("--video", help="Instead, write an .mp4 file with everything drawn in.")
+    ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     store: Store = STORE,
 ) -> None:
     """Write a page that shows a video with its faces, labels and predictions, frame by frame. It needs no server."""
     refuse_missing(store)
     check_store(store)
+    if film is not None:
+        if compare is not None or to is not None or open_:
+            raise ValueError("--video writes no page; leave out --compare, --out and --open")
+        with err.status("drawing"):
+            from tasks.viewer.view import write_video
+
+            written_film = write_video(store, video, film, model)
+        out.print(f"video: {written_film}", markup=False, highlight=False, soft_wrap=True)
+        return
     with err.status("writing the page"):
         from tasks.viewer.view import write_view
 

@@ -12,11 +12,13 @@ from data.store.access import hold
 from data.store.shards import digest, is_whole, read_manifest, write_file, write_folder, write_manifest
 from data.text import counted
 from data.video.playback.browser_copy import write_playable
+from data.video.playback.rewriting import write_mp4
 from data.video.playback.times import complete_times
 from data.viewer.columns import STATUSES, VideoColumns, predicting_versions, read_columns
 from data.viewer.doubts import doubts_of
 from data.viewer.finding import Found, find_video
 from data.warehouse.views import carry_over
+from tasks.viewer.burnt_in import drawer
 from tasks.viewer.page import Model, ViewFacts, render_data, render_page
 
 KIND = "view"
@@ -109,6 +111,25 @@ def write_view(
     about += [str(of) for of in (gathered.model, gathered.other) if of is not None] or ["not predicted yet"]
     about += [f"a copy of the video, as {playable.reason}"] if playable.reason else []
     return View(folder / "index.html", ", ".join(about))
+
+
+def write_video(store: Path, name: str, out: Path, model: str | None = None) -> Path:
+    """Writes a copy of a video with its people and the model's answers drawn in: the same frames, times and sound.
+
+    Raises:
+        ValueError: As for `gather`, or the file to write is the video itself or does not end in .mp4.
+        NoRoomError: The disk is full.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise ValueError(f"{out}: expected the name of an .mp4 file")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: no folder {out.parent}; make it, or give another file with --video")
+    gathered = gather(store, name, model)
+    if out.exists() and out.samefile(gathered.found.path):
+        raise ValueError(f"{out}: is the video itself; give another file with --video")
+    draw = drawer(gathered.columns.tracks, gathered.width_px)
+    write_mp4(gathered.found.path, out, complete_times(gathered.columns.times_s_F), draw)
+    return out
 
 
 def _model(store: Path, video_id: str, model: str | None, known: Mapping[int, str]) -> Model:

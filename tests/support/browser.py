@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_BROWSER = "no Chromium; `make test` installs it where apt-get may"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _OPTIONS = (
     "--headless",
     "--no-sandbox",

@@ -13,11 +13,14 @@ import pytest
 from support.viewed_store import times_of, view_store
 
 from data.labels import ACTION_UNIT_NAMES, ALL_ACTION_UNITS
-from data.testing.numbered import numbered_clip
+from data.testing.numbered import number_in, numbered_clip
+from data.video.pyav import probe, read_with_pyav
 from flows.command.cli import run_command
+from tasks.viewer.burnt_in import answers
+from tasks.viewer.drawing import outline, write
 from tasks.viewer.encoding import CHOICE, PIXELS, SHARE, SIGNED, code_of, encoded
 from tasks.viewer.page import FOLDER, SCRIPTS
-from tasks.viewer.view import write_view
+from tasks.viewer.view import gather, write_video, write_view
 
 
 @pytest.fixture
@@ -141,3 +144,41 @@ def test_the_command_writes_the_page_and_names_it(
     assert f"page: {page}" in capsys.readouterr().out
     assert opened == [page.resolve().as_uri()]
     assert data_of(page)["track_id"] == "one"
+
+
+def test_a_video_with_everything_drawn_in_has_the_same_frames_and_times(store: Path, tmp_path: Path) -> None:
+    film = write_video(store, "clip", tmp_path / "film.mp4", "1")
+    assert times_of(film) == pytest.approx(times_of(tmp_path / "clip.mp4"), abs=1e-6)
+    chunks = list(read_with_pyav(film, probe(film), "cpu", 30, 0))
+    frames = [frame_HWC[:].numpy() for chunk in chunks for frame_HWC in chunk.frames_HWC]
+    assert [number_in(frame_HWC) for frame_HWC in frames] == list(range(30))
+    sky_blue = (86, 180, 233)
+    for index in (0, 7, 29):  # the left edge of the box, which moves by a pixel a frame
+        edge = frames[index][50:60, 20 + index % 20 + 1].astype(int).mean(0)
+        assert np.abs(edge - sky_blue).max() < 70
+    for bad, message in [("film.avi", "expected the name of an .mp4 file"), ("no/film.mp4", "no folder")]:
+        with pytest.raises(ValueError, match=message):
+            write_video(store, "clip", tmp_path / bad)
+    with pytest.raises(ValueError, match="is the video itself"):
+        write_video(store, "clip", tmp_path / "clip.mp4")
+
+
+def test_the_answers_drawn_in_are_those_of_the_frame(store: Path) -> None:
+    gathered = gather(store, "clip", "1")
+    track = gathered.columns.tracks[0]
+    lines = answers(track, 4)
+    assert (
+        lines[0] == f"V {track.columns_F['smoothed_valence'][4]:+.2f} A {track.columns_F['smoothed_arousal'][4]:+.2f}"
+    )
+    assert lines[1] == "anger 0.70"
+    assert lines[2].startswith("AU")
+    assert len(lines) == 5
+
+
+def test_text_outside_the_picture_and_outside_ascii_is_harmless() -> None:
+    pixels_HWC = np.zeros((20, 30, 3), np.uint8)
+    write(pixels_HWC, 24, 16, "Ärger", (255, 255, 255), 2)
+    outline(pixels_HWC, -5, -5, 100, 100, (255, 0, 0))
+    assert pixels_HWC[0, 0].tolist() == [0, 0, 0]
+    write(pixels_HWC, 0, 0, "!", (0, 255, 0))
+    assert [int(row) for row in np.flatnonzero(pixels_HWC[:8, 2, 1])] == [0, 1, 2, 3, 4, 6]

@@ -230,7 +230,7 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     steps = {
         f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
         f'mtanet sql{where} "SELECT * FROM runs"': "query anything; `mtanet sql --list` shows the tables",
-        f"mtanet view{where} {_first_video(store, model.number)} --open": "a video with its predictions, frame by frame",
+        f"mtanet view{where} {_first_video(store, model.number)} --open": "a video with its predictions",
         f"mtanet compare{where}": "six systems side by side: an hour on two cores",
         "prefect deployment run train-mtanet/nightly --watch": "the same flow as a deployment; needs `mtanet up`",
     }

@@ -58,8 +58,8 @@ def _person(pixels_HWC: Pixels, index: int, track: Track, colour: Colour, zoom: 
     if math.isnan(x):
         return
     is_interpolated = STATUSES[track.status_F[index]] is Status.INTERPOLATED
-    outline(pixels_HWC, x - 1, y - 1, width + 2, height + 2, BLACK, scale + 2)
-    outline(pixels_HWC, x, y, width, height, colour, scale)
+    outline(pixels_HWC, x - 1, y - 1, width + 2, height + 2, BLACK, scale + 3)
+    outline(pixels_HWC, x, y, width, height, colour, scale + 1)
     for point in range(0, NUM_LANDMARK_VALUES, 2):
         down, right = (
             _first(track, index, f"landmark_{point + 1}") * zoom,

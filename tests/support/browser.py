@@ -13,7 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+import httpx
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_BROWSER = "no Chromium; `make test` installs it where apt-get may"
@@ -34,7 +36,7 @@ _OPTIONS = (
 class Page:
     """A page of the browser."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._numbers = count(1)
         self.requests: list[str] = []
@@ -123,8 +125,6 @@ def open_browser(folder: Path, *options: str) -> Iterator[Page]:
 
 
 def _address(folder: Path, process: subprocess.Popen[bytes]) -> str:
-    import httpx
-
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end and process.poll() is None:
         try:

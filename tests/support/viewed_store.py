@@ -51,11 +51,8 @@ def view_store(
         write_manifest(partial, about)
     if labelled:
         with write_folder(store / "labels" / "l1") as partial:
-            given = {"valence": 0.5, "arousal": -0.5, "expression": 3}
-            rows = [
-                {**label(tracks[0], index, **given, au12=index % 20 < 10), "video_id": path.stem}
-                for index in range(len(times_s_F))
-            ]
+            given = {"valence": 0.5, "arousal": -0.5, "expression": 3, "video_id": path.stem}
+            rows = [{**label(tracks[0], index, au12=index % 20 < 10), **given} for index in range(len(times_s_F))]
             write_labels(partial / "labels.parquet", rows)
             write_manifest(partial, {"splits": {"rule": "guarded"}, "split_of": {}})
     for version, tasks in (systems or {1: ("va", "expr", "au")}).items():
@@ -102,11 +99,11 @@ def _face(
 
 def _answers(tasks: Sequence[str], num_frames: int, version: int) -> dict[str, NDArray[np.float32]]:
     frames_F = np.arange(num_frames)
-    wave_F = np.sin(frames_F / 9 + version).astype(np.float32)
+    wave_F: NDArray[np.float32] = np.sin(frames_F / 9 + version).astype(np.float32)
     answers: dict[str, NDArray[np.float32]] = {}
     if "va" in tasks:
-        answers |= {"valence": wave_F, "arousal": -wave_F / 2, "smoothed_valence": wave_F * 0.9}
-        answers["smoothed_arousal"] = -wave_F * 0.45
+        answers |= {"valence": wave_F, "arousal": -wave_F / np.float32(2), "smoothed_valence": wave_F * np.float32(0.9)}
+        answers["smoothed_arousal"] = -wave_F * np.float32(0.45)
     if "expr" in tasks:
         chosen_F = (frames_F // 10 + version) % 7
         answers["expression"] = chosen_F.astype(np.float32)

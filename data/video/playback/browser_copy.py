@@ -63,7 +63,8 @@ def write_playable(path: Path, folder: Path, times_s_F: NDArray[np.float64], *, 
         stream = container.streams.best("video")
         start = min(p.pts for p in container.demux(stream) if p.pts is not None) * stream.time_base
     sound_s = sounds.start_s(path)
-    return Playable(target.name, 0.0 if sound_s is None else max(0.0, float(start) - sound_s), "")
+    # players skip what a sound has before 0, which its encoder needed to start
+    return Playable(target.name, 0.0 if sound_s is None else max(0.0, float(start) - max(0.0, sound_s)), "")
 
 
 def why_not_playable(path: Path, times_s_F: NDArray[np.float64]) -> str:

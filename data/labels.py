@@ -46,6 +46,23 @@ ACTION_UNITS: dict[Edition, tuple[int, ...]] = {
 }
 """FACS numbers in the order of the annotation files' columns."""
 
+ACTION_UNIT_NAMES = {
+    1: "inner brow raiser",
+    2: "outer brow raiser",
+    4: "brow lowerer",
+    6: "cheek raiser",
+    7: "lid tightener",
+    10: "upper lip raiser",
+    12: "lip corner puller",
+    15: "lip corner depressor",
+    20: "lip stretcher",
+    23: "lip tightener",
+    24: "lip pressor",
+    25: "lips part",
+    26: "jaw drop",
+}
+"""The names of all units in FACS."""
+
 ALL_ACTION_UNITS = tuple(sorted({unit for units in ACTION_UNITS.values() for unit in units}))
 
 

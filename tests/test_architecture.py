@@ -124,7 +124,8 @@ def test_the_wheel_holds_every_module_and_every_file_beside_it() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     packages = set(find_packages(str(ROOT), **settings["packages"]["find"]))
     assert {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in MODULES} == packages
-    files = {file for layer in LAYERS for file in (ROOT / layer).rglob("*") if file.suffix in {".html", ".toml"}}
+    endings = {".css", ".html", ".js", ".toml"}
+    files = {file for layer in LAYERS for file in (ROOT / layer).rglob("*") if file.suffix in endings}
     taken = {
         file
         for package, patterns in settings["package-data"].items()

@@ -74,6 +74,43 @@ def report(
 
 
 @app.command()
+def view(
+    video: Annotated[str, typer.Argument(help="A video in the store, a track, or a file that was predicted.")],
+    model: Annotated[
+        str | None, typer.Option(help="Version number or alias.", show_default="the newest that predicted it")
+    ] = None,
+    compare: Annotated[str | None, typer.Option(help="A second model, to compare with.")] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder to write.", show_default="STORE/views/VIDEO")] = None,
+    film: Annotated[
+        Path | None, typer.Option("--video", help="Instead, write an .mp4 file with everything drawn in.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Write a page that shows a video with its faces, labels and predictions, frame by frame. It needs no server."""
+    refuse_missing(store)
+    check_store(store)
+    if film is not None:
+        if compare is not None or to is not None or open_:
+            raise ValueError("--video writes no page; leave out --compare, --out and --open")
+        with err.status("drawing"):
+            from tasks.viewer.view import write_video
+
+            written_film = write_video(store, video, film, model)
+        out.print(f"video: {written_film}", markup=False, highlight=False, soft_wrap=True)
+        return
+    with err.status("writing the page"):
+        from tasks.viewer.view import write_view
+
+        written = write_view(store, video, model, compare, to)
+    out.print(f"{written.summary}\npage: {written.page}", markup=False, highlight=False, soft_wrap=True)
+    if open_:
+        import webbrowser
+
+        webbrowser.open(written.page.resolve().as_uri())
+
+
+@app.command()
 def people(
     dataset: Annotated[str | None, typer.Option(help="A data set in the store.", show_default="the only one")] = None,
     forget: Annotated[

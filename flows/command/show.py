@@ -210,6 +210,11 @@ def print_trained(trained: Trained, console: Console) -> None:
     console.print(f"\n{escape(trained.verdict)}")
 
 
+def _first_video(store: Path, version: int) -> str:
+    sql = f"SELECT min(video_id) AS video_id FROM predictions WHERE model_version = {version}"
+    return shlex.quote(str(query(store, sql)["video_id"][0]))
+
+
 def print_demo(trained: Trained, store: Path, console: Console) -> None:
     """Prints the end of the demo: scores, version, an SQL answer and next steps."""
     model = trained.model
@@ -225,6 +230,7 @@ def print_demo(trained: Trained, store: Path, console: Console) -> None:
     steps = {
         f"mtanet up{where}": "Prefect, MLflow and a worker, with their pages",
         f'mtanet sql{where} "SELECT * FROM runs"': "query anything; `mtanet sql --list` shows the tables",
+        f"mtanet view{where} {_first_video(store, model.number)} --open": "a video with its predictions",
         f"mtanet compare{where}": "six systems side by side: an hour on two cores",
         "prefect deployment run train-mtanet/nightly --watch": "the same flow as a deployment; needs `mtanet up`",
     }

@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
 def test_help_names_every_command() -> None:
     said = CliRunner().invoke(app, ["--help"]).output
     makes = ("demo", "sample", "ingest", "train", "ablate", "evaluate", "predict")
-    for command in (*makes, "compare", "register", "sql", "report", "people", "rollback", "up", "doctor"):
+    for command in (*makes, "compare", "register", "sql", "report", "view", "people", "rollback", "up", "doctor"):
         assert re.search(rf"^│ {command} ", said, re.MULTILINE), command
 
 

@@ -12,19 +12,9 @@ from data.store.access import check_store
 from data.store.catalogue import check_name
 from flows.train import ExperimentName, ingest_what_can_be
 from tasks.comparison.engine import run_comparison
-from tasks.comparison.entries import entries_of
+from tasks.comparison.entries import SAMPLES, entries_of
 from tasks.config import MachineConfig
 from tasks.warehouse import publish
-
-SAMPLES: list[str] = [
-    "sample",
-    "sample_expr_cnn",
-    "sample_noisy_labels",
-    "sample_weak_labels",
-    "sample_dense_detection",
-    "sample_geometry_pls",
-]
-"""The six systems on the synthetic sample; the first is the baseline."""
 
 
 @flow(name="compare-systems", flow_run_name="compare-{name}")

@@ -13,18 +13,17 @@ from flows.command.options import CORES, STORE, OnDevice, Store, Workers, machin
 from flows.command.terminal import out, prefect
 
 app = typer.Typer()
-SAMPLES = "sample,sample_expr_cnn,sample_noisy_labels,sample_weak_labels,sample_dense_detection,sample_geometry_pls"
-"""The six systems on the synthetic sample."""
 
 
 @app.command()
 def compare(
     experiments: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Names or files of experiments, the baseline first; settings of one follow its name after colons."
+            help="Names or files of experiments, the baseline first; settings of one follow its name after colons.",
+            show_default="the six systems on the synthetic sample",
         ),
-    ] = SAMPLES,
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Number of trainings of each experiment.")] = 3,
     vary: Annotated[str, typer.Option(help="A setting and its values, at each of which to compare: NAME=V1,V2.")] = "",
     name: Annotated[str, typer.Option(help="Name of the comparison.")] = "systems",
@@ -45,9 +44,9 @@ def compare(
         refuse_missing(store)
         print_comparison(store, name, out)
         return
-    from tasks.comparison.entries import entries_of
+    from tasks.comparison.entries import SAMPLES, entries_of
 
-    names = [part.strip() for part in experiments.split(",") if part.strip()]
+    names = SAMPLES if experiments is None else [part.strip() for part in experiments.split(",") if part.strip()]
     settings = [*(set_ or []), *([f'ingest.root="{root}"'] if root else [])]
     entries = entries_of(names, vary, settings)
 

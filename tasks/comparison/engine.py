@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.annotations.splits import groups_of
 from data.labels import Split, Task
 from data.store.access import hold, place_in
 from data.store.catalogue import Dataset
@@ -41,7 +40,7 @@ from tasks.config import AnyTrainConfig, MachineConfig
 from tasks.plots.comparison import comparison_pictures
 from tasks.plots.figures import png
 from tasks.progress import Stage, show_text, stage
-from tasks.scoring.evaluate import videos_of
+from tasks.scoring.evaluate import videos_and_people
 from tasks.tracking import runs
 from tasks.training.epochs import cores, training_digest, use_all_cores
 from tasks.training.frames import complete_frames, split_frames
@@ -175,10 +174,7 @@ def _measured(config: AnyTrainConfig, dataset: Dataset, machine: MachineConfig) 
     start_s = time.perf_counter()
     predicted = predict_frames(network, frames, device=resolve_device(machine.device), threads=cores())
     seconds = time.perf_counter() - start_s
-    video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
-    videos, video_N = videos_of(frames, video_of)
-    group_of = groups_of(dataset.subjects)
-    people = tuple(group_of[video_id] for video_id in videos) if group_of else ()
+    videos, video_N, people = videos_and_people(frames, dataset)
     training = split_frames(config, dataset, machine, Split.TRAIN)
     labels = {
         Task.VA: (~np.isnan(training.valence_arousal_N2).any(axis=1)).sum(),

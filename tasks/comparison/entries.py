@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from tasks.config import AnyExperiment
 from tasks.experiments import load_experiment, with_settings
 
+SAMPLES: list[str] = [
+    "sample",
+    "sample_expr_cnn",
+    "sample_noisy_labels",
+    "sample_weak_labels",
+    "sample_dense_detection",
+    "sample_geometry_pls",
+]
+"""The six systems on the synthetic sample; the first is the baseline."""
+
 
 @dataclass(frozen=True)
 class Entry:

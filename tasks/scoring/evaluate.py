@@ -129,10 +129,7 @@ def evaluate(model: Version, dataset: Dataset, split: Split, machine: MachineCon
     frames = labelled_frames(files, labels, split=split, edition=edition, tasks=tasks)
     training = labelled_frames(files, labels, split=Split.TRAIN, edition=edition, tasks=tasks)
     predicted, truth = answers(model, dataset, frames, store), frames.truth()
-    video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
-    videos, video_N = videos_of(frames, video_of)
-    group_of = groups_of(dataset.subjects)
-    people = tuple(group_of[video_id] for video_id in videos) if group_of else ()
+    videos, video_N, people = videos_and_people(frames, dataset)
     run_tags = runs.run_tags(store, model.run_id)
     evaluation = Evaluation(
         model=model,
@@ -165,6 +162,16 @@ def check_edition(model: Version, dataset: Dataset, store: Path) -> Edition:
             f"{dataset.edition}, with other expressions or action units; use a data set of edition {trained_on}"
         )
     return trained_on
+
+
+def videos_and_people(
+    frames: LabelledFrames, dataset: Dataset
+) -> tuple[tuple[str, ...], NDArray[np.int64], tuple[str, ...]]:
+    """As `videos_of`, and whom each of the videos shows, where that is known."""
+    video_of = {track_id: video.video_id for video in dataset.videos for track_id in video.tracks}
+    videos, video_N = videos_of(frames, video_of)
+    group_of = groups_of(dataset.subjects)
+    return videos, video_N, tuple(group_of[video_id] for video_id in videos) if group_of else ()
 
 
 def videos_of(frames: LabelledFrames, video_of: Mapping[str, str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

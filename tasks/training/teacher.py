@@ -55,7 +55,7 @@ def ask_teacher(
     machine: MachineConfig,
     run_id: str,
 ) -> None:
-    """Fills the missing labels of the training frames into the student's folder, unless it is done.
+    """Fills the missing labels of the training frames into the student's folder.
 
     The calibration is fitted on all validation recordings; how good it is, is measured with one that was fitted on one
     half of them and tried on the other. A table says how many labels were filled, and how right they are where labels
@@ -67,8 +67,6 @@ def ask_teacher(
         training: All training frames, with the labels that the student is given.
         complete: The same frames with all their labels.
     """
-    if (folder / TEACHER_FILE).is_file():
-        return
     device = resolve_device(machine.device)
     network = load_checkpoint(trained / MODEL).network
     on_validation, on_training = (_answers(network, frames, device) for frames in (validation, training))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support.little_store import jpeg, label, write_labels, write_track
+from support.two_processes import in_two_processes
 from torch import Tensor, nn
 
 from data.batches.augment import LANDMARKS, Augmentation
@@ -186,30 +184,10 @@ def _error(call: Callable[[], object]) -> str:
     return ""
 
 
-def _process(rank: int, port: int, folder: Path, answers: Any) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
-    os.environ["MASTER_PORT"] = str(port)
-    with join_process_group("cpu"):
-        found = _try_all(folder)
-    torch.save(found, answers)
-
-
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    answers = [folder / f"{rank}.pt" for rank in (0, 1)]
-    processes = [context.Process(target=_process, args=(rank, port, folder, answers[rank])) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=240)
-        process.kill()
-    assert [process.exitcode for process in processes] == [0, 0]
-    first, second = (torch.load(path, weights_only=False) for path in answers)
+    first, second = in_two_processes(_try_all, folder, folder)
     return {**first, "folder": folder}, second
 
 

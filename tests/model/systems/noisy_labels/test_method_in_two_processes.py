@@ -6,19 +6,17 @@ of the single one, and all means are the same.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 from support.noisy_pairs import tiny_batch, tiny_network
+from support.two_processes import in_two_processes
 from torch import Tensor, nan
 
 from data.batches.batch import Batch
 from model.systems.noisy_labels.method import step
-from model.training.distributed import join_process_group, synchronise_batch_norm, world_size
+from model.training.distributed import synchronise_batch_norm, world_size
 from model.training.learning import Learning
 from model.training.losses import NO_EMPHASIS
 from model.training.step import Record, Run, make_optimiser
@@ -59,28 +57,8 @@ def _steps() -> tuple[list[Record], dict[str, Tensor]]:
     return numbers, dict(network.named_parameters())
 
 
-def _process(rank: int, port: int, answers: Path) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
-    os.environ["MASTER_PORT"] = str(port)
-    with join_process_group("cpu"):
-        found = _steps()
-    torch.save(found, answers)
-
-
 def test_two_processes_make_the_steps_of_one(tmp_path: Path) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    answers = [tmp_path / f"{rank}.pt" for rank in (0, 1)]
-    processes = [context.Process(target=_process, args=(rank, port, answers[rank])) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=240)
-        process.kill()
-    assert [process.exitcode for process in processes] == [0, 0]
-    first, second = (torch.load(path, weights_only=False) for path in answers)
+    first, second = in_two_processes(_steps, tmp_path)
     assert first[0] == second[0]
     assert all(map(torch.equal, first[1].values(), second[1].values()))
     alone = _steps()
